@@ -1,0 +1,153 @@
+from federation.wire.v1 import job_pb2 as _job_pb2
+from federation.wire.v1 import signed_pb2 as _signed_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class AttendRequest(_message.Message):
+    __slots__ = ("frame",)
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    frame: _signed_pb2.Frame
+    def __init__(self, frame: _Optional[_Union[_signed_pb2.Frame, _Mapping]] = ...) -> None: ...
+
+class AttendResponse(_message.Message):
+    __slots__ = ("frame",)
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    frame: _signed_pb2.Frame
+    def __init__(self, frame: _Optional[_Union[_signed_pb2.Frame, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("party", "roster_hash", "software", "publications")
+    PARTY_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_HASH_FIELD_NUMBER: _ClassVar[int]
+    SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    PUBLICATIONS_FIELD_NUMBER: _ClassVar[int]
+    party: str
+    roster_hash: bytes
+    software: str
+    publications: _containers.RepeatedCompositeFieldContainer[_signed_pb2.Signed]
+    def __init__(self, party: _Optional[str] = ..., roster_hash: _Optional[bytes] = ..., software: _Optional[str] = ..., publications: _Optional[_Iterable[_Union[_signed_pb2.Signed, _Mapping]]] = ...) -> None: ...
+
+class UploadRequest(_message.Message):
+    __slots__ = ("blob", "size_bytes", "data")
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    blob: bytes
+    size_bytes: int
+    data: bytes
+    def __init__(self, blob: _Optional[bytes] = ..., size_bytes: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class UploadResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DownloadRequest(_message.Message):
+    __slots__ = ("blob",)
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    blob: bytes
+    def __init__(self, blob: _Optional[bytes] = ...) -> None: ...
+
+class DownloadResponse(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class SubmitRequest(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: _signed_pb2.Signed
+    def __init__(self, job: _Optional[_Union[_signed_pb2.Signed, _Mapping]] = ...) -> None: ...
+
+class SubmitResponse(_message.Message):
+    __slots__ = ("job_hash",)
+    JOB_HASH_FIELD_NUMBER: _ClassVar[int]
+    job_hash: bytes
+    def __init__(self, job_hash: _Optional[bytes] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ("job_hash",)
+    JOB_HASH_FIELD_NUMBER: _ClassVar[int]
+    job_hash: bytes
+    def __init__(self, job_hash: _Optional[bytes] = ...) -> None: ...
+
+class PartyProgress(_message.Message):
+    __slots__ = ("party", "step", "connected", "sent_bytes")
+    PARTY_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    SENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    party: str
+    step: str
+    connected: bool
+    sent_bytes: int
+    def __init__(self, party: _Optional[str] = ..., step: _Optional[str] = ..., connected: bool = ..., sent_bytes: _Optional[int] = ...) -> None: ...
+
+class WatchResponse(_message.Message):
+    __slots__ = ("job_hash", "state", "round_index", "parties", "blames")
+    JOB_HASH_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ROUND_INDEX_FIELD_NUMBER: _ClassVar[int]
+    PARTIES_FIELD_NUMBER: _ClassVar[int]
+    BLAMES_FIELD_NUMBER: _ClassVar[int]
+    job_hash: bytes
+    state: _job_pb2.State
+    round_index: int
+    parties: _containers.RepeatedCompositeFieldContainer[PartyProgress]
+    blames: _containers.RepeatedCompositeFieldContainer[_job_pb2.Blame]
+    def __init__(self, job_hash: _Optional[bytes] = ..., state: _Optional[_Union[_job_pb2.State, str]] = ..., round_index: _Optional[int] = ..., parties: _Optional[_Iterable[_Union[PartyProgress, _Mapping]]] = ..., blames: _Optional[_Iterable[_Union[_job_pb2.Blame, _Mapping]]] = ...) -> None: ...
+
+class FetchRequest(_message.Message):
+    __slots__ = ("job_hash",)
+    JOB_HASH_FIELD_NUMBER: _ClassVar[int]
+    job_hash: bytes
+    def __init__(self, job_hash: _Optional[bytes] = ...) -> None: ...
+
+class FetchResponse(_message.Message):
+    __slots__ = ("totals", "attestations")
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    ATTESTATIONS_FIELD_NUMBER: _ClassVar[int]
+    totals: _containers.RepeatedScalarFieldContainer[bytes]
+    attestations: _containers.RepeatedCompositeFieldContainer[_signed_pb2.Signed]
+    def __init__(self, totals: _Optional[_Iterable[bytes]] = ..., attestations: _Optional[_Iterable[_Union[_signed_pb2.Signed, _Mapping]]] = ...) -> None: ...
+
+class ListPublicationsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListPublicationsResponse(_message.Message):
+    __slots__ = ("publications",)
+    PUBLICATIONS_FIELD_NUMBER: _ClassVar[int]
+    publications: _containers.RepeatedCompositeFieldContainer[_signed_pb2.Signed]
+    def __init__(self, publications: _Optional[_Iterable[_Union[_signed_pb2.Signed, _Mapping]]] = ...) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PartyStatus(_message.Message):
+    __slots__ = ("party", "connected", "software")
+    PARTY_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    party: str
+    connected: bool
+    software: str
+    def __init__(self, party: _Optional[str] = ..., connected: bool = ..., software: _Optional[str] = ...) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("software", "parties", "jobs_running", "jobs_stored")
+    SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    PARTIES_FIELD_NUMBER: _ClassVar[int]
+    JOBS_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    JOBS_STORED_FIELD_NUMBER: _ClassVar[int]
+    software: str
+    parties: _containers.RepeatedCompositeFieldContainer[PartyStatus]
+    jobs_running: int
+    jobs_stored: int
+    def __init__(self, software: _Optional[str] = ..., parties: _Optional[_Iterable[_Union[PartyStatus, _Mapping]]] = ..., jobs_running: _Optional[int] = ..., jobs_stored: _Optional[int] = ...) -> None: ...
