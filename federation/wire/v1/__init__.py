@@ -1,0 +1,1 @@
+"""Generated from protos/federation/wire/v1 and committed; `make protos` renews it, no hand edits it."""
