@@ -1,0 +1,7 @@
+"""Bytes and integers in, bytes and integers out: every key, seed and piece of entropy is an argument.
+
+signing    Ed25519 over a domain tag and the body as received
+agreement  X25519 with the public keys that it refuses, and HKDF-SHA256
+prg        AES-256-CTR keystream in pieces, one key one use
+ring       vectors over Z_2^128 as little-endian 64-bit pairs, with carry
+"""
