@@ -1,6 +1,6 @@
 """The command line, `federation VERB`.
 
-`main` knows the verbs by name and imports only the one that is asked for. `output` writes: the result to stdout, everything
-else to stderr, as a table or as one JSON envelope. `options` holds the options that several verbs share, `progress` the live
-lines of a running job. Each other file is one verb.
+`main` knows the verbs by name and imports only the one that is asked for. `output` writes: the result to stdout,
+everything else to stderr, as a table or as one JSON envelope. `options` holds the options that several verbs share,
+`progress` the live lines of a running job. Each other file is one verb.
 """

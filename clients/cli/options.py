@@ -1,0 +1,36 @@
+"""Options that several verbs share, so that they read and behave the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clients.cli.output import Format
+
+OutputOption = Annotated[
+    Format,
+    typer.Option("-o", "--output", help="What stdout carries: a table, one JSON envelope, or one JSON object a line."),
+]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "-p",
+        "--profile",
+        envvar="FEDERATION_PROFILE",
+        help="Which connection of profiles.toml; may be left out when there is one, or one called `default`.",
+    ),
+]
+JobFileArgument = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job: purpose, data, statistics.")]
+
+
+def application(help_text: str, *, name: str = "") -> typer.Typer:
+    """Return an empty verb: no completion commands, tracebacks left to `main`, help on `-h` too."""
+    return typer.Typer(
+        name=name or None,
+        help=help_text,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )

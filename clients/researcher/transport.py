@@ -1,0 +1,50 @@
+"""How a session reaches a coordinator: the seam between the researcher's face and the wire.
+
+One implementation speaks gRPC (`remote`), one runs everything in this process (`clients.local`). Both verify
+signatures: what they return was signed by whom they say. They do not judge what it means; `verified` replays it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from federation.domain.catalogue import Dataset
+from federation.domain.job import Job, Released, Update
+from federation.domain.roster import Roster
+
+
+class Transport(Protocol):
+    """A connection of one researcher to one coordinator."""
+
+    @property
+    def roster(self) -> Roster:
+        """The roster that every signature was checked against."""
+
+    @property
+    def me(self) -> str:
+        """The researcher's member name."""
+
+    def publications(self) -> Mapping[str, Mapping[str, tuple[Dataset, bytes]]]:
+        """Return data set name -> party -> (publication, SHA-256 of its signed bytes)."""
+
+    def submit(self, job: Job) -> bytes:
+        """Sign and hand in a job; return its hash, 32 bytes. The same token is the same job, however often sent."""
+
+    def watch(self, job_hash: bytes) -> Iterator[Update]:
+        """Yield a line at each change until the job has ended.
+
+        Raises:
+            Unreachable: the connection broke and could not be made again.
+            Unavailable: the job's deadline passed and the coordinator still says nothing.
+        """
+
+    def released(self, job_hash: bytes) -> Released:
+        """Return what a finished job opened, with the signatures under it verified.
+
+        Raises:
+            Refused, Unavailable, ProtocolViolation, JobFailed: how the job ended instead.
+        """
+
+    def close(self) -> None:
+        """Hang up; jobs go on without us."""
