@@ -1,0 +1,140 @@
+"""Self-made P-256 leaf certificates: what TLS shows, pinned byte for byte by the roster.
+
+There is no authority: a certificate signs itself, says that it may sign nothing else, and names one host,
+`<member>.federation.internal`, which exists nowhere and is only compared. It does not expire, because clocks decide
+nothing here: a certificate counts while a roster in force contains it (docs/adr/0003-tls-pinning.md).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from federation.errors import Misuse, Refused
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+LARGEST_BYTES = 4096
+_BEGINS = datetime(2020, 1, 1, tzinfo=UTC)
+_NEVER_ENDS = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280, 4.1.2.5: no well-defined expiration
+
+
+def checked_name(name: str) -> str:
+    """Return `name` if a member may be called so: `[a-z][a-z0-9-]{0,62}`. Raises Misuse."""
+    if not NAME.fullmatch(name):
+        raise Misuse(
+            f"{name[:80]!r} cannot be a member's name",
+            hint="use 1 to 63 lower-case letters, digits and hyphens, a letter first",
+        )
+    return name
+
+
+def host_of(name: str) -> str:
+    """Return the host name in the certificate of the member called `name`."""
+    return f"{checked_name(name)}.federation.internal"
+
+
+def self_made(name: str) -> tuple[bytes, bytes]:
+    """Return a new (private key as PKCS #8 PEM, certificate as DER) for the member called `name`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _subject(name)
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_BEGINS)
+        .not_valid_after(_NEVER_ENDS)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host_of(name))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private, certificate.public_bytes(serialization.Encoding.DER)
+
+
+def check(name: str, certificate: bytes) -> None:
+    """Check that `certificate` (DER) is one that `self_made(name)` could have made.
+
+    Raises:
+        Refused: rule "certificate", naming the member and what is wrong.
+    """
+
+    def refused(what: str) -> Refused:
+        return Refused(
+            f"the certificate of {name} {what}", rule="certificate", hint="the member runs `federation roster join`"
+        )
+
+    if len(certificate) > LARGEST_BYTES:
+        raise refused(f"has more than {LARGEST_BYTES} bytes")
+    try:
+        parsed = x509.load_der_x509_certificate(certificate)
+        key = parsed.public_key()
+        hosts = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        constraints = parsed.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        raise refused("cannot be read") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise refused("has no P-256 key")
+    if list(hosts) != [x509.DNSName(host_of(name))]:
+        raise refused(f"is not made out to {host_of(name)} alone")
+    if parsed.subject != _subject(name) or parsed.issuer != _subject(name):
+        raise refused("has another subject or issuer")  # TLS looks trusted certificates up by subject
+    if constraints.ca:
+        raise refused("may sign other certificates")
+    if parsed.public_bytes(serialization.Encoding.DER) != certificate:
+        raise refused("is not plain DER")
+    try:
+        parsed.verify_directly_issued_by(parsed)
+    except (ValueError, TypeError, InvalidSignature):
+        raise refused("is not signed by its own key") from None
+
+
+def _subject(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, checked_name(name))])
+
+
+def belongs(private: bytes, certificate: bytes) -> bool:
+    """True when the private key (PEM) is the one of the certificate (DER)."""
+    try:
+        key = serialization.load_pem_private_key(private, password=None)
+        return key.public_key() == x509.load_der_x509_certificate(certificate).public_key()
+    except (ValueError, TypeError):
+        return False
+
+
+def public_key(certificate: bytes) -> bytes:
+    """Return the certificate's public key as DER; two certificates over one key have equal ones."""
+    return (
+        x509.load_der_x509_certificate(certificate)
+        .public_key()
+        .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+
+
+def pem(certificate: bytes) -> bytes:
+    """Return the certificate (DER) as PEM."""
+    return x509.load_der_x509_certificate(certificate).public_bytes(serialization.Encoding.PEM)
