@@ -26,7 +26,7 @@ from federation.wire.v1 import job_pb2 as federation_dot_wire_dot_v1_dot_job__pb
 from federation.wire.v1 import signed_pb2 as federation_dot_wire_dot_v1_dot_signed__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,federation/wire/v1/coordinator_service.proto\x12\x12\x66\x65\x64\x65ration.wire.v1\x1a\x1c\x66\x65\x64\x65ration/wire/v1/job.proto\x1a\x1f\x66\x65\x64\x65ration/wire/v1/signed.proto\"9\n\rAttendRequest\x12(\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.federation.wire.v1.Frame\":\n\x0e\x41ttendResponse\x12(\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.federation.wire.v1.Frame\"o\n\x05Hello\x12\r\n\x05party\x18\x01 \x01(\t\x12\x13\n\x0broster_hash\x18\x02 \x01(\x0c\x12\x10\n\x08software\x18\x03 \x01(\t\x12\x30\n\x0cpublications\x18\x04 \x03(\x0b\x32\x1a.federation.wire.v1.Signed\"?\n\rUploadRequest\x12\x0c\n\x04\x62lob\x18\x01 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\x10\n\x0eUploadResponse\"\x1f\n\x0f\x44ownloadRequest\x12\x0c\n\x04\x62lob\x18\x01 \x01(\x0c\" \n\x10\x44ownloadResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"8\n\rSubmitRequest\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.federation.wire.v1.Signed\"\"\n\x0eSubmitResponse\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\" \n\x0cWatchRequest\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\"S\n\rPartyProgress\x12\r\n\x05party\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x12\n\nsent_bytes\x18\x04 \x01(\x04\"\xbf\x01\n\rWatchResponse\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.federation.wire.v1.State\x12\x13\n\x0bround_index\x18\x03 \x01(\r\x12\x32\n\x07parties\x18\x04 \x03(\x0b\x32!.federation.wire.v1.PartyProgress\x12)\n\x06\x62lames\x18\x05 \x03(\x0b\x32\x19.federation.wire.v1.Blame\" \n\x0c\x46\x65tchRequest\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\"Q\n\rFetchResponse\x12\x0e\n\x06totals\x18\x01 \x03(\x0c\x12\x30\n\x0c\x61ttestations\x18\x02 \x03(\x0b\x32\x1a.federation.wire.v1.Signed\"\x19\n\x17ListPublicationsRequest\"L\n\x18ListPublicationsResponse\x12\x30\n\x0cpublications\x18\x01 \x03(\x0b\x32\x1a.federation.wire.v1.Signed\"\x12\n\x10GetStatusRequest\"A\n\x0bPartyStatus\x12\r\n\x05party\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x10\n\x08software\x18\x03 \x01(\t\"\x82\x01\n\x11GetStatusResponse\x12\x10\n\x08software\x18\x01 \x01(\t\x12\x30\n\x07parties\x18\x02 \x03(\x0b\x32\x1f.federation.wire.v1.PartyStatus\x12\x14\n\x0cjobs_running\x18\x03 \x01(\r\x12\x13\n\x0bjobs_stored\x18\x04 \x01(\r2\xcd\x05\n\x12\x43oordinatorService\x12S\n\x06\x41ttend\x12!.federation.wire.v1.AttendRequest\x1a\".federation.wire.v1.AttendResponse(\x01\x30\x01\x12Q\n\x06Upload\x12!.federation.wire.v1.UploadRequest\x1a\".federation.wire.v1.UploadResponse(\x01\x12W\n\x08\x44ownload\x12#.federation.wire.v1.DownloadRequest\x1a$.federation.wire.v1.DownloadResponse0\x01\x12O\n\x06Submit\x12!.federation.wire.v1.SubmitRequest\x1a\".federation.wire.v1.SubmitResponse\x12N\n\x05Watch\x12 .federation.wire.v1.WatchRequest\x1a!.federation.wire.v1.WatchResponse0\x01\x12L\n\x05\x46\x65tch\x12 .federation.wire.v1.FetchRequest\x1a!.federation.wire.v1.FetchResponse\x12m\n\x10ListPublications\x12+.federation.wire.v1.ListPublicationsRequest\x1a,.federation.wire.v1.ListPublicationsResponse\x12X\n\tGetStatus\x12$.federation.wire.v1.GetStatusRequest\x1a%.federation.wire.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,federation/wire/v1/coordinator_service.proto\x12\x12\x66\x65\x64\x65ration.wire.v1\x1a\x1c\x66\x65\x64\x65ration/wire/v1/job.proto\x1a\x1f\x66\x65\x64\x65ration/wire/v1/signed.proto\"9\n\rAttendRequest\x12(\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.federation.wire.v1.Frame\":\n\x0e\x41ttendResponse\x12(\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.federation.wire.v1.Frame\"\x82\x01\n\x05Hello\x12\r\n\x05party\x18\x01 \x01(\t\x12\x13\n\x0broster_hash\x18\x02 \x01(\x0c\x12\x10\n\x08software\x18\x03 \x01(\t\x12\x30\n\x0cpublications\x18\x04 \x03(\x0b\x32\x1a.federation.wire.v1.Signed\x12\x11\n\topen_jobs\x18\x05 \x03(\x0c\"@\n\rUploadRequest\x12\x0c\n\x04\x62lob\x18\x01 \x01(\x0c\x12\x12\n\nblob_bytes\x18\x02 \x01(\x04\x12\r\n\x05parts\x18\x03 \x03(\x0c\"\x10\n\x0eUploadResponse\"\x1f\n\x0f\x44ownloadRequest\x12\x0c\n\x04\x62lob\x18\x01 \x01(\x0c\"!\n\x10\x44ownloadResponse\x12\r\n\x05parts\x18\x01 \x03(\x0c\"8\n\rSubmitRequest\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.federation.wire.v1.Signed\"\"\n\x0eSubmitResponse\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\" \n\x0cWatchRequest\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\"S\n\rPartyProgress\x12\r\n\x05party\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x12\n\nsent_bytes\x18\x04 \x01(\x04\"\xbf\x01\n\rWatchResponse\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.federation.wire.v1.State\x12\x13\n\x0bround_index\x18\x03 \x01(\r\x12\x32\n\x07parties\x18\x04 \x03(\x0b\x32!.federation.wire.v1.PartyProgress\x12)\n\x06\x62lames\x18\x05 \x03(\x0b\x32\x19.federation.wire.v1.Blame\" \n\x0c\x46\x65tchRequest\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\"Q\n\rFetchResponse\x12\x0e\n\x06totals\x18\x01 \x03(\x0c\x12\x30\n\x0c\x61ttestations\x18\x02 \x03(\x0b\x32\x1a.federation.wire.v1.Signed\"\x19\n\x17ListPublicationsRequest\"L\n\x18ListPublicationsResponse\x12\x30\n\x0cpublications\x18\x01 \x03(\x0b\x32\x1a.federation.wire.v1.Signed\"\x12\n\x10GetStatusRequest\"A\n\x0bPartyStatus\x12\r\n\x05party\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x10\n\x08software\x18\x03 \x01(\t\"\x82\x01\n\x11GetStatusResponse\x12\x10\n\x08software\x18\x01 \x01(\t\x12\x30\n\x07parties\x18\x02 \x03(\x0b\x32\x1f.federation.wire.v1.PartyStatus\x12\x14\n\x0cjobs_running\x18\x03 \x01(\r\x12\x13\n\x0bjobs_stored\x18\x04 \x01(\r2\xcd\x05\n\x12\x43oordinatorService\x12S\n\x06\x41ttend\x12!.federation.wire.v1.AttendRequest\x1a\".federation.wire.v1.AttendResponse(\x01\x30\x01\x12Q\n\x06Upload\x12!.federation.wire.v1.UploadRequest\x1a\".federation.wire.v1.UploadResponse(\x01\x12W\n\x08\x44ownload\x12#.federation.wire.v1.DownloadRequest\x1a$.federation.wire.v1.DownloadResponse0\x01\x12O\n\x06Submit\x12!.federation.wire.v1.SubmitRequest\x1a\".federation.wire.v1.SubmitResponse\x12N\n\x05Watch\x12 .federation.wire.v1.WatchRequest\x1a!.federation.wire.v1.WatchResponse0\x01\x12L\n\x05\x46\x65tch\x12 .federation.wire.v1.FetchRequest\x1a!.federation.wire.v1.FetchResponse\x12m\n\x10ListPublications\x12+.federation.wire.v1.ListPublicationsRequest\x1a,.federation.wire.v1.ListPublicationsResponse\x12X\n\tGetStatus\x12$.federation.wire.v1.GetStatusRequest\x1a%.federation.wire.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,40 +37,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTENDREQUEST']._serialized_end=188
   _globals['_ATTENDRESPONSE']._serialized_start=190
   _globals['_ATTENDRESPONSE']._serialized_end=248
-  _globals['_HELLO']._serialized_start=250
-  _globals['_HELLO']._serialized_end=361
-  _globals['_UPLOADREQUEST']._serialized_start=363
-  _globals['_UPLOADREQUEST']._serialized_end=426
-  _globals['_UPLOADRESPONSE']._serialized_start=428
-  _globals['_UPLOADRESPONSE']._serialized_end=444
-  _globals['_DOWNLOADREQUEST']._serialized_start=446
-  _globals['_DOWNLOADREQUEST']._serialized_end=477
-  _globals['_DOWNLOADRESPONSE']._serialized_start=479
-  _globals['_DOWNLOADRESPONSE']._serialized_end=511
-  _globals['_SUBMITREQUEST']._serialized_start=513
-  _globals['_SUBMITREQUEST']._serialized_end=569
-  _globals['_SUBMITRESPONSE']._serialized_start=571
-  _globals['_SUBMITRESPONSE']._serialized_end=605
-  _globals['_WATCHREQUEST']._serialized_start=607
-  _globals['_WATCHREQUEST']._serialized_end=639
-  _globals['_PARTYPROGRESS']._serialized_start=641
-  _globals['_PARTYPROGRESS']._serialized_end=724
-  _globals['_WATCHRESPONSE']._serialized_start=727
-  _globals['_WATCHRESPONSE']._serialized_end=918
-  _globals['_FETCHREQUEST']._serialized_start=920
-  _globals['_FETCHREQUEST']._serialized_end=952
-  _globals['_FETCHRESPONSE']._serialized_start=954
-  _globals['_FETCHRESPONSE']._serialized_end=1035
-  _globals['_LISTPUBLICATIONSREQUEST']._serialized_start=1037
-  _globals['_LISTPUBLICATIONSREQUEST']._serialized_end=1062
-  _globals['_LISTPUBLICATIONSRESPONSE']._serialized_start=1064
-  _globals['_LISTPUBLICATIONSRESPONSE']._serialized_end=1140
-  _globals['_GETSTATUSREQUEST']._serialized_start=1142
-  _globals['_GETSTATUSREQUEST']._serialized_end=1160
-  _globals['_PARTYSTATUS']._serialized_start=1162
-  _globals['_PARTYSTATUS']._serialized_end=1227
-  _globals['_GETSTATUSRESPONSE']._serialized_start=1230
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1360
-  _globals['_COORDINATORSERVICE']._serialized_start=1363
-  _globals['_COORDINATORSERVICE']._serialized_end=2080
+  _globals['_HELLO']._serialized_start=251
+  _globals['_HELLO']._serialized_end=381
+  _globals['_UPLOADREQUEST']._serialized_start=383
+  _globals['_UPLOADREQUEST']._serialized_end=447
+  _globals['_UPLOADRESPONSE']._serialized_start=449
+  _globals['_UPLOADRESPONSE']._serialized_end=465
+  _globals['_DOWNLOADREQUEST']._serialized_start=467
+  _globals['_DOWNLOADREQUEST']._serialized_end=498
+  _globals['_DOWNLOADRESPONSE']._serialized_start=500
+  _globals['_DOWNLOADRESPONSE']._serialized_end=533
+  _globals['_SUBMITREQUEST']._serialized_start=535
+  _globals['_SUBMITREQUEST']._serialized_end=591
+  _globals['_SUBMITRESPONSE']._serialized_start=593
+  _globals['_SUBMITRESPONSE']._serialized_end=627
+  _globals['_WATCHREQUEST']._serialized_start=629
+  _globals['_WATCHREQUEST']._serialized_end=661
+  _globals['_PARTYPROGRESS']._serialized_start=663
+  _globals['_PARTYPROGRESS']._serialized_end=746
+  _globals['_WATCHRESPONSE']._serialized_start=749
+  _globals['_WATCHRESPONSE']._serialized_end=940
+  _globals['_FETCHREQUEST']._serialized_start=942
+  _globals['_FETCHREQUEST']._serialized_end=974
+  _globals['_FETCHRESPONSE']._serialized_start=976
+  _globals['_FETCHRESPONSE']._serialized_end=1057
+  _globals['_LISTPUBLICATIONSREQUEST']._serialized_start=1059
+  _globals['_LISTPUBLICATIONSREQUEST']._serialized_end=1084
+  _globals['_LISTPUBLICATIONSRESPONSE']._serialized_start=1086
+  _globals['_LISTPUBLICATIONSRESPONSE']._serialized_end=1162
+  _globals['_GETSTATUSREQUEST']._serialized_start=1164
+  _globals['_GETSTATUSREQUEST']._serialized_end=1182
+  _globals['_PARTYSTATUS']._serialized_start=1184
+  _globals['_PARTYSTATUS']._serialized_end=1249
+  _globals['_GETSTATUSRESPONSE']._serialized_start=1252
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1382
+  _globals['_COORDINATORSERVICE']._serialized_start=1385
+  _globals['_COORDINATORSERVICE']._serialized_end=2102
 # @@protoc_insertion_point(module_scope)

@@ -21,26 +21,28 @@ class AttendResponse(_message.Message):
     def __init__(self, frame: _Optional[_Union[_signed_pb2.Frame, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("party", "roster_hash", "software", "publications")
+    __slots__ = ("party", "roster_hash", "software", "publications", "open_jobs")
     PARTY_FIELD_NUMBER: _ClassVar[int]
     ROSTER_HASH_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
     PUBLICATIONS_FIELD_NUMBER: _ClassVar[int]
+    OPEN_JOBS_FIELD_NUMBER: _ClassVar[int]
     party: str
     roster_hash: bytes
     software: str
     publications: _containers.RepeatedCompositeFieldContainer[_signed_pb2.Signed]
-    def __init__(self, party: _Optional[str] = ..., roster_hash: _Optional[bytes] = ..., software: _Optional[str] = ..., publications: _Optional[_Iterable[_Union[_signed_pb2.Signed, _Mapping]]] = ...) -> None: ...
+    open_jobs: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, party: _Optional[str] = ..., roster_hash: _Optional[bytes] = ..., software: _Optional[str] = ..., publications: _Optional[_Iterable[_Union[_signed_pb2.Signed, _Mapping]]] = ..., open_jobs: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class UploadRequest(_message.Message):
-    __slots__ = ("blob", "size_bytes", "data")
+    __slots__ = ("blob", "blob_bytes", "parts")
     BLOB_FIELD_NUMBER: _ClassVar[int]
-    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
-    DATA_FIELD_NUMBER: _ClassVar[int]
+    BLOB_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     blob: bytes
-    size_bytes: int
-    data: bytes
-    def __init__(self, blob: _Optional[bytes] = ..., size_bytes: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+    blob_bytes: int
+    parts: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, blob: _Optional[bytes] = ..., blob_bytes: _Optional[int] = ..., parts: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class UploadResponse(_message.Message):
     __slots__ = ()
@@ -53,10 +55,10 @@ class DownloadRequest(_message.Message):
     def __init__(self, blob: _Optional[bytes] = ...) -> None: ...
 
 class DownloadResponse(_message.Message):
-    __slots__ = ("data",)
-    DATA_FIELD_NUMBER: _ClassVar[int]
-    data: bytes
-    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+    __slots__ = ("parts",)
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, parts: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class SubmitRequest(_message.Message):
     __slots__ = ("job",)

@@ -17,18 +17,6 @@ class Advert(_message.Message):
     mask_pk: bytes
     def __init__(self, party: _Optional[str] = ..., setup_hash: _Optional[bytes] = ..., mask_pk: _Optional[bytes] = ...) -> None: ...
 
-class Adverts(_message.Message):
-    __slots__ = ("job_hash", "round_index", "round_digest", "adverts")
-    JOB_HASH_FIELD_NUMBER: _ClassVar[int]
-    ROUND_INDEX_FIELD_NUMBER: _ClassVar[int]
-    ROUND_DIGEST_FIELD_NUMBER: _ClassVar[int]
-    ADVERTS_FIELD_NUMBER: _ClassVar[int]
-    job_hash: bytes
-    round_index: int
-    round_digest: bytes
-    adverts: _containers.RepeatedCompositeFieldContainer[_signed_pb2.Signed]
-    def __init__(self, job_hash: _Optional[bytes] = ..., round_index: _Optional[int] = ..., round_digest: _Optional[bytes] = ..., adverts: _Optional[_Iterable[_Union[_signed_pb2.Signed, _Mapping]]] = ...) -> None: ...
-
 class Head(_message.Message):
     __slots__ = ("party", "spec_hash", "u2_hash", "chunk_root", "length")
     PARTY_FIELD_NUMBER: _ClassVar[int]
@@ -43,14 +31,18 @@ class Head(_message.Message):
     length: int
     def __init__(self, party: _Optional[str] = ..., spec_hash: _Optional[bytes] = ..., u2_hash: _Optional[bytes] = ..., chunk_root: _Optional[bytes] = ..., length: _Optional[int] = ...) -> None: ...
 
-class Vectors(_message.Message):
-    __slots__ = ("job_hash", "round_index", "total_digest", "heads")
+class Bundle(_message.Message):
+    __slots__ = ("job_hash", "round_index", "round_digest", "total_digest", "messages", "chunk_counts")
     JOB_HASH_FIELD_NUMBER: _ClassVar[int]
     ROUND_INDEX_FIELD_NUMBER: _ClassVar[int]
+    ROUND_DIGEST_FIELD_NUMBER: _ClassVar[int]
     TOTAL_DIGEST_FIELD_NUMBER: _ClassVar[int]
-    HEADS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_COUNTS_FIELD_NUMBER: _ClassVar[int]
     job_hash: bytes
     round_index: int
+    round_digest: bytes
     total_digest: bytes
-    heads: _containers.RepeatedCompositeFieldContainer[_signed_pb2.Signed]
-    def __init__(self, job_hash: _Optional[bytes] = ..., round_index: _Optional[int] = ..., total_digest: _Optional[bytes] = ..., heads: _Optional[_Iterable[_Union[_signed_pb2.Signed, _Mapping]]] = ...) -> None: ...
+    messages: _containers.RepeatedCompositeFieldContainer[_signed_pb2.Signed]
+    chunk_counts: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, job_hash: _Optional[bytes] = ..., round_index: _Optional[int] = ..., round_digest: _Optional[bytes] = ..., total_digest: _Optional[bytes] = ..., messages: _Optional[_Iterable[_Union[_signed_pb2.Signed, _Mapping]]] = ..., chunk_counts: _Optional[_Iterable[int]] = ...) -> None: ...

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66\x65\x64\x65ration/wire/v1/signed.proto\x12\x12\x66\x65\x64\x65ration.wire.v1\"I\n\x06Signed\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\"\\\n\x05\x46rame\x12*\n\x06signed\x18\x01 \x01(\x0b\x32\x1a.federation.wire.v1.Signed\x12\'\n\x05parts\x18\x02 \x03(\x0b\x32\x18.federation.wire.v1.Part\"6\n\x04Part\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04\x62lob\x18\x02 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66\x65\x64\x65ration/wire/v1/signed.proto\x12\x12\x66\x65\x64\x65ration.wire.v1\"I\n\x06Signed\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\"\x8b\x01\n\x05\x46rame\x12*\n\x06signed\x18\x01 \x01(\x0b\x32\x1a.federation.wire.v1.Signed\x12\r\n\x05parts\x18\x02 \x03(\x0c\x12\x0c\n\x04\x62lob\x18\x03 \x01(\x0c\x12\x12\n\nblob_bytes\x18\x04 \x01(\x04\x12\x10\n\x08job_hash\x18\x05 \x01(\x0c\x12\x13\n\x0bround_index\x18\x06 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SIGNED']._serialized_start=55
   _globals['_SIGNED']._serialized_end=128
-  _globals['_FRAME']._serialized_start=130
-  _globals['_FRAME']._serialized_end=222
-  _globals['_PART']._serialized_start=224
-  _globals['_PART']._serialized_end=278
+  _globals['_FRAME']._serialized_start=131
+  _globals['_FRAME']._serialized_end=270
 # @@protoc_insertion_point(module_scope)

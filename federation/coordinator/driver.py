@@ -1,0 +1,266 @@
+"""Runs the effects of the coordinator's machines: routes frames to jobs, stores before it sends, keeps deadlines.
+
+Synchronous and single-threaded; the server and `fed.local` call it and deliver what it returns. Time is an argument. Every
+event is on disk before anything that follows from it is sent; `resume` folds the store after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from federation import registry
+from federation.coordinator.run import Outgoing, Run
+from federation.coordinator.store import Store
+from federation.domain.catalogue import agreed
+from federation.domain.job import Blame, Job, State, Update
+from federation.domain.roster import Role, Roster
+from federation.errors import Misuse, ProtocolViolation, Refused
+from federation.jobs import planner
+from federation.protocols.secure_sum import SecureSum
+from federation.wire import convert
+from federation.wire import messages as m
+from federation.wire.envelope import Opened, Signer, attested, opened, signed
+
+PROTOCOLS = "federation.protocols"
+LONGEST_JOB_MS = 30 * 24 * 3600 * 1000  # a deadline further away is a mistake in a unit
+
+
+@dataclass(frozen=True, slots=True)
+class Attendance:
+    """A jurisdiction with an open control stream: the software that it said, and its publications by data set."""
+
+    software: str
+    publications: dict[str, m.Signed]
+
+
+class Driver:
+    """The coordinator without its sockets.
+
+    Args:
+        me: the coordinator's credentials.
+        roster: who is a member.
+        store: the event log.
+        changed: called with a job's hash whenever its life changed, for those who watch.
+    """
+
+    def __init__(self, me: Signer, roster: Roster, store: Store, changed: Callable[[bytes], None] = lambda _: None) -> None:
+        self._me, self._roster, self._store, self._changed = me, roster, store, changed
+        self._runs: dict[bytes, Run] = {}
+        self._tokens: dict[tuple[str, bytes], bytes] = {}
+        self._attending: dict[str, Attendance] = {}
+
+    # --- jurisdictions ----------------------------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> frozenset[str]:
+        """The jurisdictions whose control stream is open."""
+        return frozenset(self._attending)
+
+    def attend(self, party: str, frame: m.Frame) -> list[Outgoing]:
+        """Take a jurisdiction's hello and return what it has to get.
+
+        Raises:
+            ProtocolViolation: the hello or a publication is not its own, or it has another roster.
+        """
+        hello = attested(frame.signed, self._roster, domain=m.HELLO, kind=m.Hello, relay=party)
+        self._speaks_for_itself(party, hello.sender)
+        if hello.value.roster_hash != self._roster.hash:
+            raise Refused(
+                f"{party} has another roster than the coordinator",
+                rule="roster",
+                hint="all members use the same signed roster file: federation roster show",
+                party=party,
+            )
+        publications = {}
+        for publication in hello.value.publications:
+            read = attested(publication, self._roster, domain=m.PUBLICATION, kind=m.Publication, relay=party)
+            self._speaks_for_itself(party, read.sender)
+            self._store.put_document(read.digest, convert.signed_bytes(publication))
+            publications[read.value.dataset.name] = publication
+        self._attending[party] = Attendance(hello.value.software, publications)
+        out: list[Outgoing] = []
+        for job_hash, run in self._runs.items():
+            if party in run.job.parties and (not run.life.state.ended or job_hash in hello.value.open_jobs):
+                out += run.outstanding(party)
+                self._changed(job_hash)
+        for job_hash in hello.value.open_jobs:
+            if job_hash not in self._runs:
+                out.append(self._unknown(party, job_hash))
+        return out
+
+    def leave(self, party: str) -> None:
+        """Note that a control stream is closed."""
+        self._attending.pop(party, None)
+        for job_hash, run in self._runs.items():
+            if party in run.job.parties and not run.life.state.ended:
+                self._changed(job_hash)
+
+    def receive(self, party: str, frame: m.Frame) -> list[Outgoing]:
+        """Return what to send after a frame of `party`.
+
+        Raises:
+            ProtocolViolation: the frame cannot be tied to a job of this party; the connection is to be closed.
+        """
+        message = opened(frame.signed, self._roster, relay=party)
+        self._speaks_for_itself(party, message.sender)
+        job_hash = getattr(message.value, "job_hash", frame.job_hash)
+        run = self._runs.get(job_hash)
+        if run is None or party not in run.job.parties:
+            raise ProtocolViolation(party, phase="routing", expected="a message of one of its jobs", got="another job")
+        return self._folded(run, message, frame)
+
+    def _folded(self, run: Run, message: Opened[object], frame: m.Frame) -> list[Outgoing]:
+        if run.life.state.ended:
+            return run.receive(message, frame)
+        out = run.receive(message, frame) + run.close_review(self.connected)
+        self._store.append(run.job_hash, [("frame", convert.frame_bytes(frame)), *self._end_of(run)])
+        self._changed(run.job_hash)
+        return out
+
+    # --- researchers ------------------------------------------------------------------------------------------------
+
+    def submit(self, envelope: m.Signed, now_ms: int, relay: str) -> tuple[bytes, list[Outgoing]]:
+        """Store a signed job and put it before its parties; the same token again returns the same job.
+
+        Raises:
+            ProtocolViolation, Misuse, Refused: the job is not well-formed, names what is not there, or cannot be run.
+        """
+        read = attested(envelope, self._roster, domain=m.JOB, kind=Job, relay=relay)
+        if read.sender != relay:
+            raise ProtocolViolation(relay, phase="submit", expected="its own signature", got="another researcher's")
+        job = read.value
+        known = self._tokens.get((job.researcher, job.token))
+        if known is not None:
+            if known != read.digest:
+                raise Misuse("this token was used for another job", hint="make a new 16-byte token for a new job")
+            return known, []
+        if not now_ms < job.deadline_ms <= now_ms + LONGEST_JOB_MS:
+            raise Misuse("the job's deadline has passed or is more than 30 days away", hint="deadline_s counts from now")
+        run = self._admitted(job, read.digest, envelope)
+        self._store.append(read.digest, [("job", convert.signed_bytes(envelope))])
+        self._take(run)
+        out = [x for party in job.parties if party in self._attending for x in run.outstanding(party)]
+        self._changed(run.job_hash)
+        return run.job_hash, out
+
+    def cancel(self, job_hash: bytes, researcher: str) -> list[Outgoing]:
+        """End the researcher's own job. Raises Misuse if there is no such job of this researcher."""
+        run = self._own(job_hash, researcher)
+        if run.life.state.ended:
+            return []
+        out = run.stop(Blame(party=researcher, code="job_failed", message=f"{researcher} cancelled the job"))
+        self._store.append(job_hash, self._end_of(run))
+        self._changed(job_hash)
+        return out
+
+    def update(self, job_hash: bytes, researcher: str) -> Update:
+        """Return where the researcher's own job stands. Raises Misuse if there is no such job of this researcher."""
+        return self._own(job_hash, researcher).update(self.connected)
+
+    def released(self, job_hash: bytes, researcher: str) -> tuple[tuple[bytes, ...], tuple[m.Signed, ...]]:
+        """Return the totals of every secure sum and the parties' attestations; empty until the job is released."""
+        run = self._own(job_hash, researcher)
+        if run.life.state is not State.RELEASED:
+            return (), ()
+        return tuple(run.totals), tuple(run.attestations)
+
+    # --- everybody --------------------------------------------------------------------------------------------------
+
+    def publications(self) -> list[m.Signed]:
+        """Return what the attending jurisdictions publish."""
+        return [envelope for _, a in sorted(self._attending.items()) for _, envelope in sorted(a.publications.items())]
+
+    def attendance(self) -> dict[str, Attendance | None]:
+        """Return, for every jurisdiction of the roster, its attendance or None."""
+        return {member.name: self._attending.get(member.name) for member in self._roster.with_role(Role.JURISDICTION)}
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many jobs run and how many are stored."""
+        return sum(not run.life.state.ended for run in self._runs.values()), len(self._runs)
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def next_deadline_ms(self) -> int | None:
+        """Return when `tick` has to be called next, or None."""
+        return min((run.job.deadline_ms for run in self._runs.values() if not run.life.state.ended), default=None)
+
+    def tick(self, now_ms: int) -> list[Outgoing]:
+        """End the jobs whose deadline has passed, naming who did not do what was due."""
+        out: list[Outgoing] = []
+        for run in self._runs.values():
+            if not run.life.state.ended and run.job.deadline_ms <= now_ms:
+                out += run.expire()
+                self._store.append(run.job_hash, self._end_of(run))
+                self._changed(run.job_hash)
+        return out
+
+    def resume(self) -> int:
+        """Fold the store: every job stands where it stood; return how many have not ended."""
+        for job_hash in self._store.jobs():
+            (_, first), *rest = self._store.events(job_hash)
+            envelope = convert.signed_of(first)
+            job = attested(envelope, self._roster, domain=m.JOB, kind=Job, relay="the store").value
+            run = self._admitted(job, job_hash, envelope)
+            self._take(run)
+            for kind, payload in rest:
+                if kind == "ended":
+                    run.end(convert.ended_of(payload))
+                else:
+                    frame = convert.frame_of(payload)
+                    run.receive(opened(frame.signed, self._roster, relay="the store"), frame)
+        return self.counts()[0]
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _admitted(self, job: Job, job_hash: bytes, envelope: m.Signed) -> Run:
+        if job.roster_hash != self._roster.hash:
+            raise Refused("the job was written for another roster", rule="roster", hint="federation roster show")
+        pins = {}
+        documents = []
+        for party, digest in job.publications:
+            document = self._store.document(digest)
+            if document is None:
+                raise Misuse(
+                    f"the job pins a publication of {party} that the coordinator does not have",
+                    hint="the data set changed or the party never attended: read the catalogue again",
+                )
+            publication = convert.signed_of(document)
+            read = attested(publication, self._roster, domain=m.PUBLICATION, kind=m.Publication, relay=job.researcher)
+            if read.sender != party or read.value.dataset.name != job.dataset:
+                raise Misuse(f"the job pins a publication that is not {party}'s of data set {job.dataset!r}")
+            pins[party] = read.value.dataset
+            documents.append(publication)
+        replay = planner.replay(job, agreed(pins))
+        protocol = registry.look_up(PROTOCOLS, SecureSum, job.protection)
+        offer = m.Offer(job=envelope, publications=tuple(documents))
+        return Run(job=job, job_hash=job_hash, offer=offer, replay=replay, protocol=protocol, me=self._me)
+
+    def _take(self, run: Run) -> None:
+        self._runs[run.job_hash] = run
+        self._tokens[(run.job.researcher, run.job.token)] = run.job_hash
+
+    @staticmethod
+    def _end_of(run: Run) -> list[tuple[str, bytes]]:
+        """Return the event that says how the job ended, unless folding its frames says so: a release."""
+        if not run.life.state.ended or run.life.state is State.RELEASED:
+            return []
+        ended = m.Ended(job_hash=run.job_hash, state=run.life.state, blames=run.life.blames)
+        return [("ended", convert.BODIES[m.ENDED].encode(ended))]
+
+    def _own(self, job_hash: bytes, researcher: str) -> Run:
+        run = self._runs.get(job_hash)
+        if run is None or run.job.researcher != researcher:
+            raise Misuse("there is no such job of yours", hint="federation run prints the job's id")
+        return run
+
+    def _unknown(self, party: str, job_hash: bytes) -> Outgoing:
+        blame = Blame(party=self._me.member.name, code="job_failed", message="the coordinator does not know this job")
+        ended = m.Ended(job_hash=job_hash, state=State.ABORTED, blames=(blame,))
+        return Outgoing(party, m.Frame(signed(self._me, m.ENDED, ended), job_hash=job_hash))
+
+    @staticmethod
+    def _speaks_for_itself(party: str, sender: str) -> None:
+        if sender != party:
+            raise ProtocolViolation(party, phase="attend", expected="its own messages", got="another member's")
+

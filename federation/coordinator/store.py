@@ -1,0 +1,128 @@
+"""The coordinator's memory: one append-only list of events a job, and documents by digest. It holds no party's value.
+
+`append` returns only after the events are on disk (WAL, synchronous FULL); a restart folds them again. Two stores, one
+contract test. Event payloads are the received signed bytes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from federation.errors import Unavailable
+
+Event = tuple[str, bytes]  # kind, payload
+
+
+class Store(Protocol):
+    """What the driver needs; jobs are named by their 32-byte hash."""
+
+    def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
+        """Add events at the end of the job's list, all or none, durable when it returns."""
+
+    def events(self, job_hash: bytes) -> list[Event]:
+        """Return the job's events in order; [] for an unknown job."""
+
+    def jobs(self) -> list[bytes]:
+        """Return the hashes of all jobs in the order of their first event."""
+
+    def put_document(self, digest: bytes, body: bytes) -> None:
+        """Keep `body` under `digest`; the first body under a digest stays."""
+
+    def document(self, digest: bytes) -> bytes | None:
+        """Return the document, or None."""
+
+    def close(self) -> None:
+        """Release what the store holds."""
+
+
+class MemoryStore:
+    """A store that ends with the process: `fed.local` and tests."""
+
+    def __init__(self) -> None:
+        self._events: dict[bytes, list[Event]] = {}
+        self._documents: dict[bytes, bytes] = {}
+
+    def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
+        self._events.setdefault(job_hash, []).extend(events)
+
+    def events(self, job_hash: bytes) -> list[Event]:
+        return list(self._events.get(job_hash, ()))
+
+    def jobs(self) -> list[bytes]:
+        return list(self._events)
+
+    def put_document(self, digest: bytes, body: bytes) -> None:
+        self._documents.setdefault(digest, body)
+
+    def document(self, digest: bytes) -> bytes | None:
+        return self._documents.get(digest)
+
+    def close(self) -> None:
+        return
+
+
+class SqliteStore:
+    """A store in one SQLite file (WAL, FULL).
+
+    Raises:
+        Unavailable: the disk is full, the file is locked by another process or is not a store; nothing is half written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS event"
+                " (job BLOB, position INTEGER, kind TEXT, payload BLOB, PRIMARY KEY (job, position))"
+            )
+            self._db.execute("CREATE TABLE IF NOT EXISTS document (digest BLOB PRIMARY KEY, body BLOB)")
+        except (sqlite3.Error, OSError) as fault:
+            raise self._unavailable(fault, path) from None
+        self._path = path
+
+    def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            find = "SELECT COALESCE(MAX(position), -1) FROM event WHERE job = ?"
+            (last,) = self._db.execute(find, (job_hash,)).fetchone()
+            rows = [(job_hash, last + 1 + i, kind, payload) for i, (kind, payload) in enumerate(events)]
+            self._db.executemany("INSERT INTO event VALUES (?, ?, ?, ?)", rows)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as fault:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise self._unavailable(fault, self._path) from None
+
+    def events(self, job_hash: bytes) -> list[Event]:
+        rows = self._db.execute("SELECT kind, payload FROM event WHERE job = ? ORDER BY position", (job_hash,))
+        return [(kind, payload) for kind, payload in rows]
+
+    def jobs(self) -> list[bytes]:
+        return [job for (job,) in self._db.execute("SELECT job FROM event WHERE position = 0 ORDER BY rowid")]
+
+    def put_document(self, digest: bytes, body: bytes) -> None:
+        try:
+            self._db.execute("INSERT OR IGNORE INTO document VALUES (?, ?)", (digest, body))
+        except sqlite3.Error as fault:
+            raise self._unavailable(fault, self._path) from None
+
+    def document(self, digest: bytes) -> bytes | None:
+        row = self._db.execute("SELECT body FROM document WHERE digest = ?", (digest,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def close(self) -> None:
+        self._db.close()
+
+    @staticmethod
+    def _unavailable(fault: Exception, path: Path) -> Unavailable:
+        return Unavailable(
+            f"the coordinator's store {path.name} cannot be used: {fault}",
+            hint="is another coordinator running on it, is the disk full, may this user write there?",
+        )

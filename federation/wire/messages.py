@@ -1,0 +1,129 @@
+"""Frozen values of the messages that only the wire knows, and the domain tags of all signed messages.
+
+Messages that a room below speaks (Job, Verdict, Dataset, a protocol's messages) are that room's values; `convert` turns
+all of them into bytes and back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from federation.domain.catalogue import Dataset
+from federation.domain.job import Blame, State
+
+HELLO = "federation/hello/v1"
+PUBLICATION = "federation/publication/v1"
+JOB = "federation/job/v1"
+OFFER = "federation/offer/v1"
+VERDICT = "federation/verdict/v1"
+BUNDLE = "federation/bundle/v1"
+ATTESTATION = "federation/attestation/v1"
+OBJECTION = "federation/objection/v1"
+ENDED = "federation/ended/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Bytes with a member's signature: exactly these bytes are signed, hashed and logged.
+
+    Attributes:
+        body: the serialised inner message as made or received.
+        key_id: 16 bytes; which identity key signed.
+        signature: Ed25519, 64 bytes, over the length-prefixed domain and the body.
+        domain: which message the body is.
+    """
+
+    body: bytes
+    key_id: bytes
+    signature: bytes
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A signed message and the bulk bytes whose Merkle roots it, or what it carries, holds.
+
+    `job_hash` and `round_index` only say where a protocol message is to be looked up; the message binds both by its hashes.
+    """
+
+    signed: Signed
+    parts: tuple[bytes, ...] = ()
+    job_hash: bytes = b""
+    round_index: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the body and of all parts."""
+        return len(self.signed.body) + sum(len(part) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """A party's published data set."""
+
+    party: str
+    dataset: Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """A jurisdiction's first message on its control stream."""
+
+    party: str
+    roster_hash: bytes
+    software: str
+    publications: tuple[Signed, ...]
+    open_jobs: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """The coordinator puts a signed job, and the publications that it pins, before a party."""
+
+    job: Signed
+    publications: tuple[Signed, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """All parties' signed messages of one step of a secure sum; their chunks are the frame's parts, in this order.
+
+    Attributes:
+        round_digest: the round that the coordinator says the plan asks; b"" never: a party compares it with its own.
+        total_digest: SHA-256 of the total as the coordinator says it is, b"" in the steps before.
+        chunk_counts: how many parts belong to each message.
+    """
+
+    job_hash: bytes
+    round_index: int
+    round_digest: bytes
+    total_digest: bytes
+    messages: tuple[Signed, ...]
+    chunk_counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attestation:
+    """A party's word that this transcript is what it computed."""
+
+    party: str
+    job_hash: bytes
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objection:
+    """A party stops a job; `blame.party` is whom it names."""
+
+    party: str
+    job_hash: bytes
+    blame: Blame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The coordinator says that a job is over."""
+
+    job_hash: bytes
+    state: State
+    blames: tuple[Blame, ...] = ()
