@@ -1,0 +1,106 @@
+"""What a researcher believes: nothing that it did not replay.
+
+The coordinator hands over opened totals and the parties' signatures under a transcript. The plan is replayed here on
+those totals; the result counts only if the replay ends where they end, its own transcript is the signed one, and every
+party of the job signed it. Otherwise the coordinator is named: the signatures are verified, so no party changed it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Sequence
+
+from federation.analytics.plan import Outcome
+from federation.domain.catalogue import Dataset
+from federation.domain.job import Blame, Job, Released, State
+from federation.errors import FederationError, JobFailed, ProtocolViolation, Refused, Unavailable, Unreachable
+from federation.jobs import planner
+
+PHASE = "release"
+
+
+class JobRefused(Refused):
+    """At least one jurisdiction said no.
+
+    Attributes:
+        blames: one for every rule of every jurisdiction that refused: party, message, hint (what would be permitted).
+    """
+
+    def __init__(self, blames: Sequence[Blame]) -> None:
+        several = len(blames) > 1
+        remedies = dict.fromkeys(f"{b.party}: {b.hint}" if several and b.party else b.hint for b in blames if b.hint)
+        super().__init__(
+            "; ".join(blame.message for blame in blames) or "the job was refused",
+            rule=", ".join(dict.fromkeys(rule_of(blame) for blame in blames)),
+            hint="; ".join(remedies),
+            party=blames[0].party if len({blame.party for blame in blames}) == 1 else "",
+        )
+        self.blames = tuple(blames)
+
+
+def outcomes(job: Job, job_hash: bytes, joint: Dataset, released: Released, *, coordinator: str) -> tuple[Outcome, ...]:
+    """Replay the job's plan on what was opened and return one outcome per computation.
+
+    Args:
+        job: as it was signed.
+        job_hash: what the transport returned for it, 32 bytes.
+        joint: the data set that the pinned publications describe.
+        released: totals, transcript and who signed it; the signatures are verified by the transport.
+        coordinator: the member who handed it over.
+
+    Raises:
+        ProtocolViolation: naming the coordinator: another job's totals, a signature that lacks, totals that the plan did
+            not ask for or that are too few, or totals other than those that all parties signed.
+    """
+
+    def lie(expected: str, got: str) -> ProtocolViolation:
+        return ProtocolViolation(
+            coordinator, phase=PHASE, expected=expected, got=got, hint="keep the job's name and tell the jurisdictions"
+        )
+
+    if released.job_hash != job_hash:
+        raise lie("the totals of this job", "those of another job")
+    if unsigned := sorted(set(job.parties) - set(released.attested_by)):
+        raise lie("a transcript signed by every party", f"none by {', '.join(unsigned)}")
+    replay = planner.replay(job, joint)
+    for index, numbers in enumerate(released.totals):
+        if replay.round is None:
+            raise lie(f"{index} secure sums", f"{len(released.totals)}")
+        try:
+            replay.feed(numbers)
+        except ProtocolViolation as fault:
+            raise lie(fault.expected, fault.got) from fault
+    if replay.round is not None:
+        raise lie("all secure sums that the plan asks for", f"only {len(released.totals)}")
+    if not hmac.compare_digest(replay.transcript, released.transcript):
+        raise lie("the totals that all parties signed", "other totals")
+    return replay.results
+
+
+def ending(state: State, blames: Sequence[Blame], *, coordinator: str) -> FederationError:
+    """Return the error that a job without a result ends with: by its blame codes, the gravest first."""
+    if state is State.REFUSED:
+        return JobRefused(blames)
+    violations = [blame for blame in blames if blame.code == ProtocolViolation.code]
+    if violations:
+        return _violation(violations[0])
+    message = "; ".join(blame.message for blame in blames) or f"{coordinator} ended the job without a reason"
+    hint = "; ".join(dict.fromkeys(blame.hint for blame in blames if blame.hint))
+    party = blames[0].party if len({blame.party for blame in blames}) == 1 else ""
+    kinds = {kind.code: kind for kind in (Unavailable, Unreachable)}
+    codes = {blame.code for blame in blames}
+    kind = kinds[codes.pop()] if len(codes) == 1 and codes <= kinds.keys() else JobFailed
+    return kind(message, hint=hint, party=party)
+
+
+def rule_of(blame: Blame) -> str:
+    """Return the rule that a refusal names (`federation.jobs.lifecycle` words it), or "no answer"."""
+    found = re.search(r"\brefuses by rule ([\w./-]+):", blame.message)
+    return found.group(1) if found else "no answer"
+
+
+def _violation(blame: Blame) -> ProtocolViolation:
+    worded = re.fullmatch(r"(?s).* broke the protocol in (.*?): expected (.*), got (.*)", blame.message)
+    phase, expected, got = worded.groups() if worded else ("the job", "an honest run", blame.message)
+    return ProtocolViolation(blame.party or "nobody", phase=phase, expected=expected, got=got, hint=blame.hint)
