@@ -70,7 +70,7 @@ def add_into(accumulator: NDArray[np.uint64], term: NDArray[np.uint64]) -> None:
 
 
 def subtract_into(accumulator: NDArray[np.uint64], term: NDArray[np.uint64]) -> None:
-    """Subtract `term` from `accumulator` in place; both C-contiguous, shape (d, 2). A low word below the term borrows."""
+    """Subtract `term` from `accumulator` in place, with borrow; both C-contiguous, shape (d, 2)."""
     _check(accumulator, term)
     borrow = accumulator[:, 0] < term[:, 0]
     np.subtract(accumulator, term, out=accumulator)

@@ -1,13 +1,13 @@
 """The contract of every secure sum, and the values that all of them share. Drivers know this file and no protocol.
 
-Every protocol is a few steps of the same shape: each party sends one signed message (with bulk chunks where it is long),
-the aggregator forwards all of them as one bundle, each party checks the bundle. So all have the same events and effects:
+Every protocol is a few steps of one shape: each party sends one signed message (with bulk chunks where it is long), the
+aggregator forwards all of them as one bundle, each party checks the bundle. So all have the same events and effects:
 
 party        Begin, Delivered, Contribute, DeadlinePassed, Stopped   ->  Send, Release, Abort
 aggregator   Opened, Received, SpecKnown, DeadlinePassed, Stopped    ->  Broadcast, Release, Abort
 
-A message reaches a machine only as `Attested`: its signature was verified by `wire`, its sender is in the roster. What a
-machine must not accept is raised as `ProtocolViolation`, naming who broke which step; the state is then unchanged.
+A message reaches a machine only as `Attested`: its signature was verified by `wire`, its sender is in the roster. What
+a machine must not accept is raised as `ProtocolViolation`, naming who broke which step; the state is then unchanged.
 Refused here: fewer than three parties, a threshold below floor(2n/3) + 1, more colluders than 2t - n - 1 promised.
 """
 
@@ -25,6 +25,17 @@ from federation.protocols.machine import Transition
 
 CHUNK_BYTES = 256 * 1024
 RING = "z2^128"
+
+
+def chunked(data: bytes) -> tuple[bytes, ...]:
+    """Return `data` in pieces of CHUNK_BYTES, the last one shorter if need be: how bulk bytes are cut, hashed and sent."""
+    return tuple(data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES))
+
+
+def chunk_sizes(length: int) -> tuple[int, ...]:
+    """Return the byte counts of the chunks of a vector of `length` numbers, in order."""
+    whole, rest = divmod(length * ring.ELEMENT_BYTES, CHUNK_BYTES)
+    return (CHUNK_BYTES,) * whole + ((rest,) if rest else ())
 
 
 # --- what a sum is about ---------------------------------------------------------------------------------------------
@@ -150,11 +161,11 @@ class Message(Protocol):
     def party(self) -> str: ...
 
 
-M_co = TypeVar("M_co", bound=Message, covariant=True)
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attested(Generic[M_co]):
+class Attested(Generic[T_co]):
     """A decoded message whose signature was verified.
 
     Attributes:
@@ -163,7 +174,7 @@ class Attested(Generic[M_co]):
     """
 
     sender: str
-    value: M_co
+    value: T_co
     digest: bytes
 
 
@@ -190,7 +201,7 @@ class Begin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contribute:
-    """Party: the encoded local answer, 16 * spec.length bytes (`federation.crypto.ring`); sealed before it is stepped."""
+    """Party: the encoded local answer, 16 * spec.length bytes (`crypto.ring`); sealed before it is stepped."""
 
     spec: Spec
     vector: bytes = field(repr=False)
@@ -253,7 +264,7 @@ AggregatorEvent: TypeAlias = Opened | Received | SpecKnown | DeadlinePassed | St
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """Party: sign `message` under `message.domain`, send it and its chunks to the coordinator; a resend is the same bytes."""
+    """Party: sign `message` under `message.domain`, send it with its chunks; a resend is the same bytes."""
 
     message: Message
     chunks: tuple[bytes, ...] = field(default=(), repr=False)
@@ -298,7 +309,8 @@ class Awaits:
     """What a machine waits for and who owes it.
 
     Attributes:
-        what: "begin", "contribution", "spec", or a message class in lower case ("advert", "head"); "" at the end.
+        what: "begin", "contribution" or "spec" for what the driver gives; a message class in lower case ("advert", "head")
+            for what a party owes; its plural for the bundle that the coordinator owes; "" at the end.
         of: the members who owe it.
     """
 
@@ -314,6 +326,23 @@ class State(Protocol):
 
     @property
     def ended(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aborted:
+    """Both: how every sum ends that opens nothing. It holds no secret, and nothing leaves it."""
+
+    blames: tuple[Blame, ...]
+
+    @property
+    def awaits(self) -> Awaits:
+        """Nothing."""
+        return Awaits()
+
+    @property
+    def ended(self) -> bool:
+        """True."""
+        return True
 
 
 PartyTransition: TypeAlias = Transition[State, PartyEffect]

@@ -16,7 +16,7 @@ class Advert:
         mask_pk: X25519 public key, 32 bytes, canonical, used for this setup only.
     """
 
-    domain: ClassVar[str] = "federation/masked_sum/advert/v1"
+    domain: ClassVar[str] = "federation/advert/v1"
 
     setup_hash: bytes
     party: str
@@ -35,7 +35,7 @@ class Head:
         length: numbers in the vector.
     """
 
-    domain: ClassVar[str] = "federation/masked_sum/head/v1"
+    domain: ClassVar[str] = "federation/head/v1"
 
     spec_hash: bytes
     u2_hash: bytes
