@@ -1,4 +1,4 @@
-"""Arithmetic that has the same bits on every machine, for whatever decides a later query (DESIGN section 5, Exact replay).
+"""Arithmetic that has the same bits on every machine, for whatever decides a later query (DESIGN section 5).
 
 Only Python integers, binary64 + - * / sqrt in written order, and exp, ln, lgamma through `decimal`, rounded once. No
 BLAS, no LAPACK, no numpy reduction and no libm: those differ in the last bits between processors.

@@ -4,9 +4,9 @@ Queries are equal when their canonical bytes are; the bytes do not depend on whi
 identifiers outside `per`, `is missing` outside `where`, more than 1,000,000 numbers.
 
 Rules of rows, the same for the oracle and for every engine:
-1. `where` selects rows, in Kleene's logic on the raw values: missing codes are missing, nothing is clipped, arithmetic is
-   in binary64 (a bare INTEGER column and integers compare exactly), and a comparison with a side that is missing or not
-   finite is unknown. Only true selects.
+1. `where` selects rows, in Kleene's logic on the raw values: missing codes are missing, nothing is clipped, arithmetic
+   is in binary64 (a bare INTEGER column and integers compare exactly), and a comparison with a side that is missing or
+   not finite is unknown. Only true selects.
 2. Of the selected rows those with a missing value in a used column (terms, axes, per) are excluded, and counted under
    the first such column in name order and its reason.
 3. Finite numbers outside the party's own declared range are moved to it and counted per column, or the query is refused
