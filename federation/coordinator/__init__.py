@@ -1,6 +1,6 @@
 """The relay that is trusted with nothing but availability: the only room with a server.
 
 app: starts and stops it · config: its one TOML file · services: thin servicers, convert in, command, convert out
-commands: what a request does · driver: runs the effects of the machines · store: the event log of jobs, durable before sent
+commands: what a request does · driver: runs the effects of the machines · store: the event log, durable before sent
 Sees masked vectors and opened sums, never a party's own; an RPC without a row in the table of roles is denied.
 """

@@ -1,6 +1,6 @@
 """Between bytes and values: the only room that validates what strangers send.
 
 convert: values to signed bytes and back; the received bytes are what is signed, hashed and logged
-v1/: code generated from protos/federation/wire/v1 and committed; a test regenerates and compares, `make protos` renews it
-Refuses unknown fields, sizes and depths beyond the limits and signatures of anybody but the named sender; keeps nothing.
+v1/: generated from protos/federation/wire/v1 and committed; a test regenerates and compares, `make protos` renews it
+Refuses unknown fields, sizes and depths beyond the limits, and signatures of anybody but the named sender.
 """
