@@ -1,8 +1,8 @@
 """X25519 (RFC 7748) between two parties, and HKDF-SHA256 (RFC 5869) for everything that is derived from a secret.
 
-X25519 itself accepts any 32 bytes. Here a public key is refused unless it is the one encoding (below p, top bit clear) of
-a point of large order. Two different accepted keys can still agree on one secret with everybody: P and P + T with T of low
-order, since private keys are multiples of 8. `representative` is equal for exactly those: it finds aliases in a list.
+X25519 itself accepts any 32 bytes. Here a public key is refused unless it is the one encoding (below p, top bit clear)
+of a point of large order. Two different accepted keys can still agree on one secret with everybody: P and P + T, T of
+low order, since private keys are multiples of 8. `representative` is equal for exactly those: it finds aliases.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from federation.errors import Misuse
 
 PRIME = (1 << 255) - 19
-# The scalar 2^254: a multiple of the cofactor, so it removes T; invertible modulo both prime orders, so it keeps the rest.
+# The scalar 2^254: a multiple of the cofactor, so it removes T; invertible modulo both prime orders: it keeps the rest.
 _COFACTOR_CLEARER = bytes(31) + b"\x40"
 
 

@@ -1,4 +1,4 @@
-"""AES-256-CTR as a stream of uniform bytes: one seed, one stream, each byte given out once, in pieces that fit the cache.
+"""AES-256-CTR as a stream of uniform bytes: one seed, one stream, each byte given out once, in pieces.
 
 The counter starts at zero because a seed is used for one stream only: whoever derives seeds binds the use into them.
 Nothing here or near a mask comes from a generator of numpy or of the `random` module; a test reads the source for it.
@@ -22,7 +22,7 @@ _BLOCK_BYTES = 16
 class Keystream:
     """The stream of one 32-byte seed.
 
-    A piece is a view into the stream's own buffer and valid until the next one is asked for: a long stream costs no memory.
+    A piece is a view into the stream's own buffer, valid until the next one is asked for: long streams cost no memory.
     """
 
     __slots__ = ("_buffer", "_encryptor")
