@@ -1,0 +1,53 @@
+# The front door, for people and for machines. `make` alone says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help env test lint format protos demo bench
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PROTOS := $(shell find protos -name '*.proto')
+
+help: ## what there is to make
+	@echo "First:   make demo     three jurisdictions on this machine, one joint mean (no torch, no dev tools)"
+	@echo "Then:    make test     everything that a commit must pass, as CI runs it"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Two stamps in one environment: the demo needs the core and the example data, developers need the rest on top.
+.venv/.demo: pyproject.toml hatch_build.py
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) -e '.[examples]'
+	touch $@
+
+.venv/.dev: pyproject.toml hatch_build.py
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) -e '.[dev,examples]'
+	touch .venv/.demo $@
+
+env: .venv/.dev ## .venv with all tools, without torch; quick when it is there
+
+demo: .venv/.demo ## the first minute: a small environment, then `federation demo`
+	$(BIN)/federation demo
+
+lint: .venv/.dev ## ruff, mypy --strict, the floors, the protos
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/buf lint
+
+test: lint ## lint, then all tests on two cores
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+format: .venv/.dev ## let ruff put the code in shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+protos: .venv/.dev ## generate federation/wire/v1 from protos/ (commit what comes out)
+	rm -f federation/wire/v1/*_pb2*.py*
+	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS:protos/%=%)
+	$(BIN)/buf lint
+
+bench: .venv/.dev ## every benchmark: ours and the peers in turn, medians and ratios
+	for topic in benchmarks/*.py; do $(BIN)/python "$$topic"; done
