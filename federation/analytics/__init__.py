@@ -1,0 +1,8 @@
+"""Statistics: pure generators that ask for opened sums and return a result with its standard error.
+
+plan        Plan, and `together`: several statistics in one secure sum
+replay      drives a plan over rounds; every party and the researcher run the same one on totals that they checked
+statistic   the contract, its parameters, tables and pictures
+estimates   what most results share: one line per cell     moments     sums about a public centre
+statistics/ one file a statistic; a new statistic is a new file there
+"""

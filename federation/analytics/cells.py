@@ -1,0 +1,128 @@
+"""Reads opened totals cell by cell: labels, what is closed, what was left out, and the interval of a count.
+
+Nothing here knows a statistic. A number of a closed cell is never read, so it can never be mistaken for zero.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from federation.analytics.estimates import Estimate, Interval, RowsLeftOut, Suppressed
+from federation.domain.catalogue import Dataset, Kind
+from federation.errors import Misuse, Refused
+from federation.privacy.suppression import LEAST_CONTRIBUTORS, closes, most_left_out
+from federation.query.query import Categories, SumQuery, Totals, Unit, counts
+
+ALL_ROWS = "all rows"
+UNBOUNDED: Interval = (None, None)
+
+
+def axes(by: str | None, joint: Dataset) -> tuple[Categories, ...]:
+    """Return the axes of a grouping by one CATEGORY column, or of none. Raises Misuse for other kinds of column."""
+    if by is None:
+        return ()
+    if joint.column(by).kind is not Kind.CATEGORY:
+        raise Misuse(
+            f"by={by!r} groups by a column of kind {joint.column(by).kind.value}",
+            hint="a category column, or a histogram",
+        )
+    return (Categories(by),)
+
+
+def labels(by: str | None, joint: Dataset) -> tuple[str, ...]:
+    """Return the cells' labels in the order of the query's cells."""
+    return (ALL_ROWS,) if by is None else joint.column(by).categories
+
+
+def is_closed(totals: Totals, cell: int) -> bool:
+    """Return whether nothing of the cell is known: it was not opened, or every party withholds it."""
+    return totals.closed[cell] or totals.withheld[cell] >= totals.parties
+
+
+def require_an_open_cell(totals: Totals) -> None:
+    """Raise Refused, rule "contributors", if every cell is closed: the statistic has no number to give."""
+    if all(is_closed(totals, cell) for cell in range(len(totals.table))):
+        raise Refused(
+            f"fewer than {LEAST_CONTRIBUTORS} parties have enough units, so nothing was opened",
+            rule="contributors",
+            hint="widen `where`, use fewer or larger groups, or ask more parties",
+        )
+
+
+def left_out(query: SumQuery, totals: Totals, joint: Dataset) -> RowsLeftOut:
+    """Return the counts of `totals` under their names; a closed count is None and stands in `suppressed`."""
+    missing: list[tuple[str, str, int | None]] = []
+    clipped: list[tuple[str, int | None]] = []
+    non_finite: int | None = None
+    suppressed: list[Suppressed] = []
+    for index, name in enumerate(counts(query, joint)):
+        withheld = totals.withheld_counts[index]
+        closed = withheld >= totals.parties or (not joint.own_figures and closes(withheld, totals.parties))
+        count = None if closed else totals.counts[index]
+        match name.kind:
+            case "missing":
+                missing.append((name.column, name.reason, count))
+                what = f"missing {name.column}: {name.reason}"
+            case "clipped":
+                clipped.append((name.column, count))
+                what = f"clipped {name.column}"
+            case _:
+                non_finite, what = count, "not a finite number"
+        if closed or withheld:
+            interval = count_interval(count, withheld, totals.parties, joint.k)
+            suppressed.append(Suppressed(what=what, withheld=withheld, closed=closed, interval=interval))
+    return RowsLeftOut(
+        missing=tuple(missing), clipped=tuple(clipped), non_finite=non_finite, suppressed=tuple(suppressed)
+    )
+
+
+def closed_estimate(label: str, interval: Interval, withheld: int) -> Estimate:
+    """Return the line of a cell of which nothing was opened."""
+    return Estimate(label=label, value=None, n=None, units=None, interval=interval, withheld=withheld, closed=True)
+
+
+def count_interval(count: int | None, withheld: int, parties: int, k: int) -> Interval:
+    """Return where a count lies; None is closed, and then only a count that all parties withhold has an upper end."""
+    if count is None:
+        return (0, most_left_out(withheld, k)) if withheld >= parties else (0, None)
+    return count, count + most_left_out(withheld, k)
+
+
+def unit(joint: Dataset) -> Unit | None:
+    """Return who is counted in a cell: the first identifier of the data set where k protects units, else each row.
+
+    k is the least number of units, so with k > 1 several rows of one person may not open a cell. Data that is public
+    already (k = 1) has nobody to protect that way and saves the grouping.
+    """
+    found = [column.name for column in joint.columns if column.kind is Kind.IDENTIFIER]
+    return Unit(found[0]) if found and joint.k > 1 else None
+
+
+def rows_left_out(query: SumQuery, totals: Totals, cell: int, joint: Dataset) -> int | None:
+    """Return the most rows of the cell that parties withhold; None where a withheld unit may have many rows."""
+    if query.per is not None and totals.withheld[cell]:
+        return None
+    return most_left_out(totals.withheld[cell], joint.k)
+
+
+def plain(between: tuple[Fraction | None, Fraction | None] | None) -> Interval:
+    """Return an exact interval as the nearest binary64 numbers; None, for an end or for all of it, is "no bound"."""
+    if between is None:
+        return UNBOUNDED
+    low, high = between
+    return None if low is None else float(low), None if high is None else float(high)
+
+
+def counted(query: SumQuery, totals: Totals, cell: int, label: str, joint: Dataset, *, scale: int = 0) -> Estimate:
+    """Return the number of rows of a cell as its estimate.
+
+    A query without terms counts rows in column 0; else its last term is a sum of ones, each 2^scale.
+    """
+    withheld = totals.withheld[cell]
+    further = rows_left_out(query, totals, cell, joint)
+    if is_closed(totals, cell):
+        return closed_estimate(label, (0, further if withheld >= totals.parties else None), withheld)
+    units, *sums = totals.table[cell]
+    n = sums[-1] >> scale if sums else units
+    high = None if further is None else n + further
+    return Estimate(label=label, value=n, n=n, units=units, interval=(n, high), withheld=withheld)

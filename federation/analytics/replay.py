@@ -1,0 +1,156 @@
+"""Drives one plan over rounds: which secure sum is next, and what the plan concludes from what was opened.
+
+Every party, and the researcher afterwards, runs the same replay on totals that it checked itself; equal totals give
+equal rounds, results and transcript. Before sums are opened, a round of support opens how many parties withhold each
+cell; cells with fewer than three contributors are then closed, and everybody sends zeros for them. Where all
+operators publish their own figures there is no support round and nothing is closed. Recovery is a new replay fed with
+the recorded numbers.
+
+Refused: numbers of another length, flags that parties cannot add up to, and more rounds than the job allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from federation.analytics.plan import Outcome, Plan
+from federation.domain.catalogue import Dataset
+from federation.domain.job import digest
+from federation.errors import JobFailed, Misuse, ProtocolViolation
+from federation.privacy.suppression import closes
+from federation.query.query import SumQuery, Totals, shape
+from federation.query.round import Phase, Round, decoded, round_digest, support
+
+LABEL = "federation/transcript/v1"
+NUMBER_BYTES = 16  # opened numbers live in Z_2^128, read as signed
+
+
+class Replay:
+    """One job's plan between two openings.
+
+    `round` is the secure sum to ask next and None at the end, when `results` holds one outcome per statistic. `feed`
+    takes the opened numbers of `round`. `transcript` chains every round and its numbers: 32 bytes that all who
+    replayed alike agree on.
+    """
+
+    def __init__(self, plan: Plan[tuple[Outcome, ...]], joint: Dataset, *, parties: int, max_rounds: int) -> None:
+        """Start `plan`.
+
+        Args:
+            plan: what `together` returns.
+            joint: the data set that all parties' publications describe.
+            parties: how many take part, at least 1.
+            max_rounds: most secure sums, those of support included.
+
+        Raises:
+            JobFailed: the plan asks although `max_rounds` is 0.
+        """
+        self._plan = plan
+        self._joint = joint
+        self._parties = parties
+        self._max_rounds = max_rounds
+        self._withheld: tuple[tuple[int, ...], ...] | None = None
+        self._round: Round | None = None
+        self._results: tuple[Outcome, ...] | None = None
+        self._transcript = digest(LABEL)
+        self._fed = 0
+        self._send(None)
+
+    @property
+    def round(self) -> Round | None:
+        """The secure sum to ask next, None at the end."""
+        return self._round
+
+    @property
+    def rounds_fed(self) -> int:
+        """Secure sums fed so far."""
+        return self._fed
+
+    @property
+    def transcript(self) -> bytes:
+        """32 bytes over every round fed and its numbers, in order."""
+        return self._transcript
+
+    @property
+    def results(self) -> tuple[Outcome, ...]:
+        """One outcome per statistic, in the job's order. Raises Misuse before the end."""
+        if self._results is None:
+            raise Misuse("the plan has not come to its end", hint="feed the numbers of `round`")
+        return self._results
+
+    def feed(self, numbers: Sequence[int]) -> None:
+        """Take the opened numbers of `round`, signed integers below 2^127 in magnitude, and go on to the next one.
+
+        Raises:
+            ProtocolViolation: numbers that honest vectors cannot add up to; nothing was taken.
+            JobFailed: the plan asks for more rounds than the job allows.
+        """
+        asked = self._round
+        if asked is None:
+            raise Misuse("the plan came to its end and takes no more numbers")
+        if any(not -(2**127) <= number < 2**127 for number in numbers):
+            raise _violation(asked.phase, "numbers of 128 bits", "a longer one")
+        if asked.phase is Phase.SUPPORT:
+            withheld = self._supported(asked, numbers)
+            self._record(asked, numbers)
+            self._withheld = withheld
+            closed = tuple(tuple(closes(f, self._parties) for f in row) for row in withheld)
+            self._ask(Phase.SUMS, asked.queries, closed)
+        else:
+            totals = self._opened(asked, numbers)
+            self._record(asked, numbers)
+            self._withheld = None
+            self._send(totals)
+
+    def _supported(self, asked: Round, numbers: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+        withheld = support(asked, self._joint, numbers)
+        if any(not 0 <= f <= self._parties for row in withheld for f in row):
+            raise _violation(asked.phase, f"flags that add up to 0..{self._parties}", "another number")
+        return withheld
+
+    def _opened(self, asked: Round, numbers: Sequence[int]) -> tuple[Totals, ...]:
+        totals = decoded(asked, self._joint, numbers, self._parties)
+        if self._withheld is None:
+            return totals
+        return tuple(_with_support(*item) for item in zip(totals, self._withheld, asked.closed, strict=True))
+
+    def _record(self, asked: Round, numbers: Sequence[int]) -> None:
+        words = b"".join(number.to_bytes(NUMBER_BYTES, "little", signed=True) for number in numbers)
+        self._transcript = digest(LABEL, self._transcript, round_digest(asked), words)
+        self._fed += 1
+
+    def _send(self, totals: tuple[Totals, ...] | None) -> None:
+        try:
+            queries = next(self._plan) if totals is None else self._plan.send(totals)
+        except StopIteration as end:
+            self._round, self._results = None, end.value
+            return
+        if self._joint.own_figures:
+            self._ask(Phase.SUMS, queries, None)
+        else:
+            self._ask(Phase.SUPPORT, queries, ())
+
+    def _ask(self, phase: Phase, queries: tuple[SumQuery, ...], closed: tuple[tuple[bool, ...], ...] | None) -> None:
+        self._round = None
+        if self._fed >= self._max_rounds:
+            raise JobFailed(f"the plan asks for more than the job's {self._max_rounds} rounds", hint="raise max_rounds")
+        if closed is None:
+            closed = tuple((False,) * shape(query, self._joint).rows for query in queries)
+        self._round = Round(index=self._fed, phase=phase, queries=queries, closed=closed)
+
+
+def _with_support(totals: Totals, withheld: tuple[int, ...], closed: tuple[bool, ...]) -> Totals:
+    """Return `totals` with the flags of the support round, also in closed rows, where the sums have none.
+
+    Raises ProtocolViolation where the flags of an open row are not those that the support round opened.
+    """
+    said = (*totals.withheld, *totals.withheld_counts)
+    if any(f != again for f, again, shut in zip(withheld, said, closed, strict=True) if not shut):
+        raise _violation(Phase.SUMS, "the flags that the support round opened", "other flags")
+    cells = len(totals.table)
+    return replace(totals, withheld=withheld[:cells], withheld_counts=withheld[cells:])
+
+
+def _violation(phase: str, expected: str, got: str) -> ProtocolViolation:
+    return ProtocolViolation("one of the parties", phase=phase, expected=expected, got=got)

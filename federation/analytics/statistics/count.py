@@ -1,0 +1,71 @@
+"""Number of rows, or of rows in which a column has a value: one round, exact, no standard error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from federation.analytics.cells import axes, counted, labels, left_out, require_an_open_cell, unit
+from federation.analytics.estimates import Estimate, Estimates
+from federation.analytics.moments import numeric
+from federation.analytics.plan import Plan
+from federation.analytics.statistic import Shown, Statistic
+from federation.domain.catalogue import Dataset
+from federation.query.expression import Col, Const, Expression
+from federation.query.query import SumQuery, shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """What to count.
+
+    Attributes:
+        column: a column of numbers whose rows with a value are counted; None counts all rows.
+        by: a category column, for one count per category.
+    """
+
+    column: str | None = None
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountResult(Estimates):
+    """Counts; `value` is an int. `units` are distinct units where k protects units that may have several rows."""
+
+    def headings(self) -> tuple[str, ...]:
+        return ("units",)
+
+    def shown(self, cell: Estimate) -> tuple[Shown, ...]:
+        return (cell.units,)
+
+
+class Count(Statistic[Parameters, CountResult]):
+    """Rows, per category if asked."""
+
+    name = "count"
+    version = 1
+    Parameters = Parameters
+
+    def rounds(self, parameters: Parameters) -> int:  # noqa: ARG002 - the contract's argument
+        return 1
+
+    def plan(self, parameters: Parameters, where: Expression | None, joint: Dataset) -> Plan[CountResult]:
+        per = unit(joint)
+        terms: tuple[Expression, ...] = () if per is None else (Const(1),)
+        if parameters.column is not None:
+            # To the power 0 a value is 1: the term uses the column, so that rows without a value are left out and
+            # counted.
+            terms = (Col(numeric(parameters.column, joint).name) ** 0,)
+        query = SumQuery(dataset=joint.name, where=where, per=per, group_by=axes(parameters.by, joint), terms=terms)
+        scale = shape(query, joint).scales[0] if terms else 0
+        (totals,) = yield (query,)
+        require_an_open_cell(totals)
+        cells = enumerate(labels(parameters.by, joint))
+        return CountResult(
+            statistic=self.name,
+            column=parameters.column,
+            by=parameters.by,
+            estimates=tuple(counted(query, totals, cell, label, joint, scale=scale) for cell, label in cells),
+            left_out=left_out(query, totals, joint),
+            parties=totals.parties,
+            k=joint.k,
+        )

@@ -1,0 +1,86 @@
+"""Mean of a column with its standard error, sqrt(variance / n) with the sample variance; one round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from federation.analytics.cells import (
+    closed_estimate,
+    is_closed,
+    labels,
+    left_out,
+    plain,
+    require_an_open_cell,
+    rows_left_out,
+)
+from federation.analytics.estimates import Estimate, Estimates
+from federation.analytics.moments import Asked, asked, ends, moments
+from federation.analytics.plan import Plan
+from federation.analytics.statistic import Statistic
+from federation.domain.catalogue import Dataset
+from federation.privacy.suppression import mean_between
+from federation.query.expression import Expression
+from federation.query.query import Totals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """What to average.
+
+    Attributes:
+        column: a column of numbers.
+        by: a category column, for one mean per category.
+    """
+
+    column: str
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanResult(Estimates):
+    """Means; `value` is None for a cell without rows."""
+
+
+class Mean(Statistic[Parameters, MeanResult]):
+    """Mean of the available cases, per category if asked."""
+
+    name = "mean"
+    version = 1
+    Parameters = Parameters
+
+    def rounds(self, parameters: Parameters) -> int:  # noqa: ARG002 - the contract's argument
+        return 1
+
+    def plan(self, parameters: Parameters, where: Expression | None, joint: Dataset) -> Plan[MeanResult]:
+        question = asked(parameters.column, parameters.by, where, joint)
+        (totals,) = yield (question.query,)
+        require_an_open_cell(totals)
+        cells = enumerate(labels(parameters.by, joint))
+        return MeanResult(
+            statistic=self.name,
+            column=parameters.column,
+            by=parameters.by,
+            estimates=tuple(_estimate(question, totals, cell, label, joint) for cell, label in cells),
+            left_out=left_out(question.query, totals, joint),
+            parties=totals.parties,
+            k=joint.k,
+        )
+
+
+def _estimate(question: Asked, totals: Totals, cell: int, label: str, joint: Dataset) -> Estimate:
+    further = rows_left_out(question.query, totals, cell, joint)
+    low, high = ends(question.column)
+    withheld = totals.withheld[cell]
+    if is_closed(totals, cell):
+        return closed_estimate(label, plain((low, high)), withheld)
+    found = moments(question, totals, cell)
+    return Estimate(
+        label=label,
+        value=float(found.mean) if found.n else None,
+        se=found.mean_se,
+        n=found.n,
+        units=found.units,
+        interval=plain(mean_between(found.total, found.n, further, low, high)),
+        withheld=withheld,
+        encoding_error=float(question.row_errors[0]),
+    )

@@ -1,0 +1,57 @@
+"""Sample standard deviation of a column: the square root of `var`, asked by the same query; one round."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from federation.analytics.estimates import Estimate, Estimates
+from federation.analytics.plan import Plan
+from federation.analytics.statistic import Statistic
+from federation.analytics.statistics.var import Parameters, Spread, Var
+from federation.domain.catalogue import Dataset
+from federation.query.expression import Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StdResult(Estimates):
+    """Standard deviations; `value` is None for a cell of fewer than two rows."""
+
+
+class Std(Statistic[Parameters, StdResult]):
+    """Sample standard deviation of the available cases, per category if asked."""
+
+    name = "std"
+    version = 1
+    Parameters = Parameters
+
+    def rounds(self, parameters: Parameters) -> int:
+        return Var().rounds(parameters)
+
+    def plan(self, parameters: Parameters, where: Expression | None, joint: Dataset) -> Plan[StdResult]:
+        spreads = yield from Var().plan(parameters, where, joint)
+        return StdResult(
+            statistic=self.name,
+            column=spreads.column,
+            by=spreads.by,
+            estimates=tuple(_rooted(cell) for cell in spreads.estimates),
+            left_out=spreads.left_out,
+            parties=spreads.parties,
+            k=spreads.k,
+        )
+
+
+def _rooted(cell: Estimate) -> Estimate:
+    low, high = (None if end is None else math.sqrt(end) for end in cell.interval)
+    if not isinstance(cell, Spread):
+        return replace(cell, interval=(low, high))
+    error = math.sqrt(cell.encoding_error)  # |sqrt a - sqrt b| <= sqrt|a - b|, and <= |a - b| / sqrt a
+    return Estimate(
+        label=cell.label,
+        value=cell.std,
+        n=cell.n,
+        units=cell.units,
+        interval=(low, high),
+        withheld=cell.withheld,
+        encoding_error=min(error, cell.encoding_error / cell.std) if cell.std else error,
+    )

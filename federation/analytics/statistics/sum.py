@@ -1,0 +1,92 @@
+"""Sum of a column, exact for whole numbers; its standard error is that of n independent draws, sqrt(n * variance)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from federation.analytics.cells import (
+    closed_estimate,
+    is_closed,
+    labels,
+    left_out,
+    plain,
+    require_an_open_cell,
+    rows_left_out,
+)
+from federation.analytics.estimates import Estimate, Estimates
+from federation.analytics.moments import Asked, asked, ends, moments, number, root
+from federation.analytics.plan import Plan
+from federation.analytics.statistic import Statistic
+from federation.domain.catalogue import Dataset, Kind
+from federation.privacy.suppression import sum_between
+from federation.query.expression import Expression
+from federation.query.query import Totals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """What to add up.
+
+    Attributes:
+        column: a column of numbers.
+        by: a category column, for one sum per category.
+    """
+
+    column: str
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumResult(Estimates):
+    """Sums; `value` is an int for a column of whole numbers."""
+
+
+class Sum(Statistic[Parameters, SumResult]):
+    """Sum of the available cases, per category if asked."""
+
+    name = "sum"
+    version = 1
+    Parameters = Parameters
+
+    def rounds(self, parameters: Parameters) -> int:  # noqa: ARG002 - the contract's argument
+        return 1
+
+    def plan(self, parameters: Parameters, where: Expression | None, joint: Dataset) -> Plan[SumResult]:
+        question = asked(parameters.column, parameters.by, where, joint)
+        (totals,) = yield (question.query,)
+        require_an_open_cell(totals)
+        cells = enumerate(labels(parameters.by, joint))
+        return SumResult(
+            statistic=self.name,
+            column=parameters.column,
+            by=parameters.by,
+            estimates=tuple(_estimate(question, totals, cell, label, joint) for cell, label in cells),
+            left_out=left_out(question.query, totals, joint),
+            parties=totals.parties,
+            k=joint.k,
+        )
+
+
+def _estimate(question: Asked, totals: Totals, cell: int, label: str, joint: Dataset) -> Estimate:
+    further = rows_left_out(question.query, totals, cell, joint)
+    low, high = ends(question.column)
+    withheld = totals.withheld[cell]
+    if is_closed(totals, cell):
+        nothing_known = withheld < totals.parties
+        return closed_estimate(
+            label, plain(sum_between(Fraction(0), None if nothing_known else further, low, high)), withheld
+        )
+    found = moments(question, totals, cell)
+    value = number(found.total, question.column.kind is Kind.INTEGER)
+    between = sum_between(found.total, further, low, high)
+    return Estimate(
+        label=label,
+        value=value,
+        se=None if found.variance is None else root(found.n * found.variance),
+        n=found.n,
+        units=found.units,
+        interval=(value, value) if between == (found.total, found.total) else plain(between),
+        withheld=withheld,
+        encoding_error=float(found.first_error),
+    )
