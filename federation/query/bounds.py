@@ -1,8 +1,8 @@
 """Interval arithmetic over the catalogue's declared ranges: what a term can be, without looking at data.
 
 From an interval come a term's scale, its headroom, and later disclosure rules and noise. All parties must get the same
-bits, so exp, ln and lgamma are those of `exact`, and everything else is + - * / sqrt in written order. A row where a node
-is not finite is excluded; the interval is that of the rest. Refused: a term without a finite bound.
+bits, so exp, ln and lgamma are those of `exact`, and everything else is + - * / sqrt in written order. A row where a
+node is not finite is excluded; the interval is that of the rest. Refused: a term without a finite bound.
 """
 
 from __future__ import annotations

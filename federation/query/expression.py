@@ -339,7 +339,9 @@ class Indicator(Expression):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gram:
-    """A term of many sums: weight * x_i * x_j for i <= j, row-major upper triangle, evaluated as (weight * x_i) * x_j.
+    """A term of many sums: (weight * x_i) * x_j for i <= j, row-major upper triangle.
+
+    A sum is computed in int64 where both of its products are integers below 2^62, else in binary64 throughout.
 
     Attributes:
         weight: a number per row; `Const(1)` for plain cross products.

@@ -11,7 +11,8 @@ Rules of rows, the same for the oracle and for every engine:
    the first such column in name order and its reason.
 3. Finite numbers outside the party's own declared range are moved to it and counted per column, or the query is refused
    (`outside`); a category that is not in the published list is always refused (rule "range").
-4. A row for which any node of a term or axis is not finite is excluded and counted as non-finite.
+4. A row with a term or axis that is not finite is excluded and counted as non-finite. What is computed from a number
+   that is not finite is not finite either (1 / (1 / 0) is not 0), nor is an indicator of an unknown condition.
 5. Each node is evaluated in int64 where its interval is integer and in binary64 otherwise; a term is multiplied by
    2^scale, rounded half-even to an integer, and summed in 128 bits.
 """

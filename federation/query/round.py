@@ -2,8 +2,8 @@
 
 A SUPPORT round asks, per support row (each cell, then each count), whether a party withholds it; a SUMS round carries
 the numbers and the same flags, with closed rows left out by everybody. A party withholds a row of fewer than k units:
-empty and small look alike. Refused: answers and vectors of another length, and opened numbers that honest parties cannot
-add up to.
+empty and small look alike. Refused: answers and vectors of another length, and opened numbers that honest parties
+cannot add up to.
 """
 
 from __future__ import annotations

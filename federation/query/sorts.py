@@ -106,6 +106,8 @@ def _all(node: Expression, parts: Sequence[Sort], wanted: Sort) -> None:
 
 def _category(node: Compare, parts: Sequence[Sort], dataset: Dataset) -> None:
     op, left, right = node.op, node.left, node.right
+    if tuple(parts) == (Sort.NUMBER, Sort.TEXT):
+        raise Misuse(f"{written(left, 80)} is {Sort.NUMBER}, not {Sort.CATEGORY}", hint="compare it without quotes")
     if not (isinstance(left, Col) and parts[0] is Sort.CATEGORY and isinstance(right, Text)):
         raise Misuse(f"{written(node, 80)}: a category column compares only with a quoted category on its right")
     if op not in ("==", "!="):
