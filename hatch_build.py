@@ -1,7 +1,7 @@
 """Build hook: in an editable installation `federation_examples` is the folder examples/ itself, not a copy of it.
 
-The wheel gets the folder by force-include; the same in an editable installation would be a snapshot that goes stale with
-the first edit, so there the package is one line that points home.
+The wheel gets the folder by force-include. In an editable installation that would be a snapshot, stale with the first
+edit; there the package is one line that points home.
 """
 
 from __future__ import annotations
