@@ -15,7 +15,7 @@ from federation.query.query import SumQuery, shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
+class CountParameters:
     """What to count.
 
     Attributes:
@@ -38,17 +38,17 @@ class CountResult(Estimates):
         return (cell.units,)
 
 
-class Count(Statistic[Parameters, CountResult]):
+class Count(Statistic[CountParameters, CountResult]):
     """Rows, per category if asked."""
 
     name = "count"
     version = 1
-    Parameters = Parameters
+    Parameters = CountParameters
 
-    def rounds(self, parameters: Parameters) -> int:  # noqa: ARG002 - the contract's argument
+    def rounds(self, parameters: CountParameters) -> int:  # noqa: ARG002 - the contract's argument
         return 1
 
-    def plan(self, parameters: Parameters, where: Expression | None, joint: Dataset) -> Plan[CountResult]:
+    def plan(self, parameters: CountParameters, where: Expression | None, joint: Dataset) -> Plan[CountResult]:
         per = unit(joint)
         terms: tuple[Expression, ...] = () if per is None else (Const(1),)
         if parameters.column is not None:

@@ -21,7 +21,7 @@ MOST_BINS = 4_096  # as many as a round of quantiles asks (DESIGN section 5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
+class HistogramParameters:
     """What to count, and where the bins end.
 
     Attributes:
@@ -101,17 +101,17 @@ class HistogramResult(Result):
         )
 
 
-class Histogram(Statistic[Parameters, HistogramResult]):
+class Histogram(Statistic[HistogramParameters, HistogramResult]):
     """Rows per bin of one column."""
 
     name = "histogram"
     version = 1
-    Parameters = Parameters
+    Parameters = HistogramParameters
 
-    def rounds(self, parameters: Parameters) -> int:  # noqa: ARG002 - the contract's argument
+    def rounds(self, parameters: HistogramParameters) -> int:  # noqa: ARG002 - the contract's argument
         return 1
 
-    def plan(self, parameters: Parameters, where: Expression | None, joint: Dataset) -> Plan[HistogramResult]:
+    def plan(self, parameters: HistogramParameters, where: Expression | None, joint: Dataset) -> Plan[HistogramResult]:
         column = numeric(parameters.column, joint)
         edges = _edges(parameters, column)
         per = unit(joint)
@@ -140,7 +140,7 @@ class Histogram(Statistic[Parameters, HistogramResult]):
         )
 
 
-def _edges(parameters: Parameters, column: Column) -> tuple[Number, ...]:
+def _edges(parameters: HistogramParameters, column: Column) -> tuple[Number, ...]:
     if isinstance(parameters.bins, tuple):
         if parameters.low is not None or parameters.high is not None:
             raise Misuse("a histogram takes edges or low and high, not both")

@@ -24,7 +24,7 @@ from federation.query.query import Totals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
+class MeanParameters:
     """What to average.
 
     Attributes:
@@ -41,17 +41,17 @@ class MeanResult(Estimates):
     """Means; `value` is None for a cell without rows."""
 
 
-class Mean(Statistic[Parameters, MeanResult]):
+class Mean(Statistic[MeanParameters, MeanResult]):
     """Mean of the available cases, per category if asked."""
 
     name = "mean"
     version = 1
-    Parameters = Parameters
+    Parameters = MeanParameters
 
-    def rounds(self, parameters: Parameters) -> int:  # noqa: ARG002 - the contract's argument
+    def rounds(self, parameters: MeanParameters) -> int:  # noqa: ARG002 - the contract's argument
         return 1
 
-    def plan(self, parameters: Parameters, where: Expression | None, joint: Dataset) -> Plan[MeanResult]:
+    def plan(self, parameters: MeanParameters, where: Expression | None, joint: Dataset) -> Plan[MeanResult]:
         question = asked(parameters.column, parameters.by, where, joint)
         (totals,) = yield (question.query,)
         require_an_open_cell(totals)

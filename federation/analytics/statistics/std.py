@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from federation.analytics.estimates import Estimate, Estimates
 from federation.analytics.plan import Plan
 from federation.analytics.statistic import Statistic
-from federation.analytics.statistics.var import Parameters, Spread, Var
+from federation.analytics.statistics.var import Spread, Var, VarParameters
 from federation.domain.catalogue import Dataset
 from federation.query.expression import Expression
 
@@ -18,17 +18,17 @@ class StdResult(Estimates):
     """Standard deviations; `value` is None for a cell of fewer than two rows."""
 
 
-class Std(Statistic[Parameters, StdResult]):
+class Std(Statistic[VarParameters, StdResult]):
     """Sample standard deviation of the available cases, per category if asked."""
 
     name = "std"
     version = 1
-    Parameters = Parameters
+    Parameters = VarParameters
 
-    def rounds(self, parameters: Parameters) -> int:
+    def rounds(self, parameters: VarParameters) -> int:
         return Var().rounds(parameters)
 
-    def plan(self, parameters: Parameters, where: Expression | None, joint: Dataset) -> Plan[StdResult]:
+    def plan(self, parameters: VarParameters, where: Expression | None, joint: Dataset) -> Plan[StdResult]:
         spreads = yield from Var().plan(parameters, where, joint)
         return StdResult(
             statistic=self.name,

@@ -25,7 +25,7 @@ from federation.query.query import Totals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
+class SumParameters:
     """What to add up.
 
     Attributes:
@@ -42,17 +42,17 @@ class SumResult(Estimates):
     """Sums; `value` is an int for a column of whole numbers."""
 
 
-class Sum(Statistic[Parameters, SumResult]):
+class Sum(Statistic[SumParameters, SumResult]):
     """Sum of the available cases, per category if asked."""
 
     name = "sum"
     version = 1
-    Parameters = Parameters
+    Parameters = SumParameters
 
-    def rounds(self, parameters: Parameters) -> int:  # noqa: ARG002 - the contract's argument
+    def rounds(self, parameters: SumParameters) -> int:  # noqa: ARG002 - the contract's argument
         return 1
 
-    def plan(self, parameters: Parameters, where: Expression | None, joint: Dataset) -> Plan[SumResult]:
+    def plan(self, parameters: SumParameters, where: Expression | None, joint: Dataset) -> Plan[SumResult]:
         question = asked(parameters.column, parameters.by, where, joint)
         (totals,) = yield (question.query,)
         require_an_open_cell(totals)

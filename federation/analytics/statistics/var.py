@@ -26,7 +26,7 @@ from federation.query.query import Totals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
+class VarParameters:
     """Whose variance.
 
     Attributes:
@@ -109,17 +109,17 @@ class VarResult(Estimates):
         return (cell.value, cell.std, cell.mean, cell.mean_se)
 
 
-class Var(Statistic[Parameters, VarResult]):
+class Var(Statistic[VarParameters, VarResult]):
     """Sample variance of the available cases, per category if asked."""
 
     name = "var"
     version = 1
-    Parameters = Parameters
+    Parameters = VarParameters
 
-    def rounds(self, parameters: Parameters) -> int:  # noqa: ARG002 - the contract's argument
+    def rounds(self, parameters: VarParameters) -> int:  # noqa: ARG002 - the contract's argument
         return 1
 
-    def plan(self, parameters: Parameters, where: Expression | None, joint: Dataset) -> Plan[VarResult]:
+    def plan(self, parameters: VarParameters, where: Expression | None, joint: Dataset) -> Plan[VarResult]:
         question = asked(parameters.column, parameters.by, where, joint)
         (totals,) = yield (question.query,)
         require_an_open_cell(totals)

@@ -1,0 +1,90 @@
+"""The contract of a rule, what an operator may set, and what is judged.
+
+A rule is a pure function of the job, the data sets' descriptions and the operator's settings: no row, no clock, no
+history. Only the jurisdiction's own judgement counts; a researcher may run the same rules to learn beforehand what
+would be refused.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from federation.domain.catalogue import Dataset
+from federation.domain.job import Job
+from federation.domain.verdict import Reason
+from federation.errors import Misuse
+from federation.query.round import Round
+
+LEAST_PARTIES = 3  # two can subtract (DESIGN section 2); no operator may go below
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one operator permits; None is "any". The default is the most open policy that the protocols allow.
+
+    Attributes:
+        purposes: the words that a job may give as its purpose, compared exactly.
+        statistics: names of statistics.
+        researchers: member names.
+        minimum_parties: fewest parties of a job, at least 3.
+        most_numbers: most numbers that one round may open, below what its protection allows anyway; None for that.
+    """
+
+    purposes: tuple[str, ...] | None = None
+    statistics: tuple[str, ...] | None = None
+    researchers: tuple[str, ...] | None = None
+    minimum_parties: int = LEAST_PARTIES
+    most_numbers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.minimum_parties < LEAST_PARTIES:
+            raise Misuse(
+                f"minimum_parties is at least {LEAST_PARTIES}", hint="two parties can subtract their own share"
+            )
+        if self.most_numbers is not None and self.most_numbers < 1:
+            raise Misuse("most_numbers is at least 1", hint="leave it out for what the protection allows")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What one jurisdiction judges.
+
+    Attributes:
+        job: what the researcher signed.
+        own: the judging party's publication of the job's data set.
+        joint: the data set that all parties' publications describe.
+        me: the judging party's name.
+        job_hash: names the job in the verdict.
+    """
+
+    job: Job
+    own: Dataset
+    joint: Dataset
+    me: str
+    job_hash: bytes = b""
+
+
+class Rule(ABC):
+    """One clause of a jurisdiction.
+
+    Attributes:
+        name: the file's name, as a refusal names it.
+        clause: the clause in words, as a refusal quotes it; no data values.
+    """
+
+    name: ClassVar[str]
+    clause: ClassVar[str]
+
+    @abstractmethod
+    def judge(self, request: Request, settings: Settings) -> Reason | None:
+        """Return why the job is refused, or None. Runs before any query exists."""
+
+    def judge_round(self, request: Request, settings: Settings, asked: Round) -> Reason | None:  # noqa: ARG002
+        """Return why this round of the job is refused, or None. Runs before any row is touched for it."""
+        return None
+
+    def refused(self, remedy: str) -> Reason:
+        """Return the refusal: this rule, its clause, and what would be permitted."""
+        return Reason(rule=self.name, clause=self.clause, remedy=remedy)
