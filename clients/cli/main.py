@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from clients.cli.output import Format
 
+INTERRUPTED: Final = 130
 DISTRIBUTION: Final = "pearl-federation"
 
 
@@ -137,7 +138,7 @@ def _guarded(verb: str, arguments: Sequence[str]) -> int:
             output=output,
         )
     except KeyboardInterrupt:
-        return failed("interrupted", "interrupted", exit_code=130, output=output)
+        return failed("interrupted", "interrupted", exit_code=INTERRUPTED, output=output)
     except BrokenPipeError:
         # Whoever read our stdout has gone; the interpreter must not trip over the same pipe once more while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -148,7 +149,7 @@ def _guarded(verb: str, arguments: Sequence[str]) -> int:
         if isinstance(fault, UsageFault):
             return _misused(fault, verb, output)
         if isinstance(fault, typer.Abort):  # a prompt was left with Ctrl-C or Ctrl-D
-            return failed("interrupted", "interrupted", exit_code=130, output=output)
+            return failed("interrupted", "interrupted", exit_code=INTERRUPTED, output=output)
         _traceback_if_debugging()
         # The text of a foreign exception may hold a data value: its type is all that is shown.
         return failed(
@@ -173,6 +174,8 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
     module, name = VERBS[verb].target.split(":")
     app = getattr(importlib.import_module(module), name)
     code = get_command(app).main(args=list(arguments), prog_name=f"federation {verb}", standalone_mode=False)
+    if code == INTERRUPTED:  # typer turns Ctrl-C into a code
+        raise KeyboardInterrupt
     return code if isinstance(code, int) else 0
 
 

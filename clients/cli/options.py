@@ -14,23 +14,24 @@ OutputOption = Annotated[
     typer.Option("-o", "--output", help="What stdout carries: a table, one JSON envelope, or one JSON object a line."),
 ]
 ProfileOption = Annotated[
-    str | None,
+    str,
     typer.Option(
         "-p",
         "--profile",
         envvar="FEDERATION_PROFILE",
-        help="Which connection of profiles.toml; may be left out when there is one, or one called `default`.",
+        help="Which connection of profiles.toml; may be left out when there is one, or `default` names it.",
     ),
 ]
 JobFileArgument = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job: purpose, data, statistics.")]
 
 
 def application(help_text: str, *, name: str = "") -> typer.Typer:
-    """Return an empty verb: no completion commands, tracebacks left to `main`, help on `-h` too."""
+    """Return an empty verb: no completion commands, tracebacks left to `main`, plain help, also on `-h`."""
     return typer.Typer(
         name=name or None,
         help=help_text,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # plain help: [[statistic]] is TOML and no markup
         context_settings={"help_option_names": ["-h", "--help"]},
     )

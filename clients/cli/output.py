@@ -76,7 +76,7 @@ def failed(code: str, message: str, *, exit_code: int, output: Format, hint: str
     one_line = " ".join(message.split())
     say(f"error: {one_line}")
     if hint:
-        say(f"hint: {' '.join(hint.split())}")
+        say(f"hint: {hint}")
     if output is not Format.TABLE:
         error: Plain = {"code": code, "message": one_line, "hint": hint, "party": party}
         _write_json({"status": "error", "exit_code": exit_code, "error": error}, output)

@@ -9,9 +9,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from clients.researcher import rendering
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Plain: TypeAlias = "int | float | str | Sequence[Plain] | Mapping[str, Plain] | None"
 
@@ -60,13 +63,13 @@ class Receipt:
         return rendering.as_html(("", ""), _rows(self), title=f"receipt of job {self.job}")
 
 
-def as_mapping(value: Any) -> dict[str, Plain]:
+def as_mapping(value: DataclassInstance) -> dict[str, Plain]:
     """Return the fields of a frozen dataclass as plain values."""
     return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
 
 
-def plain(value: Any) -> Plain:
-    """Return `value` as what JSON can hold; bytes become hexadecimal. Raises TypeError for anything that is not a value."""
+def plain(value: object) -> Plain:
+    """Return `value` as what JSON can hold, bytes as hexadecimal. Raises TypeError for what is not a value."""
     match value:
         case Enum():
             return plain(value.value)
@@ -78,7 +81,7 @@ def plain(value: Any) -> Plain:
             return [plain(item) for item in value]
         case Mapping():
             return {str(key): plain(item) for key, item in value.items()}
-        case _ if dataclasses.is_dataclass(value):
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return as_mapping(value)
         case _:
             raise TypeError(f"a result holds plain values, this one a {type(value).__name__}")

@@ -33,7 +33,7 @@ class Result:
         self.computation = computation
         self.receipt = receipt
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the statistic calls by this name
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._result, name)
@@ -41,7 +41,7 @@ class Result:
     def __dir__(self) -> Sequence[str]:
         return sorted({*super().__dir__(), *(name for name in dir(self._result) if not name.startswith("_"))})
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: object) -> Any:  # noqa: ANN401 - the statistic decides what its cells are
         if not hasattr(type(self._result), "__getitem__"):
             raise Misuse(f"{written(self.computation)} has no cells to index")
         return self._result[key]  # type: ignore[index]

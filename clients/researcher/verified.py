@@ -50,8 +50,8 @@ def outcomes(job: Job, job_hash: bytes, joint: Dataset, released: Released, *, c
         coordinator: the member who handed it over.
 
     Raises:
-        ProtocolViolation: naming the coordinator: another job's totals, a signature that lacks, totals that the plan did
-            not ask for or that are too few, or totals other than those that all parties signed.
+        ProtocolViolation: naming the coordinator: another job's totals, a signature that lacks, totals that the plan
+            did not ask for or that are too few, or totals other than those that all parties signed.
     """
 
     def lie(expected: str, got: str) -> ProtocolViolation:

@@ -1,0 +1,97 @@
+"""The live lines of a running job on stderr: one line a party on a terminal, one line a change in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from clients.cli.output import Format, Plain, console, event, on_terminal, say
+from federation.domain.job import PartyProgress, Update
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+_STEPS = ("B", "kB", "MB", "GB")
+
+
+class Progress:
+    """Shows a job's updates until it is left; a context manager whose `show` is a session's `on_update`."""
+
+    def __init__(self, job: str, *, output: Format) -> None:
+        self._job = job
+        self._output = output
+        self._since_s = time.monotonic()
+        self._live: Live | None = None
+        self._said: tuple[object, ...] = ()
+
+    def __enter__(self) -> Self:
+        if on_terminal(sys.stderr):
+            from rich.live import Live
+
+            self._live = Live(console=console(sys.stderr), refresh_per_second=8, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, update: Update) -> None:
+        """Show one line of the job's life."""
+        event(as_event(update), output=self._output)
+        if self._live is not None:
+            self._live.update(self._table(update))
+            return
+        state = (update.state, update.round_index, tuple((p.party, p.step, p.connected) for p in update.parties))
+        if state != self._said:  # bytes alone are no news in a log
+            self._said = state
+            say(line(self._job, update))
+
+    def _table(self, update: Update) -> Table:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        seconds = round(time.monotonic() - self._since_s)
+        title = f"{self._job}: {update.state.value}, round {update.round_index}, {seconds} s"
+        table = Table(title=Text(title), title_justify="left", box=box.SIMPLE, show_header=False)
+        for party in update.parties:
+            table.add_row(Text(party.party), Text(_step(party)), Text(size(party.sent_bytes)))
+        return table
+
+
+def line(job: str, update: Update) -> str:
+    """Return an update as one line."""
+    parties = ", ".join(f"{p.party} {_step(p)} {size(p.sent_bytes)}" for p in update.parties)
+    return f"{job}: {update.state.value}, round {update.round_index}" + (f": {parties}" if parties else "")
+
+
+def as_event(update: Update) -> dict[str, Plain]:
+    """Return an update as plain values."""
+    return {
+        "job_hash": update.job_hash.hex(),
+        "state": update.state.value,
+        "round": update.round_index,
+        "parties": [
+            {"party": p.party, "step": p.step, "connected": p.connected, "sent_bytes": p.sent_bytes}
+            for p in update.parties
+        ],
+        "blames": [{"party": b.party, "code": b.code, "message": b.message, "hint": b.hint} for b in update.blames],
+    }
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people: 640 B, 1.2 kB."""
+    number, step = float(count), 0
+    while number >= 1000 and step < len(_STEPS) - 1:
+        number, step = number / 1000, step + 1
+    return f"{count} B" if step == 0 else f"{number:.1f} {_STEPS[step]}"
+
+
+def _step(party: PartyProgress) -> str:
+    return party.step if party.connected else f"{party.step} (offline)"

@@ -1,0 +1,87 @@
+"""`federation run JOB.toml`: hand in a job, follow it, print its checked result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clients.cli.options import JobFileArgument, OutputOption, ProfileOption, application
+from clients.cli.output import Format, Plain, answer, say
+from clients.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from clients.researcher.handle import Handle
+
+# \b: typer keeps these lines as they are
+EXAMPLE = """\b
+A job file:
+\b
+  purpose = "tuberculosis-2026"
+  data = "tb"
+  where = "year >= 2000"
+\b
+  [[statistic]]
+  name = "mean"
+  column = "age"
+  by = "sex"
+"""
+
+app = application("Run a job and follow it.")
+
+
+@app.command(epilog=EXAMPLE)
+def run(
+    job: JobFileArgument,
+    profile: ProfileOption = "",
+    wait: Annotated[bool, typer.Option(help="Follow the job to its end, or hand it in and return at once.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would open, and ask nobody.")] = False,
+    output: OutputOption = Format.TABLE,
+) -> int:
+    """Hand in a job, follow it, and print its result, checked here against what every party signed.
+
+    The result goes to stdout, progress to stderr. Ctrl-C stops following; the job goes on: `federation result`.
+    """
+    from clients.cli.plan import show
+    from clients.researcher import job_record, session
+    from clients.researcher.job_config import job_file
+    from clients.researcher.profile_config import home
+
+    asked = job_file(job)
+    with session.connect(profile) as connected:
+        table = connected.table_of(asked)
+        if dry_run:
+            return show(connected.plan(asked.computations, data=table), output)
+        handle = connected.submit(asked.computations, data=table)
+        record = job_record.JobRecord(job_hash=handle.job_hash, job=handle.job, published=handle.published)
+        job_record.save(record, home())
+        if not wait:
+            return handed_in(handle, output)
+        return follow(handle, output)
+
+
+def follow(handle: Handle, output: Format) -> int:
+    """Follow a job on stderr, write its results to stdout; return 1 if one of its questions failed."""
+    import dataclasses
+
+    try:
+        with Progress(handle.name, output=output) as progress:
+            results = dataclasses.replace(handle, on_update=progress.show).results()
+    except KeyboardInterrupt:
+        say(f"hint: the job goes on without us: federation result {handle.name}")
+        raise
+    data: dict[str, Plain] = {"job": handle.name, "job_hash": handle.job_hash, **results.to_dict()}
+    return answer(
+        data,
+        text=results.summary(),
+        shown=results.for_terminal,
+        output=output,
+        exit_code=1 if results.failures else 0,
+    )
+
+
+def handed_in(handle: Handle, output: Format) -> int:
+    """Say which job was handed in, and how to ask for its result."""
+    say(f"hint: federation result {handle.name}")
+    data: dict[str, Plain] = {"job": handle.name, "job_hash": handle.job_hash, "state": "submitted"}
+    return answer(data, text=handle.name, output=output)

@@ -1,0 +1,105 @@
+"""From questions to the job that a researcher signs: a pure function of what was asked and of what is published.
+
+The publications are pinned by digest, so that a job is about these ranges, lists and data versions and no others.
+Refused here, before anybody is asked: fewer than three parties, an unknown protection, a deadline in the past.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from clients.researcher.asking import FAMILY, Frame
+from clients.researcher.table import Table
+from federation import registry
+from federation.analytics.statistic import Statistic, parameters_of
+from federation.domain.catalogue import Dataset
+from federation.domain.job import Computation, Job
+from federation.domain.roster import Roster
+from federation.errors import Misuse, did_you_mean
+from federation.protocols.secure_sum import Setup
+
+PROTOCOLS: Final = "federation.protocols"
+TOKEN_BYTES: Final = 16
+
+
+def job_of(
+    asked: Sequence[Computation],
+    *,
+    data: Table,
+    frame: Frame,
+    roster: Roster,
+    researcher: str,
+    now_s: float,
+    token: bytes,
+) -> Job:
+    """Return the job that asks `asked` over `data`.
+
+    Args:
+        asked: at least one question.
+        data: the parties and their publications.
+        frame: purpose, protection and limits; its `where` is the job's.
+        roster: what the researcher saw.
+        researcher: the member who will sign.
+        now_s: Unix time in seconds.
+        token: 16 random bytes; the same token is the same job.
+
+    Raises:
+        Misuse: no question, or a frame that no job can have.
+        Refused: rule "secure_sum/parties": fewer than three parties.
+    """
+    if not asked:
+        raise Misuse("a job asks at least one question", hint='for one: t.ask.mean("age")')
+    if frame.deadline_s <= 0:
+        raise Misuse("a deadline lies ahead: deadline_s is above 0")
+    known = registry.names(PROTOCOLS)
+    if frame.protection not in known:
+        raise Misuse(f"there is no protection {frame.protection!r}", hint=did_you_mean(frame.protection, known))
+    promised_colluders(data.parties)
+    if not 3 <= frame.minimum_parties <= len(data.parties):
+        raise Misuse(
+            f"minimum_parties is {frame.minimum_parties}, and {len(data.parties)} parties take part",
+            hint="at least 3, at most the parties who take part",
+        )
+    return Job(
+        name=frame.name or _name(asked[0], token),
+        researcher=researcher,
+        purpose=frame.purpose,
+        dataset=data.name,
+        where=frame.where,
+        computations=tuple(asked),
+        protection=frame.protection,
+        parties=data.parties,
+        publications=tuple((party, digest) for party, (_, digest) in data.published.items()),
+        minimum_parties=frame.minimum_parties,
+        deadline_ms=round((now_s + frame.deadline_s) * 1000),
+        max_rounds=most_rounds(asked, data.joint),
+        roster_hash=roster.hash,
+        token=token,
+    )
+
+
+def most_rounds(asked: Sequence[Computation], joint: Dataset) -> int:
+    """Return the most secure sums that these questions together can take, rounds of support included."""
+    sums = 0
+    for each in asked:
+        statistic: Statistic[Any, Any] = registry.look_up(FAMILY, Statistic, each.name)()
+        sums = max(sums, statistic.rounds(parameters_of(statistic, each)))
+    return sums if joint.own_figures else 2 * sums
+
+
+def promised_colluders(parties: Sequence[str]) -> int:
+    """Return c: the coordinator and up to c parties together learn only the opened sums.
+
+    Raises:
+        Refused: rule "secure_sum/parties": fewer than three parties.
+    """
+    return Setup.standard(job_hash=bytes(32), round_index=0, roster_hash=bytes(32), parties=parties).colluders
+
+
+def _name(first: Computation, token: bytes) -> str:
+    """A name that people can say, with four digits that tell it from the last one: mean-age-7f3c."""
+    words = [first.name, *(value for _, value in first.parameters if isinstance(value, str))]
+    slug = re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
+    return f"{slug[:40].rstrip('-')}-{token.hex()[:4]}"
