@@ -97,6 +97,13 @@ class ProtocolViolation(FederationError):
         self.expected = expected
         self.got = got
 
+    @classmethod
+    def told(cls, message: str, *, party: str, hint: str = "") -> ProtocolViolation:
+        """Return a violation that somebody else found and told in one sentence."""
+        found = cls(party, phase="", expected="", got="", hint=hint)
+        found.message = message
+        return found
+
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "did you mean 'x'?" for the nearest known word, or the list of known words, or ""."""

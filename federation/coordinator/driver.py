@@ -44,7 +44,9 @@ class Driver:
         changed: called with a job's hash whenever its life changed, for those who watch.
     """
 
-    def __init__(self, me: Signer, roster: Roster, store: Store, changed: Callable[[bytes], None] = lambda _: None) -> None:
+    def __init__(
+        self, me: Signer, roster: Roster, store: Store, changed: Callable[[bytes], None] = lambda _: None
+    ) -> None:
         self._me, self._roster, self._store, self._changed = me, roster, store, changed
         self._runs: dict[bytes, Run] = {}
         self._tokens: dict[tuple[str, bytes], bytes] = {}
@@ -136,7 +138,9 @@ class Driver:
                 raise Misuse("this token was used for another job", hint="make a new 16-byte token for a new job")
             return known, []
         if not now_ms < job.deadline_ms <= now_ms + LONGEST_JOB_MS:
-            raise Misuse("the job's deadline has passed or is more than 30 days away", hint="deadline_s counts from now")
+            raise Misuse(
+                "the job's deadline has passed or is more than 30 days away", hint="deadline_s counts from now"
+            )
         run = self._admitted(job, read.digest, envelope)
         self._store.append(read.digest, [("job", convert.signed_bytes(envelope))])
         self._take(run)
@@ -231,10 +235,11 @@ class Driver:
                 raise Misuse(f"the job pins a publication that is not {party}'s of data set {job.dataset!r}")
             pins[party] = read.value.dataset
             documents.append(publication)
-        replay = planner.replay(job, agreed(pins))
+        joint = agreed(pins)
+        replay = planner.replay(job, joint)
         protocol = registry.look_up(PROTOCOLS, SecureSum, job.protection)
         offer = m.Offer(job=envelope, publications=tuple(documents))
-        return Run(job=job, job_hash=job_hash, offer=offer, replay=replay, protocol=protocol, me=self._me)
+        return Run(job=job, job_hash=job_hash, offer=offer, joint=joint, replay=replay, protocol=protocol, me=self._me)
 
     def _take(self, run: Run) -> None:
         self._runs[run.job_hash] = run
@@ -263,4 +268,3 @@ class Driver:
     def _speaks_for_itself(party: str, sender: str) -> None:
         if sender != party:
             raise ProtocolViolation(party, phase="attend", expected="its own messages", got="another member's")
-

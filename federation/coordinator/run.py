@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from federation.analytics.replay import Replay
+from federation.domain.catalogue import Dataset
 from federation.domain.job import Blame, Job, PartyProgress, State, Update
 from federation.domain.verdict import Verdict
-from federation.errors import FederationError, ProtocolViolation
+from federation.errors import FederationError, ProtocolViolation, Refused
 from federation.jobs import lifecycle
 from federation.protocols.secure_sum import (
     Attested,
@@ -44,7 +45,8 @@ class Outgoing:
 
 def blame_of(fault: FederationError) -> Blame:
     """Return who and what an error names, as the value that travels."""
-    return Blame(party=fault.party, code=fault.code, message=fault.message, hint=fault.hint)
+    rule = fault.rule if isinstance(fault, Refused) else ""
+    return Blame(party=fault.party, code=fault.code, message=fault.message, hint=fault.hint, rule=rule)
 
 
 class Run:
@@ -53,20 +55,29 @@ class Run:
     Args:
         job: the verified job.
         offer: what the parties are asked; signed once, resent as it is.
+        joint: what all parties' publications agree on.
         replay: the plan, from `jobs.planner`.
         protocol: the job's secure sum.
         me: the coordinator.
     """
 
     def __init__(
-        self, *, job: Job, job_hash: bytes, offer: m.Offer, replay: Replay, protocol: type[SecureSum], me: Signer
+        self,
+        *,
+        job: Job,
+        job_hash: bytes,
+        offer: m.Offer,
+        joint: Dataset,
+        replay: Replay,
+        protocol: type[SecureSum],
+        me: Signer,
     ) -> None:
         self.job, self.job_hash = job, job_hash
         self.life = lifecycle.step(lifecycle.Life(parties=job.parties), lifecycle.Offered())
         self.totals: list[bytes] = []
         self.attestations: list[m.Signed] = []
         self._offer = m.Frame(signed(me, m.OFFER, offer), job_hash=job_hash)
-        self._replay, self._protocol, self._me = replay, protocol, me
+        self._joint, self._replay, self._protocol, self._me = joint, replay, protocol, me
         self._sum: SumState | None = None
         self._early: list[tuple[OpenedMessage[object], m.Frame]] = []
         self._envelopes: dict[bytes, m.Signed] = {}
@@ -189,7 +200,7 @@ class Run:
             setup=setup,
             round_digest=round_digest(due),
             transcript_hash=self._replay.transcript,
-            length=length(due, self._replay.joint),
+            length=length(due, self._joint),
         )
         opened = self._protocol.aggregator_step(
             self._protocol.aggregator(), Opened(setup=setup, coordinator=self._me.member.name)
@@ -209,9 +220,12 @@ class Run:
         if frame.round_index > index or self._sum is None:
             self._keep(message, frame)
             return []
-        parcel = Parcel(
-            message=Attested(sender=message.sender, value=message.value, digest=message.digest), chunks=frame.parts
-        )
+        if not isinstance(message.value, self._protocol.messages):
+            raise ProtocolViolation(
+                message.sender, phase="secure sum", expected="a message of the job's protocol", got="another message"
+            )
+        attested = Attested(sender=message.sender, value=message.value, digest=message.digest)
+        parcel = Parcel(message=attested, chunks=frame.parts)
         transition = self._protocol.aggregator_step(self._sum, Received(parcel=parcel))
         self._sum = transition.state
         self._envelopes[message.digest] = frame.signed
@@ -228,7 +242,10 @@ class Run:
     def _keep(self, message: OpenedMessage[object], frame: m.Frame) -> None:
         if frame.round_index > len(self.totals) + 1 or len(self._early) >= 4 * len(self.job.parties):
             raise ProtocolViolation(
-                message.sender, phase="secure sum", expected="a message of this round or the next", got="one of a later round"
+                message.sender,
+                phase="secure sum",
+                expected="a message of this round or the next",
+                got="one of a later round",
             )
         self._early.append((message, frame))
 

@@ -74,12 +74,15 @@ class Blame:
     Attributes:
         code: an error code of `federation.errors`: "refused", "unavailable", "protocol_violation", "job_failed".
         message: one sentence without data values.
+        hint: the next step, or "".
+        rule: for "refused": the rule that said no, else "".
     """
 
     party: str
     code: str
     message: str
     hint: str = ""
+    rule: str = ""
 
 
 class State(StrEnum):

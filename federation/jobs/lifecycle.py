@@ -151,7 +151,13 @@ def _judged(life: Life, verdict: Verdict) -> Life:
 
 def _refused(life: Life) -> Life:
     blames = tuple(
-        Blame(party=v.party, code="refused", message=f"{v.party} refuses by rule {r.rule}: {r.clause}", hint=r.remedy)
+        Blame(
+            party=v.party,
+            code="refused",
+            message=f"{v.party} refuses by rule {r.rule}: {r.clause}",
+            hint=r.remedy,
+            rule=r.rule,
+        )
         for v in life.verdicts
         for r in v.reasons
     )
@@ -177,15 +183,16 @@ def _expired(life: Life, missing: tuple[str, ...]) -> Life:
     if any(not v.permits for v in life.verdicts):
         return _refused(life)
     if life.state is not State.RUNNING:
-        what, state, code = "gave no verdict", State.REFUSED, "refused"
+        what, state, code, rule = "gave no verdict", State.REFUSED, "refused", "no answer"
     else:
-        what, state, code = f"did not send what was due in round {life.rounds}", State.ABORTED, "unavailable"
+        what, state, code, rule = f"did not send what was due in round {life.rounds}", State.ABORTED, "unavailable", ""
     blames = tuple(
         Blame(
             party=party,
             code=code,
             message=f"{party} {what} before the deadline",
             hint="ask its operator whether the daemon runs: federation jurisdiction check",
+            rule=rule,
         )
         for party in missing
     )

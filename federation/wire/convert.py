@@ -402,7 +402,7 @@ def state_from(number: int) -> State:
 
 def blame_to(blame: Blame) -> job_pb2.Blame:
     """Return the blame's message."""
-    return job_pb2.Blame(party=blame.party, code=blame.code, message=blame.message, hint=blame.hint)
+    return job_pb2.Blame(party=blame.party, code=blame.code, message=blame.message, hint=blame.hint, rule=blame.rule)
 
 
 def blame_from(message: job_pb2.Blame) -> Blame:
@@ -412,6 +412,7 @@ def blame_from(message: job_pb2.Blame) -> Blame:
         code=_text(message.code, "a code", LONGEST_NAME),
         message=_text(message.message, "a message"),
         hint=_text(message.hint, "a hint"),
+        rule=_text(message.rule, "a rule", LONGEST_NAME),
     )
 
 
@@ -469,7 +470,13 @@ def _objection_to(v: m.Objection) -> bytes:
     b = v.blame
     return _bytes(
         job_pb2.Objection(
-            party=v.party, job_hash=v.job_hash, accused=b.party, code=b.code, message=b.message, hint=b.hint
+            party=v.party,
+            job_hash=v.job_hash,
+            accused=b.party,
+            code=b.code,
+            message=b.message,
+            hint=b.hint,
+            rule=b.rule,
         )
     )
 
@@ -479,7 +486,7 @@ def _objection_from(body: bytes) -> m.Objection:
     return m.Objection(
         party=o.party,
         job_hash=_exactly(o.job_hash, HASH_BYTES, "a job hash"),
-        blame=blame_from(job_pb2.Blame(party=o.accused, code=o.code, message=o.message, hint=o.hint)),
+        blame=blame_from(job_pb2.Blame(party=o.accused, code=o.code, message=o.message, hint=o.hint, rule=o.rule)),
     )
 
 
@@ -545,7 +552,8 @@ def _bundle_to(v: m.Bundle) -> bytes:
     )
 
 
-def _bundle_from(body: bytes) -> m.Bundle:
+def bundle_of(body: bytes) -> m.Bundle:
+    """Return the bundle that a body says, from the wire or from a store. Raises Malformed."""
     b = _parsed(secure_sum_pb2.Bundle, body)
     if len(b.chunk_counts) != len(b.messages):
         raise Malformed("chunk counts that do not match the messages")
@@ -569,6 +577,6 @@ BODIES: dict[str, Body] = {
     m.OBJECTION: Body(Role.JURISDICTION, "party", _objection_to, _objection_from),
     m.JOB: Body(Role.RESEARCHER, "researcher", _job_to, _job_from),
     m.OFFER: Body(Role.COORDINATOR, "", _offer_to, _offer_from),
-    m.BUNDLE: Body(Role.COORDINATOR, "", _bundle_to, _bundle_from),
+    m.BUNDLE: Body(Role.COORDINATOR, "", _bundle_to, bundle_of),
     m.ENDED: Body(Role.COORDINATOR, "", _ended_to, ended_of),
 }

@@ -144,32 +144,36 @@ class Attestation(_message.Message):
     def __init__(self, party: _Optional[str] = ..., job_hash: _Optional[bytes] = ..., transcript: _Optional[bytes] = ...) -> None: ...
 
 class Objection(_message.Message):
-    __slots__ = ("party", "job_hash", "accused", "code", "message", "hint")
+    __slots__ = ("party", "job_hash", "accused", "code", "message", "hint", "rule")
     PARTY_FIELD_NUMBER: _ClassVar[int]
     JOB_HASH_FIELD_NUMBER: _ClassVar[int]
     ACCUSED_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
     party: str
     job_hash: bytes
     accused: str
     code: str
     message: str
     hint: str
-    def __init__(self, party: _Optional[str] = ..., job_hash: _Optional[bytes] = ..., accused: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...
+    rule: str
+    def __init__(self, party: _Optional[str] = ..., job_hash: _Optional[bytes] = ..., accused: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., rule: _Optional[str] = ...) -> None: ...
 
 class Blame(_message.Message):
-    __slots__ = ("party", "code", "message", "hint")
+    __slots__ = ("party", "code", "message", "hint", "rule")
     PARTY_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
     party: str
     code: str
     message: str
     hint: str
-    def __init__(self, party: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...
+    rule: str
+    def __init__(self, party: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., rule: _Optional[str] = ...) -> None: ...
 
 class Ended(_message.Message):
     __slots__ = ("job_hash", "state", "blames")

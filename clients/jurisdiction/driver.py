@@ -1,0 +1,237 @@
+"""A jurisdiction without its sockets: frames of the coordinator in, frames to send out.
+
+Synchronous and single-threaded; the daemon and `fed.local` call it. Time and entropy are arguments. It judges before any row
+is touched, remembers before it sends, and answers every breach of the protocol with a signed objection that names who did it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clients.jurisdiction.run import Desk, Run
+from federation import registry
+from federation.domain.catalogue import Dataset, agreed
+from federation.domain.job import Blame, Job
+from federation.domain.verdict import Reason, Verdict
+from federation.errors import FederationError, ProtocolViolation, Refused
+from federation.jobs import planner
+from federation.protocols.secure_sum import SecureSum
+from federation.wire import convert
+from federation.wire import messages as m
+from federation.wire.envelope import Opened, attested, opened, signed
+
+PROTOCOLS = "federation.protocols"
+JOBS = b"open jobs"  # the vault's key for the list of jobs whose end was not seen
+GRACE_MS = 60_000  # a job that nobody ended is forgotten this long after its deadline
+
+
+@dataclass(slots=True)
+class Entry:
+    """What is remembered of a job whose end was not seen: its verdict, and its run if it was permitted and goes on."""
+
+    verdict: m.Frame
+    deadline_ms: int
+    run: Run | None
+    objection: m.Frame | None = None
+
+
+class Driver:
+    """One jurisdiction.
+
+    Args:
+        desk: keys, rows, rules and memory.
+        software: version, for people at the coordinator.
+        note: called with (event, job name, text) for the operator's log; texts carry no data values.
+    """
+
+    def __init__(self, desk: Desk, software: str, note: Callable[[str, str, str], None] = lambda *_: None) -> None:
+        self._desk, self._software, self._note = desk, software, note
+        self._entries: dict[bytes, Entry] = {}
+        self._restore()
+
+    def hello(self) -> m.Frame:
+        """Return the first frame of a control stream."""
+        hello = m.Hello(
+            party=self._desk.name,
+            roster_hash=self._desk.roster.hash,
+            software=self._software,
+            publications=tuple(self._publication(name) for name in sorted(self._desk.published)),
+            open_jobs=tuple(self._entries),
+        )
+        return m.Frame(signed(self._desk.me, m.HELLO, hello))
+
+    def receive(self, frame: m.Frame) -> list[m.Frame]:
+        """Return what to send after a frame of the coordinator.
+
+        Raises:
+            ProtocolViolation: the frame cannot be tied to a job; the connection is to be closed.
+        """
+        message = opened(frame.signed, self._desk.roster, relay=self._desk.coordinator)
+        with self._desk.vault.together():  # one commit, before anything is sent
+            match message.value:
+                case m.Offer() as offer:
+                    return self._offered(offer, frame)
+                case m.Bundle() as bundle:
+                    return self._bundled(bundle, frame)
+                case m.Ended() as ended:
+                    return self._ended(ended)
+        raise ProtocolViolation(
+            message.sender, phase="attend", expected="an offer, a bundle or an end", got=type(message.value).__name__
+        )
+
+    def tick(self, now_ms: int) -> None:
+        """Forget the jobs whose deadline passed long ago without an end."""
+        with self._desk.vault.together():
+            for job_hash, entry in list(self._entries.items()):
+                if entry.deadline_ms + GRACE_MS < now_ms:
+                    self._forget(job_hash)
+
+    def close(self) -> None:
+        """Release engines and memory; what is open goes on after the next start."""
+        for engine in self._desk.engines.values():
+            engine.close()
+        self._desk.vault.close()
+
+    # --- the three messages -----------------------------------------------------------------------------------------
+
+    def _offered(self, offer: m.Offer, frame: m.Frame) -> list[m.Frame]:
+        read = attested(offer.job, self._desk.roster, domain=m.JOB, kind=Job, relay=self._desk.coordinator)
+        known = self._entries.get(read.digest)
+        if known is not None:
+            return self._resent(known)
+        verdict, run = self._judged(read, offer)
+        self._note("permitted" if verdict.permits else "refused", read.value.name, self._why(verdict))
+        entry = Entry(self._verdict_frame(verdict), read.value.deadline_ms, run)
+        self._entries[read.digest] = entry
+        self._desk.vault.append_many(read.digest, [("offer", convert.frame_bytes(frame))])
+        self._list_jobs()
+        return [entry.verdict, *(run.begin() if run is not None else [])]
+
+    def _bundled(self, bundle: m.Bundle, frame: m.Frame) -> list[m.Frame]:
+        entry = self._entries.get(bundle.job_hash)
+        if entry is None:
+            raise ProtocolViolation(
+                self._desk.coordinator, phase="routing", expected="a bundle of an offered job", got="one of another job"
+            )
+        if entry.run is None:
+            return []
+        try:
+            return entry.run.receive(bundle, frame)
+        except FederationError as fault:
+            return self._objected(entry, entry.run, fault)
+
+    def _ended(self, ended: m.Ended) -> list[m.Frame]:
+        if ended.job_hash in self._entries:
+            entry = self._entries[ended.job_hash]
+            self._note(
+                ended.state.value, entry.run.job.name if entry.run else "", "; ".join(b.message for b in ended.blames)
+            )
+            self._forget(ended.job_hash)
+        return []
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _judged(self, read: Opened[Job], offer: m.Offer) -> tuple[Verdict, Run | None]:
+        """Verify what the job pins, build its plan and ask the guard; any failure is a refusal with a reason."""
+        job, name = read.value, self._desk.name
+        try:
+            joint = self._joint(job, offer)
+            replay = planner.replay(job, joint)
+            protocol = registry.look_up(PROTOCOLS, SecureSum, job.protection)
+            verdict = self._desk.guard.judge(job, read.digest, joint)
+        except FederationError as fault:
+            rule = fault.rule if isinstance(fault, Refused) else fault.code
+            reason = Reason(rule=rule, clause=fault.message, remedy=fault.hint)
+            return Verdict(party=name, job_hash=read.digest, reasons=(reason,)), None
+        if not verdict.permits:
+            return verdict, None
+        run = Run(self._desk, job=job, job_hash=read.digest, joint=joint, replay=replay, protocol=protocol)
+        return verdict, run
+
+    def _joint(self, job: Job, offer: m.Offer) -> Dataset:
+        if job.roster_hash != self._desk.roster.hash:
+            raise Refused("the job was written for another roster", rule="roster", hint="federation roster show")
+        pinned = dict(job.publications)
+        datasets = {}
+        for envelope in offer.publications:
+            read = attested(
+                envelope, self._desk.roster, domain=m.PUBLICATION, kind=m.Publication, relay=self._desk.coordinator
+            )
+            if pinned.get(read.sender) != read.digest or read.value.dataset.name != job.dataset:
+                raise ProtocolViolation(
+                    self._desk.coordinator, phase="offer", expected="the publications that the job pins", got="another"
+                )
+            datasets[read.sender] = read.value.dataset
+        if sorted(datasets) != list(job.parties):
+            raise ProtocolViolation(
+                self._desk.coordinator, phase="offer", expected="a publication of every party", got="fewer"
+            )
+        own = self._desk.published.get(job.dataset)
+        if own is None or datasets.get(self._desk.name) != own:
+            raise Refused(
+                f"the job was written for another version of {job.dataset!r} than {self._desk.name} publishes now",
+                rule="version",
+                hint="read the catalogue again and submit a new job",
+            )
+        return agreed(datasets)
+
+    def _objected(self, entry: Entry, run: Run, fault: FederationError) -> list[m.Frame]:
+        run.forget()
+        rule = fault.rule if isinstance(fault, Refused) else ""
+        party = fault.party or self._desk.name
+        blame = Blame(party=party, code=fault.code, message=fault.message, hint=fault.hint, rule=rule)
+        value = m.Objection(party=self._desk.name, job_hash=run.job_hash, blame=blame)
+        entry.run = None
+        entry.objection = m.Frame(signed(self._desk.me, m.OBJECTION, value), job_hash=run.job_hash)
+        self._desk.vault.append_many(run.job_hash, [("objection", convert.frame_bytes(entry.objection))])
+        self._note("objected", run.job.name, fault.message)
+        return [entry.objection]
+
+    def _resent(self, entry: Entry) -> list[m.Frame]:
+        if entry.objection is not None:
+            return [entry.verdict, entry.objection]
+        return [entry.verdict, *(entry.run.resend() if entry.run is not None else [])]
+
+    def _forget(self, job_hash: bytes) -> None:
+        entry = self._entries.pop(job_hash)
+        if entry.run is not None:
+            entry.run.forget()
+        self._desk.vault.erase(job_hash)
+        self._list_jobs()
+
+    def _list_jobs(self) -> None:
+        self._desk.vault.put(JOBS, b"".join(self._entries))
+
+    def _restore(self) -> None:
+        listed = self._desk.vault.get(JOBS) or b""
+        for job_hash in (listed[i : i + 32] for i in range(0, len(listed), 32)):
+            events = self._desk.vault.read(job_hash)
+            if not events or events[0][0] != "offer":
+                continue
+            offer = attested(
+                convert.frame_of(events[0][1]).signed,
+                self._desk.roster,
+                domain=m.OFFER,
+                kind=m.Offer,
+                relay=self._desk.coordinator,
+            ).value
+            read = attested(offer.job, self._desk.roster, domain=m.JOB, kind=Job, relay=self._desk.coordinator)
+            verdict, run = self._judged(read, offer)
+            objection = next((convert.frame_of(payload) for kind, payload in events if kind == "objection"), None)
+            if run is not None and objection is None:
+                run.restore()
+            self._entries[job_hash] = Entry(
+                self._verdict_frame(verdict), read.value.deadline_ms, None if objection else run, objection
+            )
+
+    def _verdict_frame(self, verdict: Verdict) -> m.Frame:
+        return m.Frame(signed(self._desk.me, m.VERDICT, verdict), job_hash=verdict.job_hash)
+
+    def _publication(self, name: str) -> m.Signed:
+        value = m.Publication(party=self._desk.name, dataset=self._desk.published[name])
+        return signed(self._desk.me, m.PUBLICATION, value)
+
+    @staticmethod
+    def _why(verdict: Verdict) -> str:
+        return "; ".join(f"{reason.rule}: {reason.clause}" for reason in verdict.reasons)

@@ -1,0 +1,177 @@
+"""`fed.local`: all programs in this process, the same code and the same protocols, no daemons and no network.
+
+For notebooks, tests and first steps. It protects nobody from the process that it runs in: the rows of all parties are in one
+memory. Its policy is open (k = 1, own figures, any purpose) unless one is given.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from clients.jurisdiction.driver import Driver as Jurisdiction
+from clients.jurisdiction.engine import Engine
+from clients.jurisdiction.engines.duckdb import DuckDB
+from clients.jurisdiction.guard import Guard
+from clients.jurisdiction.run import Desk
+from clients.jurisdiction.vault import MemoryVault, Vault
+from clients.local.infer import inferred
+from clients.local.network import Link, Network, honest
+from clients.researcher import received
+from clients.researcher.session import Session
+from clients.researcher.verified import ending
+from federation.coordinator.driver import Driver as Coordinator
+from federation.coordinator.store import MemoryStore, Store
+from federation.domain.catalogue import Dataset
+from federation.domain.job import Job, Released, State, Update
+from federation.domain.roster import Role, Roster
+from federation.errors import Misuse
+from federation.identity import keys, roster_file
+from federation.policy.rule import Settings
+from federation.version import VERSION
+from federation.wire import messages as m
+from federation.wire.envelope import signed
+
+TABLE = "data"
+RESEARCHER = "researcher"
+COORDINATOR = "coordinator"
+
+
+def local(
+    frames: Mapping[str, object],
+    *,
+    policy: Settings | None = None,
+    k: int = 1,
+    own_figures: bool = True,
+    threads: int | None = None,
+) -> Session:
+    """Return a session on a federation of this process, one party for each frame, with the table "data".
+
+    Args:
+        frames: party name -> pandas or polars frame, pyarrow table, or path of a CSV or Parquet file; at least 3.
+        policy: what every party permits; anything by default.
+        k: least units in a cell of a party's own.
+        own_figures: whether a cell that fewer than three parties fill may open.
+        threads: of each party's engine; the engine's choice by default.
+
+    Raises:
+        Misuse: fewer than 3 parties, a name that is none, or frames whose columns do not fit together.
+    """
+    return Session(federation_of(frames, policy=policy, k=k, own_figures=own_figures, threads=threads))
+
+
+def federation_of(
+    frames: Mapping[str, object],
+    *,
+    policy: Settings | None = None,
+    k: int = 1,
+    own_figures: bool = True,
+    threads: int | None = None,
+    published: Mapping[str, Dataset] | None = None,
+    link: Link = honest,
+    store: Store | None = None,
+) -> LocalTransport:
+    """Return the federation itself: `local` with the parts that tests and benchmarks need.
+
+    Args:
+        published: descriptions to use instead of the inferred ones.
+        link: may look at, change or lose frames.
+        store: the coordinator's, instead of one in memory.
+    """
+    if len(frames) < 3:
+        raise Misuse(
+            f"a federation needs at least 3 parties, got {len(frames)}",
+            hint="with two, the sum shows each the other's figure",
+        )
+    taken = sorted({RESEARCHER, COORDINATOR} & set(frames))
+    if taken:
+        raise Misuse(f"no party can be called {taken[0]!r}: another member has this name")
+    datasets = published or {
+        party: replace(dataset, k=k, own_figures=own_figures) for party, dataset in inferred(TABLE, frames).items()
+    }
+    credentials = {
+        COORDINATOR: keys.made(COORDINATOR, Role.COORDINATOR),
+        RESEARCHER: keys.made(RESEARCHER, Role.RESEARCHER),
+        **{party: keys.made(party, Role.JURISDICTION) for party in sorted(frames)},
+    }
+    roster = roster_file.convened("local", credentials.values())
+    coordinator = Coordinator(credentials[COORDINATOR], roster, store or MemoryStore())
+    jurisdictions = {}
+    for party in sorted(frames):
+        engine: Engine = DuckDB.open(datasets[party], frames[party], threads=threads)
+        desk = desk_of(credentials[party], roster, {datasets[party].name: (datasets[party], engine)}, policy, MemoryVault())
+        jurisdictions[party] = Jurisdiction(desk, VERSION)
+    network = Network(coordinator, jurisdictions, link)
+    for party in jurisdictions:
+        network.connect(party)
+    return LocalTransport(network, roster, credentials[RESEARCHER])
+
+
+def desk_of(
+    me: keys.Credentials,
+    roster: Roster,
+    data: Mapping[str, tuple[Dataset, Engine]],
+    policy: Settings | None,
+    vault: Vault,
+) -> Desk:
+    """Return what a jurisdiction of this process works with."""
+    return Desk(
+        me=me,
+        coordinator=received.coordinator_of(roster),
+        roster=roster,
+        engines={name: engine for name, (_, engine) in data.items()},
+        published={name: dataset for name, (dataset, _) in data.items()},
+        guard=Guard(me.name, policy or Settings(), {name: dataset for name, (dataset, _) in data.items()}),
+        vault=vault,
+        entropy=secrets.token_bytes,
+    )
+
+
+class LocalTransport:
+    """The researcher's transport inside one process; jobs run while `submit` runs."""
+
+    def __init__(self, network: Network, roster: Roster, me: keys.Credentials) -> None:
+        self.network, self._roster, self._me = network, roster, me
+
+    @property
+    def roster(self) -> Roster:
+        return self._roster
+
+    @property
+    def me(self) -> str:
+        return self._me.name
+
+    def publications(self) -> Mapping[str, Mapping[str, tuple[Dataset, bytes]]]:
+        return received.publications_in(self.network.coordinator.publications(), self._roster)
+
+    def submit(self, job: Job) -> bytes:
+        now_ms = time.time_ns() // 1_000_000
+        job_hash, outgoing = self.network.coordinator.submit(signed(self._me, m.JOB, job), now_ms, self.me)
+        self.network.sent(outgoing)
+        self.network.settle()
+        return job_hash
+
+    def watch(self, job_hash: bytes) -> Iterator[Update]:
+        """Yield one line: whoever has not done what was due when nothing is on its way never will."""
+        update = self.network.coordinator.update(job_hash, self.me)
+        if not update.state.ended:
+            self.network.sent(self.network.coordinator.tick(_FOREVER_MS))
+            self.network.settle()
+            update = self.network.coordinator.update(job_hash, self.me)
+        yield update
+
+    def released(self, job_hash: bytes) -> Released:
+        update = self.network.coordinator.update(job_hash, self.me)
+        if update.state is not State.RELEASED:
+            raise ending(update.state, update.blames, coordinator=received.coordinator_of(self._roster))
+        totals, attestations = self.network.coordinator.released(job_hash, self.me)
+        return received.released_in(job_hash, totals, attestations, self._roster)
+
+    def close(self) -> None:
+        for jurisdiction in self.network.jurisdictions.values():
+            jurisdiction.close()
+
+
+_FOREVER_MS = 2**62

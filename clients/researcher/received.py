@@ -1,0 +1,72 @@
+"""What a transport hands to a session, made from signed messages: nothing unsigned gets through.
+
+Shared by the transport over gRPC and the one inside this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from federation.crypto import ring
+from federation.domain.catalogue import Dataset
+from federation.domain.job import PartyProgress, Released, Update
+from federation.domain.roster import Role, Roster
+from federation.errors import ProtocolViolation
+from federation.wire import convert
+from federation.wire import messages as m
+from federation.wire.envelope import attested
+from federation.wire.v1 import coordinator_service_pb2 as pb
+
+
+def coordinator_of(roster: Roster) -> str:
+    """Return the name of the one coordinator."""
+    return roster.with_role(Role.COORDINATOR)[0].name
+
+
+def publications_in(envelopes: Iterable[m.Signed], roster: Roster) -> Mapping[str, Mapping[str, tuple[Dataset, bytes]]]:
+    """Return data set -> party -> (publication, digest of its signed bytes).
+
+    Raises:
+        ProtocolViolation: a publication is not signed by the jurisdiction that it names.
+    """
+    found: dict[str, dict[str, tuple[Dataset, bytes]]] = {}
+    for envelope in envelopes:
+        read = attested(envelope, roster, domain=m.PUBLICATION, kind=m.Publication, relay=coordinator_of(roster))
+        found.setdefault(read.value.dataset.name, {})[read.sender] = (read.value.dataset, read.digest)
+    return found
+
+
+def released_in(job_hash: bytes, totals: Sequence[bytes], attestations: Iterable[m.Signed], roster: Roster) -> Released:
+    """Return what a job opened and who signed for it.
+
+    Raises:
+        ProtocolViolation: an attestation is not signed by the party that it names, is for another job, or two parties
+            signed different transcripts.
+    """
+    relay = coordinator_of(roster)
+    signed = [attested(a, roster, domain=m.ATTESTATION, kind=m.Attestation, relay=relay) for a in attestations]
+    transcripts = {a.value.transcript for a in signed}
+    if any(a.value.job_hash != job_hash for a in signed) or len(transcripts) > 1:
+        raise ProtocolViolation(relay, phase="release", expected="attestations of this job", got="others")
+    if any(len(total) % ring.ELEMENT_BYTES for total in totals):
+        raise ProtocolViolation(relay, phase="release", expected="totals of 16-byte numbers", got="another length")
+    return Released(
+        job_hash=job_hash,
+        totals=tuple(tuple(ring.to_ints(ring.from_bytes(total))) for total in totals),
+        transcript=transcripts.pop() if transcripts else b"",
+        attested_by=tuple(a.sender for a in signed),
+    )
+
+
+def update_in(response: pb.WatchResponse) -> Update:
+    """Return a line of a job's life. Raises Malformed."""
+    return Update(
+        job_hash=response.job_hash,
+        state=convert.state_from(response.state),
+        round_index=response.round_index,
+        parties=tuple(
+            PartyProgress(party=p.party, step=p.step, connected=p.connected, sent_bytes=p.sent_bytes)
+            for p in response.parties
+        ),
+        blames=tuple(convert.blame_from(blame) for blame in response.blames),
+    )

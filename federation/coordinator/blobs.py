@@ -1,0 +1,43 @@
+"""Bulk bytes between their stream and their frame: kept once, handed out once, never without bound."""
+
+from __future__ import annotations
+
+from federation.errors import ProtocolViolation
+
+INLINE_BYTES = 2 * 1024 * 1024  # above this the parts of a frame travel on a stream; a message may have 4 MiB
+MOST_BYTES = 4 * 1024 * 1024 * 1024  # of one party, in both directions
+ID_BYTES = 32
+
+
+class Blobs:
+    """What waits to be fetched, or for the frame that names it; by party and id."""
+
+    def __init__(self) -> None:
+        self._parts: dict[tuple[str, bytes], tuple[bytes, ...]] = {}
+        self._held: dict[str, int] = {}
+
+    def keep(self, party: str, blob: bytes, parts: tuple[bytes, ...]) -> None:
+        """Keep `parts` for `party` under `blob`.
+
+        Raises:
+            ProtocolViolation: the party lets more pile up than anything needs, or names an id that is none.
+        """
+        size = sum(map(len, parts))
+        if len(blob) != ID_BYTES or self._held.get(party, 0) + size > MOST_BYTES:
+            raise ProtocolViolation(party, phase="chunk stream", expected="a blob of bounded size", got="another")
+        self.take(party, blob)
+        self._parts[party, blob] = parts
+        self._held[party] = self._held.get(party, 0) + size
+
+    def take(self, party: str, blob: bytes) -> tuple[bytes, ...] | None:
+        """Return the parts and forget them; None if there are none."""
+        parts = self._parts.pop((party, blob), None)
+        if parts is not None:
+            self._held[party] -= sum(map(len, parts))
+        return parts
+
+    def drop(self, party: str) -> None:
+        """Forget everything of `party`, whose stream is closed."""
+        for key in [key for key in self._parts if key[0] == party]:
+            del self._parts[key]
+        self._held.pop(party, None)

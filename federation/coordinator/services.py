@@ -1,0 +1,255 @@
+"""The servicer: every method converts in, asks the driver, converts out. Who may call what is `access`.
+
+One event loop runs the driver, so nothing here locks. A jurisdiction has one control stream; a newer one takes its place.
+Frames for somebody who does not attend are dropped: what is outstanding is sent again when it attends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, NoReturn
+
+import grpc
+
+from federation.coordinator.access import caller
+from federation.coordinator.blobs import INLINE_BYTES, Blobs
+from federation.coordinator.driver import Driver
+from federation.coordinator.run import Outgoing
+from federation.domain.job import Update
+from federation.domain.roster import Roster
+from federation.errors import FederationError, Misuse, ProtocolViolation, Unavailable
+from federation.wire import convert, status
+from federation.wire import messages as m
+from federation.wire.v1 import coordinator_service_pb2 as pb
+from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
+
+PIECE_BYTES = 1024 * 1024
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+def now_ms() -> int:
+    """Return Unix time in milliseconds: the one clock of the coordinator."""
+    return time.time_ns() // 1_000_000
+
+
+class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
+    """The one service.
+
+    Args:
+        roster: who is a member.
+        software: version, for people.
+        heard: called with (direction, member, frame) for every frame, for the wire log.
+        failed: called when the store cannot be written: the process has to end and fold the store again.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        software: str,
+        heard: Callable[[str, str, m.Frame], None],
+        failed: Callable[[FederationError], None],
+    ) -> None:
+        self.driver: Driver  # set by `app` before the server starts: the driver needs `changed`
+        self._roster, self._software, self._heard, self._failed = roster, software, heard, failed
+        self._outboxes: dict[str, asyncio.Queue[m.Frame | None]] = {}
+        self._blobs = Blobs()
+        self._watchers: dict[bytes, list[asyncio.Event]] = {}
+        self.deadlines = asyncio.Event()  # set when the next deadline may have moved
+
+    def changed(self, job_hash: bytes) -> None:
+        """Wake those who watch a job."""
+        self.deadlines.set()
+        for event in self._watchers.get(job_hash, ()):
+            event.set()
+
+    def deliver(self, outgoing: Sequence[Outgoing]) -> None:
+        """Put frames into the outboxes of those who attend."""
+        for item in outgoing:
+            outbox = self._outboxes.get(item.to)
+            if outbox is not None:
+                outbox.put_nowait(item.frame)
+
+    def hang_up(self) -> None:
+        """Close all control streams."""
+        for outbox in self._outboxes.values():
+            outbox.put_nowait(None)
+
+    # --- jurisdictions ----------------------------------------------------------------------------------------------
+
+    async def Attend(self, requests: AsyncIterator[pb.AttendRequest], context: Context) -> None:
+        party = caller(context, self._roster).name
+        outbox: asyncio.Queue[m.Frame | None] = asyncio.Queue()
+        reader = asyncio.create_task(self._read(party, requests, outbox))
+        try:
+            while (frame := await outbox.get()) is not None:
+                await context.write(pb.AttendResponse(frame=self._outgoing(party, frame)))
+            if reader.done() and not reader.cancelled() and (fault := reader.exception()) is not None:
+                await _abort(context, fault)
+        finally:
+            reader.cancel()
+            if self._outboxes.get(party) is outbox:
+                del self._outboxes[party]
+                self._blobs.drop(party)
+                self.driver.leave(party)
+
+    async def _read(
+        self, party: str, requests: AsyncIterator[pb.AttendRequest], outbox: asyncio.Queue[m.Frame | None]
+    ) -> None:
+        """Feed the driver until the stream ends; then close the outbox, which ends the stream's writer."""
+        try:
+            async for request in requests:
+                frame = self._incoming(party, request)
+                if self._outboxes.get(party) is outbox:
+                    self.deliver(self.driver.receive(party, frame))
+                    continue
+                out = self.driver.attend(party, frame)
+                older = self._outboxes.get(party)
+                if older is not None:
+                    older.put_nowait(None)
+                self._outboxes[party] = outbox
+                self.deliver(out)
+        except Unavailable as fault:
+            self._failed(fault)
+            raise
+        finally:
+            outbox.put_nowait(None)
+
+    def _incoming(self, party: str, request: pb.AttendRequest) -> m.Frame:
+        parts = None
+        if request.frame.blob:
+            parts = self._blobs.take(party, request.frame.blob)
+            if parts is None:
+                raise ProtocolViolation(party, phase="chunk stream", expected="the bytes before the frame", got="no bytes")
+        try:
+            frame = convert.frame_from(request.frame, parts)
+        except convert.Malformed as fault:
+            raise ProtocolViolation(party, phase="frame", expected="a well-formed frame", got=str(fault)) from None
+        self._heard("in", party, frame)
+        return frame
+
+    def _outgoing(self, party: str, frame: m.Frame) -> Any:
+        self._heard("out", party, frame)
+        if sum(map(len, frame.parts)) <= INLINE_BYTES:
+            return convert.frame_to(frame)
+        blob = hashlib.sha256(frame.signed.body).digest()
+        self._blobs.keep(party, blob, frame.parts)
+        return convert.frame_to(frame, blob=blob)
+
+    async def Upload(self, requests: AsyncIterator[pb.UploadRequest], context: Context) -> pb.UploadResponse:
+        party = caller(context, self._roster).name
+        blob, due, parts = b"", 0, list[bytes]()
+        async for request in requests:
+            if not blob:
+                blob, due = request.blob, request.blob_bytes
+            due -= sum(map(len, request.parts))
+            if due < 0:
+                break
+            parts.extend(request.parts)
+        try:
+            if due:
+                raise ProtocolViolation(party, phase="upload", expected="as many bytes as it said", got="another number")
+            self._blobs.keep(party, blob, tuple(parts))
+        except FederationError as fault:
+            await _abort(context, fault)
+        return pb.UploadResponse()
+
+    async def Download(self, request: pb.DownloadRequest, context: Context) -> AsyncIterator[pb.DownloadResponse]:
+        party = caller(context, self._roster).name
+        parts = self._blobs.take(party, request.blob)
+        if parts is None:
+            await _abort(context, Misuse("there are no such bytes for this party"))
+        for pieces in pieces_of(parts):
+            yield pb.DownloadResponse(parts=pieces)
+
+    # --- researchers ------------------------------------------------------------------------------------------------
+
+    async def Submit(self, request: pb.SubmitRequest, context: Context) -> pb.SubmitResponse:
+        researcher = caller(context, self._roster).name
+        try:
+            job_hash, out = self.driver.submit(convert.signed_from(request.job), now_ms(), researcher)
+        except (FederationError, convert.Malformed) as fault:
+            await _abort(context, fault)
+        self._heard("in", researcher, m.Frame(convert.signed_from(request.job)))
+        self.deliver(out)
+        return pb.SubmitResponse(job_hash=job_hash)
+
+    async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
+        researcher = caller(context, self._roster).name
+        woken = asyncio.Event()
+        self._watchers.setdefault(request.job_hash, []).append(woken)
+        try:
+            while True:
+                woken.clear()
+                update = self.driver.update(request.job_hash, researcher)
+                yield response_of(update)
+                if update.state.ended:
+                    return
+                await woken.wait()
+        except FederationError as fault:
+            await _abort(context, fault)
+        finally:
+            self._watchers[request.job_hash].remove(woken)
+            if not self._watchers[request.job_hash]:
+                del self._watchers[request.job_hash]
+
+    async def Fetch(self, request: pb.FetchRequest, context: Context) -> pb.FetchResponse:
+        researcher = caller(context, self._roster).name
+        try:
+            totals, attestations = self.driver.released(request.job_hash, researcher)
+        except FederationError as fault:
+            await _abort(context, fault)
+        return pb.FetchResponse(totals=totals, attestations=[convert.signed_to(a) for a in attestations])
+
+    # --- everybody --------------------------------------------------------------------------------------------------
+
+    async def ListPublications(
+        self, request: pb.ListPublicationsRequest, context: Context
+    ) -> pb.ListPublicationsResponse:
+        return pb.ListPublicationsResponse(publications=[convert.signed_to(p) for p in self.driver.publications()])
+
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
+        running, stored = self.driver.counts()
+        parties = [
+            pb.PartyStatus(party=party, connected=here is not None, software=here.software if here else "")
+            for party, here in self.driver.attendance().items()
+        ]
+        return pb.GetStatusResponse(software=self._software, parties=parties, jobs_running=running, jobs_stored=stored)
+
+
+def pieces_of(parts: Sequence[bytes]) -> list[list[bytes]]:
+    """Return `parts` in runs of at most PIECE_BYTES, without copying; a part is never larger than that."""
+    pieces: list[list[bytes]] = []
+    room = 0
+    for part in parts:
+        if len(part) > room:
+            pieces.append([])
+            room = PIECE_BYTES
+        pieces[-1].append(part)
+        room -= len(part)
+    return pieces
+
+
+def response_of(update: Update) -> pb.WatchResponse:
+    """Return the message of a line of a job's life."""
+    return pb.WatchResponse(
+        job_hash=update.job_hash,
+        state=convert.state_to(update.state),
+        round_index=update.round_index,
+        parties=[
+            pb.PartyProgress(party=p.party, step=p.step, connected=p.connected, sent_bytes=p.sent_bytes)
+            for p in update.parties
+        ],
+        blames=[convert.blame_to(blame) for blame in update.blames],
+    )
+
+
+async def _abort(context: Context, fault: BaseException) -> NoReturn:
+    if isinstance(fault, convert.Malformed):
+        fault = Misuse(f"the request has {fault}")
+    if not isinstance(fault, FederationError):
+        raise fault
+    await context.abort(status.STATUS[fault.code], fault.message, status.trailer_of(fault))
+    raise AssertionError("abort raises")

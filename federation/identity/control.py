@@ -1,0 +1,110 @@
+"""The control socket of a daemon: whoever may open the Unix socket in its state folder (0600) may command it.
+
+One line of JSON in, one line of JSON out, then the connection closes: `{"command": "stop"}` -> `{"ok": true, ...}`. It is
+never a network port. A socket that a killed daemon left behind is replaced; one that answers is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from federation.errors import Misuse, Unavailable, Unreachable, did_you_mean
+
+SOCKET = "control.sock"
+LONGEST_LINE = 64 * 1024
+LONGEST_PATH = 100  # bytes; the system's limit for Unix sockets is 108
+WAIT_S = 5.0
+
+Answer = Mapping[str, object]
+Command = Callable[[], Awaitable[Answer]]
+
+
+async def serve(folder: Path, commands: Mapping[str, Command]) -> asyncio.AbstractServer:
+    """Listen in `folder` for `commands` until the returned server is closed.
+
+    Raises:
+        Unavailable: another daemon answers on this socket, or the system refuses it.
+    """
+    path = _short(folder)
+    if path.exists():
+        if _answers(path):
+            raise Unavailable(
+                f"a daemon already runs on {folder.name}", hint="stop it first, or use another state folder"
+            )
+        path.unlink(missing_ok=True)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            writer.write(json.dumps(await _answered(await reader.readline(), commands)).encode() + b"\n")
+            await writer.drain()
+        except (OSError, ValueError):
+            pass  # the caller hung up, or sent a line without end
+        finally:
+            writer.close()
+
+    old = os.umask(0o177)
+    try:
+        return await asyncio.start_unix_server(answer, path=str(path), limit=LONGEST_LINE)
+    except OSError as fault:
+        raise Unavailable(f"no control socket in {folder.name}: {fault.strerror}") from None
+    finally:
+        os.umask(old)
+
+
+def ask(folder: Path, command: str, *, wait_s: float = WAIT_S) -> dict[str, object]:
+    """Send one command to the daemon of `folder` and return its answer.
+
+    Raises:
+        Unreachable: no daemon runs there.
+        Misuse: the daemon does not know the command.
+    """
+    path = _short(folder)
+    try:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(wait_s)
+            link.connect(str(path))
+            link.sendall(json.dumps({"command": command}).encode() + b"\n")
+            line = link.makefile("rb").readline(LONGEST_LINE)
+    except OSError:
+        raise Unreachable(f"no daemon runs on {folder.name}", hint="start it first") from None
+    answer: dict[str, object] = json.loads(line or b"{}")
+    if not answer.get("ok"):
+        raise Misuse(str(answer.get("message", "the daemon gave no answer")), hint=str(answer.get("hint", "")))
+    return answer
+
+
+async def _answered(line: bytes, commands: Mapping[str, Command]) -> Answer:
+    try:
+        name = json.loads(line)["command"]
+    except (ValueError, KeyError, TypeError):
+        return {"ok": False, "message": "a command is one line of JSON with the key 'command'"}
+    if name not in commands:
+        return {"ok": False, "message": "unknown command", "hint": did_you_mean(str(name), commands)}
+    return {"ok": True, **await commands[name]()}
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as link:
+        try:
+            link.settimeout(1.0)
+            link.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+def _short(folder: Path) -> Path:
+    """Return the socket's path, relative to where we are if that is shorter: Unix socket paths are at most 108 bytes."""
+    absolute = folder.absolute() / SOCKET
+    shorter = min((str(absolute), os.path.relpath(absolute)), key=len)
+    if len(shorter.encode()) > LONGEST_PATH:
+        raise Misuse(
+            f"the path of the state folder {folder.name} is too long for a control socket",
+            hint=f"choose a state folder whose path has fewer than {LONGEST_PATH - len(SOCKET)} bytes",
+        )
+    return Path(shorter)
