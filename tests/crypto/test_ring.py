@@ -1,0 +1,88 @@
+"""Vectors over Z_2^128: the fast path equals Python's integers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from federation.crypto import ring
+from federation.errors import Misuse
+
+EDGES = (0, 1, -1, 2**64 - 1, 2**64, -(2**64), 2**63, ring.LOWEST, ring.LOWEST + 1, ring.HIGHEST, ring.HIGHEST - 1)
+elements = st.one_of(st.sampled_from(EDGES), st.integers(ring.LOWEST, ring.HIGHEST))
+pairs = st.lists(st.tuples(elements, elements), max_size=20)
+
+
+def wrapped(number: int) -> int:
+    """The number as two's complement of 128 bits has it."""
+    return (number + 2**127) % 2**128 - 2**127
+
+
+@given(numbers=st.lists(elements, max_size=20))
+def test_numbers_survive_the_way_there_and_back(numbers: list[int]) -> None:
+    words = ring.from_ints(numbers)
+    assert words.shape == (len(numbers), 2)
+    assert ring.to_ints(words) == numbers
+    assert ring.to_ints(ring.from_bytes(ring.to_bytes(words))) == numbers
+
+
+def test_an_element_is_sixteen_little_endian_bytes() -> None:
+    assert ring.to_bytes(ring.from_ints([1, -2])) == b"\x01" + bytes(15) + b"\xfe" + b"\xff" * 15
+
+
+@given(drawn=pairs)
+def test_addition_equals_that_of_integers(drawn: list[tuple[int, int]]) -> None:
+    a, b = ring.from_ints([x for x, _ in drawn]), ring.from_ints([y for _, y in drawn])
+    assert ring.to_ints(ring.add(a, b)) == [wrapped(x + y) for x, y in drawn]
+
+
+@given(drawn=pairs)
+def test_subtraction_equals_that_of_integers(drawn: list[tuple[int, int]]) -> None:
+    a = ring.add(ring.from_ints([x for x, _ in drawn]), ring.from_ints([0] * len(drawn)))
+    ring.subtract_into(a, ring.from_ints([y for _, y in drawn]))
+    assert ring.to_ints(a) == [wrapped(x - y) for x, y in drawn]
+
+
+def test_every_pair_of_edges_carries_and_borrows_right() -> None:
+    left, right = [x for x in EDGES for _ in EDGES], [y for _ in EDGES for y in EDGES]
+    a, b = ring.from_ints(left), ring.from_ints(right)
+    total = ring.add(a, b)
+    assert ring.to_ints(total) == [wrapped(x + y) for x, y in zip(left, right, strict=True)]
+    ring.subtract_into(total, b)
+    assert ring.to_ints(total) == left
+
+
+def test_the_planted_fault_of_a_lost_carry_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_carry(accumulator: NDArray[np.uint64], term: NDArray[np.uint64]) -> None:
+        np.add(accumulator, term, out=accumulator)
+
+    monkeypatch.setattr(ring, "add_into", without_carry)
+    with pytest.raises(AssertionError):
+        test_every_pair_of_edges_carries_and_borrows_right()
+
+
+@pytest.mark.parametrize("number", [ring.HIGHEST + 1, ring.LOWEST - 1, 2**200])
+def test_a_number_that_does_not_fit_is_named_by_place_and_never_quoted(number: int) -> None:
+    with pytest.raises(Misuse, match="number 1 of the vector") as caught:
+        ring.from_ints([0, number])
+    assert str(number) not in str(caught.value)
+
+
+def test_bytes_that_are_no_whole_elements_are_misuse() -> None:
+    with pytest.raises(Misuse, match="16 bytes an element"):
+        ring.from_bytes(bytes(17))
+
+
+def test_vectors_of_unequal_length_are_never_broadcast() -> None:
+    a = ring.add(ring.from_ints([1, 2]), ring.from_ints([0, 0]))
+    for operation in (ring.add_into, ring.subtract_into):
+        with pytest.raises(Misuse, match="equal length"):
+            operation(a, ring.from_ints([1]))
+
+
+def test_a_view_of_bytes_cannot_be_written() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        ring.from_ints([1])[0, 0] = 2

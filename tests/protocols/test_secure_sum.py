@@ -1,0 +1,103 @@
+"""The values that all secure sums share: what a setup refuses, and that every field is part of its id."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from federation import registry
+from federation.errors import Misuse, Refused
+from federation.protocols.machine import Transition, fold
+from federation.protocols.masked_sum import MaskedSum
+from federation.protocols.secure_sum import CHUNK_BYTES, SecureSum, Setup, Spec, chunk_sizes, chunked
+from tests.protocols.cohort import names, setup_of, spec_of
+
+
+def test_a_protocol_is_found_by_its_name() -> None:
+    assert registry.look_up("federation.protocols", SecureSum, "masked_sum") is MaskedSum
+    assert MaskedSum.name == "masked_sum"
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_fewer_than_three_parties_are_refused(n: int) -> None:
+    with pytest.raises(Refused, match="at least 3 parties") as caught:
+        setup_of(n)
+    assert caught.value.rule == "secure_sum/parties"
+
+
+@pytest.mark.parametrize(("n", "t", "c"), [(3, 3, 2), (4, 3, 1), (5, 4, 2), (10, 7, 3), (100, 67, 33)])
+def test_the_standard_threshold_is_the_table_s(n: int, t: int, c: int) -> None:
+    setup = Setup.standard(
+        job_hash=bytes(32), round_index=0, roster_hash=bytes(32), parties=[f"p{i:03}" for i in range(n)]
+    )
+    assert (setup.threshold, setup.colluders, setup.least) == (t, c, t)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"threshold": 6}, {"threshold": 11}, {"colluders": 4}, {"colluders": -1}, {"least": 6}, {"least": 11}],
+    ids=str,
+)
+def test_an_unsafe_threshold_is_refused(changes: dict[str, int]) -> None:
+    with pytest.raises(Refused, match="not safe") as caught:
+        replace(setup_of(10), **changes)  # type: ignore[arg-type]
+    assert caught.value.rule == "secure_sum/threshold"
+
+
+@pytest.mark.parametrize("parties", [("p1", "p0", "p2"), ("p0", "p1", "p1", "p2")])
+def test_parties_are_sorted_and_named_once(parties: tuple[str, ...]) -> None:
+    with pytest.raises(Misuse, match="sorted"):
+        replace(setup_of(3), parties=parties)
+
+
+SETUP = replace(setup_of(10), least=10)
+SPEC = spec_of(SETUP, 5)
+SETUP_CHANGES: dict[str, Any] = {
+    "job_hash": b"k" * 32,
+    "round_index": 1,
+    "attempt": 1,
+    "roster_hash": b"s" * 32,
+    "parties": (*names(9), "q"),
+    "threshold": 8,
+    "colluders": 2,
+    "least": 9,
+}
+SPEC_CHANGES: dict[str, Any] = {
+    "setup": setup_of(10, attempt=1),
+    "round_digest": b"x" * 32,
+    "transcript_hash": b"x" * 32,
+    "length": 6,
+}
+
+
+@pytest.mark.parametrize("name", SETUP_CHANGES)
+def test_every_field_of_a_setup_is_in_its_hash(name: str) -> None:
+    assert replace(SETUP, **{name: SETUP_CHANGES[name]}).hash != SETUP.hash
+
+
+@pytest.mark.parametrize("name", SPEC_CHANGES)
+def test_every_field_of_a_spec_is_in_its_hash(name: str) -> None:
+    assert replace(SPEC, **{name: SPEC_CHANGES[name]}).hash != SPEC.hash
+
+
+def test_no_field_of_a_setup_or_a_spec_is_left_out_of_these_tests() -> None:
+    assert set(SETUP_CHANGES) == set(Setup.__dataclass_fields__)
+    assert set(SPEC_CHANGES) | {"ring"} == set(Spec.__dataclass_fields__)  # there is one ring; another one is misuse
+    with pytest.raises(Misuse, match="z2\\^128"):
+        replace(SPEC, ring="z2^64")
+
+
+@pytest.mark.parametrize("length", [1, 2, CHUNK_BYTES // 16 - 1, CHUNK_BYTES // 16, CHUNK_BYTES // 16 + 1, 40_000])
+def test_chunks_have_the_sizes_that_the_length_says(length: int) -> None:
+    data = bytes(16 * length)
+    assert tuple(map(len, chunked(data))) == chunk_sizes(length)
+    assert b"".join(chunked(data)) == data
+
+
+def test_a_fold_collects_all_effects_in_order() -> None:
+    def step(state: int, event: int) -> Transition[int, str]:
+        return Transition(state + event, (f"{state}+{event}",))
+
+    assert fold(step, 0, [1, 2, 3]) == Transition(6, ("0+1", "1+2", "3+3"))
