@@ -1,9 +1,9 @@
 """Who may call what: the table of RPC and role, and the interceptor that holds every call to it.
 
-Denies by default: a method without a row is nobody's. Who calls is read from the certificate of the connection, compared
-byte for byte with the roster; names in messages, metadata and host names count for nothing. When the roster changes, calls
-of members that left it end at once, also open streams. Errors travel by their type and one sentence; the text of an
-unexpected exception stays here.
+Denies by default: a method without a row is nobody's. Who calls is read from the certificate of the connection,
+compared byte for byte with the roster; names in messages, metadata and host names count for nothing. When the roster
+changes, calls of members that left it end at once, also open streams. Errors travel by type, message and
+hint; the text of an unexpected exception stays here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Never
 
 from federation.coordinator import tls
 
@@ -25,7 +25,7 @@ import grpc  # isort: skip  # after `tls`, which restricts it
 import grpc.aio  # isort: skip
 
 from federation.domain.roster import Member, Role, Roster
-from federation.errors import FederationError, Misuse, ProtocolViolation, Refused, Unavailable
+from federation.errors import FederationError, Misuse, Refused, Unavailable
 
 SERVICE = "federation.wire.v1.CoordinatorService"
 _EVERYBODY = frozenset(Role)
@@ -41,8 +41,9 @@ ALLOWED: Mapping[str, frozenset[Role]] = MappingProxyType(
         f"/{SERVICE}/GetStatus": _EVERYBODY,
     }
 )
-ERROR_KEY = "federation-error-bin"  # trailing metadata: the typed error as JSON, read by clients.channel.connect.explained
-_LONGEST = 1000  # characters of one text in it: metadata is limited to 8 KiB
+# Trailing metadata: the typed error as JSON, which clients.channel.connect.explained reads. Metadata ends at 8 KiB.
+ERROR_KEY = "federation-error-bin"
+_LONGEST = 300
 _log = logging.getLogger(__name__)
 _caller: contextvars.ContextVar[Member] = contextvars.ContextVar("federation_caller")
 
@@ -63,7 +64,7 @@ def caller() -> Member:
     return member
 
 
-def peer_member(context: Any, roster: Roster) -> Member:
+def peer_member(context: grpc.aio.ServicerContext, roster: Roster) -> Member:
     """Return the member at the other end of a call.
 
     Args:
@@ -94,13 +95,15 @@ def peer_member(context: Any, roster: Roster) -> Member:
 def check_allowed(method: str, member: Member) -> None:
     """Check the table. Raises NotAllowed, also for a method without a row."""
     if member.role not in ALLOWED.get(method, frozenset()):
-        raise NotAllowed(f"a {member.role} may not call {method.rsplit('/', 1)[-1][:80]}", rule="access", party=member.name)
+        raise NotAllowed(
+            f"a {member.role} may not call {method.rsplit('/', 1)[-1][:80]}", rule="access", party=member.name
+        )
 
 
 class AccessInterceptor(grpc.aio.ServerInterceptor):
-    """Lets a call in if the connection's member has a row for it; handlers ask `caller()` who it is.
+    """Lets a call in if the connection's member has a row for it; handlers ask `caller` who it is.
 
-    Handlers are coroutines or async generators. A `FederationError` that one raises reaches the caller as itself.
+    Handlers are coroutines or async generators. A `FederationError` that one raises reaches the other end as itself.
     """
 
     def __init__(self, roster: Roster) -> None:
@@ -111,7 +114,8 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
     def replace(self, roster: Roster) -> None:
         """Judge by another roster from now on, and end the open calls of members that are not in it as they were.
 
-        Call it from the server's event loop. Members that are new connect after a restart: TLS reads its roots at start.
+        Call it from the server's event loop. Members that are new connect after a restart: TLS reads its roots at
+        start.
         """
         self._roster = roster
         for task, member in self._open.items():
@@ -123,8 +127,8 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """Wrap the handler, so that the check runs with the connection in hand and before the handler sees a message."""
+    ) -> grpc.RpcMethodHandler | None:
+        """Wrap the handler: only there is the connection in hand, and no message has been read yet."""
         handler = await continuation(handler_call_details)
         if handler is None:  # no such method: gRPC answers UNIMPLEMENTED, and there is nothing to guard
             return None
@@ -145,12 +149,14 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
     def _guarded(self, method: str, behaviour: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         if inspect.isasyncgenfunction(behaviour):
 
-            async def streamed(request: Any, context: Any) -> AsyncIterator[Any]:
+            async def streamed(request: object, context: grpc.aio.ServicerContext) -> AsyncIterator[object]:
                 try:
                     with self._admitted(method, context):
                         async with contextlib.aclosing(behaviour(request, context)) as responses:
                             async for response in responses:
                                 yield response
+                except grpc.aio.AbortError:
+                    raise
                 except Exception as cause:  # noqa: BLE001
                     await _end(context, method, cause)
 
@@ -158,17 +164,19 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
         if not inspect.iscoroutinefunction(behaviour):
             raise Misuse(f"the handler of {method} must be a coroutine or an async generator")
 
-        async def answered(request: Any, context: Any) -> Any:
+        async def answered(request: object, context: grpc.aio.ServicerContext) -> object:
             try:
                 with self._admitted(method, context):
                     return await behaviour(request, context)
+            except grpc.aio.AbortError:
+                raise
             except Exception as cause:  # noqa: BLE001
                 await _end(context, method, cause)
 
         return answered
 
     @contextlib.contextmanager
-    def _admitted(self, method: str, context: Any) -> Iterator[None]:
+    def _admitted(self, method: str, context: grpc.aio.ServicerContext) -> Iterator[None]:
         member = peer_member(context, self._roster)
         check_allowed(method, member)
         task = asyncio.current_task()
@@ -188,13 +196,13 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
             del self._open[task]
 
 
-async def _end(context: Any, method: str, cause: Exception) -> None:
-    if isinstance(cause, grpc.aio.AbortError):
-        raise cause
+async def _end(context: grpc.aio.ServicerContext, method: str, cause: Exception) -> Never:
     if isinstance(cause, FederationError):
-        await context.abort(_status(cause), cause.message[:_LONGEST], trailing_metadata=((ERROR_KEY, _portable(cause)),))
+        trailer = ((ERROR_KEY, _portable(cause)),)
+        await context.abort(_status(cause), cause.message[:_LONGEST], trailer)
     _log.error("call to %s failed", method, exc_info=cause)
-    await context.abort(grpc.StatusCode.INTERNAL, "the coordinator failed; its operator finds the reason in its log")
+    await context.abort(grpc.StatusCode.INTERNAL, "the coordinator failed; its log says why")
+    raise cause  # not reached: `abort` raises
 
 
 def _status(error: FederationError) -> grpc.StatusCode:
@@ -217,6 +225,4 @@ def _portable(error: FederationError) -> bytes:
     fields = {"code": error.code, "message": error.message, "hint": error.hint, "party": error.party}
     if isinstance(error, Refused):
         fields["rule"] = error.rule
-    if isinstance(error, ProtocolViolation):
-        fields |= {"phase": error.phase, "expected": error.expected, "got": error.got}
-    return json.dumps({name: text[:_LONGEST] for name, text in fields.items()}).encode()
+    return json.dumps({name: text[:_LONGEST] for name, text in fields.items()}, ensure_ascii=False).encode()
