@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from federation.errors import ProtocolViolation
+from federation.wire.bulk import BLOB_ID_BYTES
 
-INLINE_BYTES = 2 * 1024 * 1024  # above this the parts of a frame travel on a stream; a message may have 4 MiB
 MOST_BYTES = 4 * 1024 * 1024 * 1024  # of one party, in both directions
-ID_BYTES = 32
 
 
 class Blobs:
@@ -23,7 +22,7 @@ class Blobs:
             ProtocolViolation: the party lets more pile up than anything needs, or names an id that is none.
         """
         size = sum(map(len, parts))
-        if len(blob) != ID_BYTES or self._held.get(party, 0) + size > MOST_BYTES:
+        if len(blob) != BLOB_ID_BYTES or self._held.get(party, 0) + size > MOST_BYTES:
             raise ProtocolViolation(party, phase="chunk stream", expected="a blob of bounded size", got="another")
         self.take(party, blob)
         self._parts[party, blob] = parts

@@ -10,23 +10,22 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 
 from federation.coordinator.access import caller
-from federation.coordinator.blobs import INLINE_BYTES, Blobs
+from federation.coordinator.blobs import Blobs
 from federation.coordinator.driver import Driver
 from federation.coordinator.run import Outgoing
 from federation.domain.job import Update
 from federation.domain.roster import Roster
 from federation.errors import FederationError, Misuse, ProtocolViolation, Unavailable
-from federation.wire import convert, status
+from federation.wire import bulk, convert
 from federation.wire import messages as m
 from federation.wire.v1 import coordinator_service_pb2 as pb
 from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
 
-PIECE_BYTES = 1024 * 1024
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -80,14 +79,14 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
     # --- jurisdictions ----------------------------------------------------------------------------------------------
 
     async def Attend(self, requests: AsyncIterator[pb.AttendRequest], context: Context) -> None:
-        party = caller(context, self._roster).name
+        party = caller().name
         outbox: asyncio.Queue[m.Frame | None] = asyncio.Queue()
         reader = asyncio.create_task(self._read(party, requests, outbox))
         try:
             while (frame := await outbox.get()) is not None:
                 await context.write(pb.AttendResponse(frame=self._outgoing(party, frame)))
-            if reader.done() and not reader.cancelled() and (fault := reader.exception()) is not None:
-                await _abort(context, fault)
+            if reader.done():
+                reader.result()  # raises what ended the reader
         finally:
             reader.cancel()
             if self._outboxes.get(party) is outbox:
@@ -132,14 +131,14 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
 
     def _outgoing(self, party: str, frame: m.Frame) -> Any:
         self._heard("out", party, frame)
-        if sum(map(len, frame.parts)) <= INLINE_BYTES:
+        if bulk.is_inline(frame.parts):
             return convert.frame_to(frame)
         blob = hashlib.sha256(frame.signed.body).digest()
         self._blobs.keep(party, blob, frame.parts)
         return convert.frame_to(frame, blob=blob)
 
     async def Upload(self, requests: AsyncIterator[pb.UploadRequest], context: Context) -> pb.UploadResponse:
-        party = caller(context, self._roster).name
+        party = caller().name
         blob, due, parts = b"", 0, list[bytes]()
         async for request in requests:
             if not blob:
@@ -148,36 +147,34 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
             if due < 0:
                 break
             parts.extend(request.parts)
-        try:
-            if due:
-                raise ProtocolViolation(party, phase="upload", expected="as many bytes as it said", got="another number")
-            self._blobs.keep(party, blob, tuple(parts))
-        except FederationError as fault:
-            await _abort(context, fault)
+        if due:
+            raise ProtocolViolation(party, phase="upload", expected="as many bytes as it said", got="another number")
+        self._blobs.keep(party, blob, tuple(parts))
         return pb.UploadResponse()
 
     async def Download(self, request: pb.DownloadRequest, context: Context) -> AsyncIterator[pb.DownloadResponse]:
-        party = caller(context, self._roster).name
+        party = caller().name
         parts = self._blobs.take(party, request.blob)
         if parts is None:
-            await _abort(context, Misuse("there are no such bytes for this party"))
-        for pieces in pieces_of(parts):
+            raise Misuse("there are no such bytes for this party", hint="a newer control stream has taken over")
+        for pieces in bulk.pieces_of(parts):
             yield pb.DownloadResponse(parts=pieces)
 
     # --- researchers ------------------------------------------------------------------------------------------------
 
     async def Submit(self, request: pb.SubmitRequest, context: Context) -> pb.SubmitResponse:
-        researcher = caller(context, self._roster).name
+        researcher = caller().name
         try:
-            job_hash, out = self.driver.submit(convert.signed_from(request.job), now_ms(), researcher)
-        except (FederationError, convert.Malformed) as fault:
-            await _abort(context, fault)
-        self._heard("in", researcher, m.Frame(convert.signed_from(request.job)))
+            job = convert.signed_from(request.job)
+        except convert.Malformed as fault:
+            raise Misuse(f"the request has {fault}") from None
+        self._heard("in", researcher, m.Frame(job))
+        job_hash, out = self.driver.submit(job, now_ms(), researcher)
         self.deliver(out)
         return pb.SubmitResponse(job_hash=job_hash)
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
-        researcher = caller(context, self._roster).name
+        researcher = caller().name
         woken = asyncio.Event()
         self._watchers.setdefault(request.job_hash, []).append(woken)
         try:
@@ -188,19 +185,14 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
                 if update.state.ended:
                     return
                 await woken.wait()
-        except FederationError as fault:
-            await _abort(context, fault)
         finally:
             self._watchers[request.job_hash].remove(woken)
             if not self._watchers[request.job_hash]:
                 del self._watchers[request.job_hash]
 
     async def Fetch(self, request: pb.FetchRequest, context: Context) -> pb.FetchResponse:
-        researcher = caller(context, self._roster).name
-        try:
-            totals, attestations = self.driver.released(request.job_hash, researcher)
-        except FederationError as fault:
-            await _abort(context, fault)
+        researcher = caller().name
+        totals, attestations = self.driver.released(request.job_hash, researcher)
         return pb.FetchResponse(totals=totals, attestations=[convert.signed_to(a) for a in attestations])
 
     # --- everybody --------------------------------------------------------------------------------------------------
@@ -219,19 +211,6 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
         return pb.GetStatusResponse(software=self._software, parties=parties, jobs_running=running, jobs_stored=stored)
 
 
-def pieces_of(parts: Sequence[bytes]) -> list[list[bytes]]:
-    """Return `parts` in runs of at most PIECE_BYTES, without copying; a part is never larger than that."""
-    pieces: list[list[bytes]] = []
-    room = 0
-    for part in parts:
-        if len(part) > room:
-            pieces.append([])
-            room = PIECE_BYTES
-        pieces[-1].append(part)
-        room -= len(part)
-    return pieces
-
-
 def response_of(update: Update) -> pb.WatchResponse:
     """Return the message of a line of a job's life."""
     return pb.WatchResponse(
@@ -245,11 +224,3 @@ def response_of(update: Update) -> pb.WatchResponse:
         blames=[convert.blame_to(blame) for blame in update.blames],
     )
 
-
-async def _abort(context: Context, fault: BaseException) -> NoReturn:
-    if isinstance(fault, convert.Malformed):
-        fault = Misuse(f"the request has {fault}")
-    if not isinstance(fault, FederationError):
-        raise fault
-    await context.abort(status.STATUS[fault.code], fault.message, status.trailer_of(fault))
-    raise AssertionError("abort raises")

@@ -1,0 +1,66 @@
+"""The calls that a researcher makes: protobuf in and out, every failure an error of ours.
+
+Knows no meaning: `clients.researcher.remote` makes values of what comes back and checks who signed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from clients.channel import connect
+from federation.domain.roster import Roster
+from federation.identity.keys import Credentials
+from federation.wire.v1 import coordinator_service_pb2 as pb
+from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
+from federation.wire.v1 import signed_pb2
+
+import grpc  # isort: skip  # after `connect`, which restricts TLS
+
+A = TypeVar("A")
+CALL_S = 20.0  # a unary call that takes longer has lost its coordinator
+
+
+class Calls:
+    """One channel of one member to the coordinator; every method raises errors of `federation.errors` only."""
+
+    def __init__(self, address: str, credentials: Credentials, roster: Roster) -> None:
+        self._address = address
+        self._channel = connect.sync_channel(address, credentials, roster)
+        self._stub = pb_grpc.CoordinatorServiceStub(self._channel)
+
+    def list_publications(self) -> pb.ListPublicationsResponse:
+        """Return what is published now."""
+        return self._called(lambda: self._stub.ListPublications(pb.ListPublicationsRequest(), timeout=CALL_S))
+
+    def submit(self, job: signed_pb2.Signed) -> pb.SubmitResponse:
+        """Hand in a signed job."""
+        return self._called(lambda: self._stub.Submit(pb.SubmitRequest(job=job), timeout=CALL_S))
+
+    def fetch(self, job_hash: bytes) -> pb.FetchResponse:
+        """Return what a job opened, with the signatures under it; both empty unless it is released."""
+        return self._called(lambda: self._stub.Fetch(pb.FetchRequest(job_hash=job_hash), timeout=CALL_S))
+
+    def status(self) -> pb.GetStatusResponse:
+        """Return who attends and what runs."""
+        return self._called(lambda: self._stub.GetStatus(pb.GetStatusRequest(), timeout=CALL_S))
+
+    def watch(self, job_hash: bytes) -> Iterator[pb.WatchResponse]:
+        """Yield the lines of a job's life until it has ended or the line breaks."""
+        call = self._stub.Watch(pb.WatchRequest(job_hash=job_hash))
+        try:
+            yield from call
+        except grpc.RpcError as fault:
+            raise connect.explained(fault, self._address) from None
+        finally:
+            call.cancel()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._channel.close()
+
+    def _called(self, call: Callable[[], A]) -> A:
+        try:
+            return call()
+        except grpc.RpcError as fault:
+            raise connect.explained(fault, self._address) from None

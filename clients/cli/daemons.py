@@ -1,0 +1,113 @@
+"""What `federation coordinator` and `federation jurisdiction` share: run here, run detached, stop for certain.
+
+A detached daemon writes its log to `<state>/daemon.log`; `stop` returns only when its process has ended.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from federation.errors import FederationError, Unavailable, Unreachable
+from federation.identity import control
+
+LOG: Final = "daemon.log"
+START_S: Final = 20.0  # a daemon that is not ready by then has gone wrong
+STOP_S: Final = 5.0
+STEP_S: Final = 0.02
+LAST_LINES: Final = 5
+
+
+def configured_log(level: str) -> None:
+    """Let structlog write to stderr: coloured lines on a terminal, one JSON object a line otherwise."""
+    import structlog
+
+    terminal = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def detached(arguments: Sequence[str], state: Path, ready: Callable[[dict[str, object]], bool]) -> dict[str, object]:
+    """Start `federation ARGUMENTS` as a process of its own and return its status once it is ready.
+
+    Raises:
+        Unavailable: a daemon runs there already, it ended, or it was not ready in time; with the last lines of its log.
+    """
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        pid = control.ask(state, "status")["pid"]
+    except Unreachable:
+        pass
+    else:
+        raise Unavailable(f"a daemon runs on {state.name} already, process {pid}", hint="stop it first")
+    with (state / LOG).open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "clients.cli.main", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise Unavailable(f"the daemon ended: {_last_lines(state)}", hint=f"its log is {state / LOG}")
+        try:
+            status = control.ask(state, "status")
+        except FederationError:
+            status = {}
+        if status and ready(status):
+            return status
+        time.sleep(STEP_S)
+    raise Unavailable(f"the daemon is not ready after {START_S:.0f} s: {_last_lines(state)}", hint=f"see {state / LOG}")
+
+
+def stopped(state: Path) -> int:
+    """End the daemon of a state folder and return its process id, once the process is gone.
+
+    Raises:
+        Unreachable: no daemon runs there.
+        Unavailable: it does not end.
+    """
+    answer = control.ask(state, "stop")
+    pid = int(str(answer["pid"]))
+    until = time.monotonic() + STOP_S
+    while time.monotonic() < until:
+        if not _alive(pid):
+            return pid
+        time.sleep(STEP_S)
+    raise Unavailable(f"process {pid} does not end", hint=f"kill -9 {pid}; nothing is lost, it resumes from its log")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        # A child of ours that ended stays until it is waited for.
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return False
+    except ChildProcessError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _last_lines(state: Path) -> str:
+    try:
+        lines = (state / LOG).read_text(errors="replace").splitlines()
+    except OSError:
+        return "it left no log"
+    return " | ".join(line for line in lines[-LAST_LINES:] if line) or "it left an empty log"

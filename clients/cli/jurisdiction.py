@@ -1,0 +1,138 @@
+"""`federation jurisdiction init|check|start|stop|status`: a jurisdiction's daemon, for its operator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clients.cli import daemons
+from clients.cli.options import OutputOption, application
+from clients.cli.output import Format, answer, say
+from clients.cli.main import installed_version
+from federation.errors import Misuse
+from federation.identity import control
+
+app = application(
+    "A jurisdiction's daemon: its rows stay here, it only dials out, and it answers with masked numbers.\n\n"
+    "  federation jurisdiction init gd.toml     writes a first file to fill in\n"
+    "  federation jurisdiction check gd.toml    opens keys, roster and data; says what would be published\n"
+    "  federation jurisdiction start gd.toml    runs it"
+)
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE.toml", help="The jurisdiction's one TOML file.")]
+
+FIRST_FILE = """\
+# One jurisdiction, one daemon, one file. Paths are relative to this file.
+[jurisdiction]
+coordinator = "127.0.0.1:7443"      # host:port; we only dial out
+keys = "keys/NAME"                  # federation roster join NAME --role jurisdiction
+roster = "roster.json"              # signed by every member
+state = "state/NAME"                # sealed memory and the control socket
+
+[policy]                            # what is left out is permitted
+# purposes = ["official-statistics"]
+# statistics = ["count", "sum", "mean", "var", "histogram"]
+minimum_parties = 3
+
+[[dataset]]
+name = "people"                     # the same name at every party
+source = "people.csv"               # CSV or Parquet, also with * in it
+title = "People, 2025"
+unit = "person"                     # who is counted
+k = 10                              # fewer units than this in a cell of ours: withheld
+publish_own_figures = false         # true only for data that are public already
+
+[dataset.columns.age]               # kind, unit, range and lists must be equal at every party; ranges may differ
+kind = "integer"
+unit = "years"
+low = 0
+high = 120
+
+[dataset.columns.sex]
+kind = "category"
+categories = ["f", "m"]
+missing = { "9" = "not stated" }
+"""
+
+
+@app.command()
+def init(file: FileArgument, output: OutputOption = Format.TABLE) -> int:
+    """Write a first file to fill in; never overwrites."""
+    try:
+        with file.open("x") as target:
+            target.write(FIRST_FILE)
+    except FileExistsError:
+        raise Misuse(f"{file} exists", hint="edit it, or name another file") from None
+    text = f"{file} is written: fill it in, then `federation jurisdiction check {file}`"
+    return answer({"file": str(file)}, text=text, output=output)
+
+
+@app.command()
+def check(file: FileArgument, output: OutputOption = Format.TABLE) -> int:
+    """Open keys, roster and every data set, and say what would be published; contacts nobody."""
+    from clients.jurisdiction.config import load
+    from clients.jurisdiction.daemon import prepared
+
+    config = load(file)
+    ready = prepared(config)
+    ready.close()
+    lines = [f"{ready.me.name}: keys and roster are in order, dials {config.jurisdiction.coordinator}"]
+    for name, dataset in sorted(ready.published.items()):
+        own = "publishes own figures" if dataset.own_figures else "no own figures"
+        lines.append(f"  {name}: {len(dataset.columns)} columns, unit {dataset.unit}, k {dataset.k}, {own}")
+    lines.append(f"next: federation jurisdiction start {file}")
+    data = {
+        "name": ready.me.name,
+        "coordinator": config.jurisdiction.coordinator,
+        "datasets": {name: {"k": d.k, "version": d.version} for name, d in ready.published.items()},
+    }
+    return answer(data, text="\n".join(lines), output=output)
+
+
+@app.command()
+def start(
+    file: FileArgument,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once it attends; it runs on.")] = False,
+    output: OutputOption = Format.TABLE,
+) -> int:
+    """Run the daemon, here until Ctrl-C or detached; both resume what its sealed memory holds."""
+    from clients.jurisdiction.config import load
+
+    config = load(file)
+    if detach:
+        status = daemons.detached(
+            ["jurisdiction", "start", str(file)], config.jurisdiction.state, lambda found: bool(found.get("connected"))
+        )
+        text = f"{status['name']} attends {status['coordinator']} (process {status['pid']})"
+        return answer({"name": str(status["name"]), "pid": int(str(status["pid"]))}, text=text, output=output)
+    import asyncio
+
+    from clients.jurisdiction.daemon import serve
+
+    daemons.configured_log(config.jurisdiction.log)
+    asyncio.run(serve(config, installed_version(), lambda name: say(f"{name} attends; Ctrl-C ends it")))
+    return 0
+
+
+@app.command()
+def stop(file: FileArgument, output: OutputOption = Format.TABLE) -> int:
+    """End the daemon and return when its process is gone; what is open goes on after the next start."""
+    from clients.jurisdiction.config import load
+
+    pid = daemons.stopped(load(file).jurisdiction.state)
+    return answer({"pid": pid}, text=f"the daemon has ended (process {pid})", output=output)
+
+
+@app.command()
+def status(file: FileArgument, output: OutputOption = Format.TABLE) -> int:
+    """Show whether the daemon runs and attends."""
+    from clients.jurisdiction.config import load
+
+    found = control.ask(load(file).jurisdiction.state, "status")
+    text = (
+        f"{found['name']}: process {found['pid']}, "
+        f"{'attends' if found['connected'] else 'does not reach'} {found['coordinator']}"
+    )
+    data = {"name": str(found["name"]), "pid": int(str(found["pid"])), "connected": bool(found["connected"])}
+    return answer(data, text=text, output=output)

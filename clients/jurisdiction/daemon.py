@@ -1,0 +1,255 @@
+"""The jurisdiction's daemon: dials the coordinator, keeps one stream open, lets the driver answer.
+
+It only dials out, nothing polls, and it comes back by itself: a line that breaks is dialled again with backoff, and what was
+outstanding is answered with the same bytes. Queries run in one worker thread, so the line stays alive while they do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from clients.channel import connect, streams
+from clients.jurisdiction.config import JurisdictionConfig, described
+from clients.jurisdiction.driver import Driver
+from clients.jurisdiction.engine import Engine
+from clients.jurisdiction.guard import Guard
+from clients.jurisdiction.run import Desk
+from federation import registry
+from federation.domain.catalogue import Dataset
+from federation.domain.roster import Role, Roster
+from federation.errors import Misuse, ProtocolViolation, Refused
+from federation.identity import control, keys, roster_file
+from federation.identity.keys import Credentials
+from federation.identity.sealed import SealedLog
+from federation.wire import bulk, convert
+from federation.wire import messages as m
+from federation.wire.v1 import coordinator_service_pb2 as pb
+from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
+
+import grpc  # isort: skip  # after `connect`, which restricts TLS
+
+ENGINES = "clients.jurisdiction.engines"
+FORGET_EVERY_S = 60.0
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What `check` and `serve` have made sure of."""
+
+    me: Credentials
+    roster: Roster
+    engines: dict[str, Engine]
+    published: dict[str, Dataset]
+
+    def close(self) -> None:
+        """Close the engines."""
+        for engine in self.engines.values():
+            engine.close()
+
+
+def prepared(config: JurisdictionConfig) -> Ready:
+    """Load keys and roster and open every data set: everything that can be wrong without a network.
+
+    Raises:
+        Refused, Misuse, Unavailable: what is wrong, in one line with the next step.
+    """
+    mine = config.jurisdiction
+    me = keys.load(mine.keys)
+    roster = roster_file.in_force(roster_file.load(mine.roster))
+    keys.check_joined(me, roster)
+    if me.role is not Role.JURISDICTION:
+        raise Misuse(f"{me.name} is a {me.role.value}, not a jurisdiction", hint="set `keys` to a jurisdiction's folder")
+    engines: dict[str, Engine] = {}
+    published: dict[str, Dataset] = {}
+    for dataset_config in config.dataset:
+        dataset = described(dataset_config)
+        kind = registry.look_up(ENGINES, Engine, dataset_config.engine)
+        engine = kind.open(dataset, dataset_config.source, threads=mine.threads or None)
+        engines[dataset.name] = engine
+        published[dataset.name] = replace(dataset, version=engine.version)
+    return Ready(me, roster, engines, published)
+
+
+async def serve(
+    config: JurisdictionConfig, software: str, started: Callable[[str], None] = lambda _: None
+) -> None:
+    """Run the daemon until it is told to stop.
+
+    Args:
+        config: from `config.load`.
+        software: version, for people.
+        started: called with the jurisdiction's name whenever the coordinator has taken its hello.
+
+    Raises:
+        Refused, Misuse, Unavailable: it cannot start, or the coordinator will not have it.
+    """
+    mine = config.jurisdiction
+    ready = prepared(config)
+    mine.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    stopping = asyncio.Event()
+    connected = False
+
+    async def stop() -> control.Answer:
+        stopping.set()
+        return {"pid": os.getpid()}
+
+    async def status() -> control.Answer:
+        return {
+            "pid": os.getpid(),
+            "name": ready.me.name,
+            "coordinator": mine.coordinator,
+            "connected": connected,
+            "datasets": sorted(ready.published),
+        }
+
+    def joined(is_connected: bool) -> None:
+        nonlocal connected
+        connected = is_connected
+        if is_connected:
+            started(ready.me.name)
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(ready.close)
+        vault = stack.enter_context(SealedLog(mine.state, ready.me.storage_key))
+        controlled = await control.serve(mine.state, {"stop": stop, "status": status})
+        stack.callback((mine.state / control.SOCKET).unlink, missing_ok=True)
+        stack.callback(controlled.close)
+        desk = Desk(
+            me=ready.me,
+            coordinator=ready.roster.with_role(Role.COORDINATOR)[0].name,
+            roster=ready.roster,
+            engines=ready.engines,
+            published=ready.published,
+            guard=Guard(ready.me.name, config.settings(), ready.published),
+            vault=vault,
+            entropy=secrets.token_bytes,
+        )
+        driver = Driver(desk, software, lambda event, job, text: log.info(event, job=job, why=text))
+        worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rows"))
+        heard = stack.enter_context(_wire_log(mine.wire_log))
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stopping.set)
+        line = Line(ready, mine.coordinator, driver, worker, heard, joined)
+        attending = asyncio.create_task(line.attend())
+        stopped = asyncio.create_task(stopping.wait())
+        await asyncio.wait({attending, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if attending.done():
+            attending.result()
+        attending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await attending
+        log.info("stopped", name=ready.me.name)
+
+
+class Line:
+    """The one connection to the coordinator, dialled again for as long as the daemon runs."""
+
+    def __init__(
+        self,
+        ready: Ready,
+        address: str,
+        driver: Driver,
+        worker: ThreadPoolExecutor,
+        heard: Callable[[str, m.Frame], None],
+        joined: Callable[[bool], None],
+    ) -> None:
+        self._ready, self._address, self._driver = ready, address, driver
+        self._worker, self._heard, self._joined = worker, heard, joined
+
+    async def attend(self) -> None:
+        """Dial until cancelled; return only with an error that dialling again cannot mend.
+
+        Raises:
+            Refused: the coordinator does not have us in its roster, or has another roster.
+            Unavailable: our own memory cannot be written.
+        """
+        attempt = 0
+        while True:
+            began = time.monotonic()
+            try:
+                async with connect.aio_channel(self._address, self._ready.me, self._ready.roster) as channel:
+                    await self._session(pb_grpc.CoordinatorServiceStub(channel))
+                reason = "the coordinator closed the line"
+            except grpc.RpcError as fault:
+                error = connect.explained(fault, self._address)
+                if isinstance(error, Refused | Misuse):
+                    raise error from None
+                reason = str(error)
+            except ProtocolViolation as fault:
+                reason = str(fault)
+            finally:
+                self._joined(False)
+            attempt = 0 if time.monotonic() - began > FORGET_EVERY_S else attempt + 1
+            wait_s = connect.backoff(attempt, secrets.randbelow(1000) / 1000)
+            log.warning("not connected", why=reason, again_in_s=round(wait_s, 1))
+            await asyncio.sleep(wait_s)
+
+    async def _session(self, stub: Any) -> None:
+        call = stub.Attend()
+        hello = self._driver.hello()
+        self._heard("out", hello)
+        await call.write(pb.AttendRequest(frame=convert.frame_to(hello)))
+        await call.initial_metadata()
+        self._joined(True)
+        log.info("connected", name=self._ready.me.name, coordinator=self._address)
+        loop = asyncio.get_running_loop()
+        async for response in call:
+            frame = await self._incoming(stub, response)
+            self._heard("in", frame)
+            answers = await loop.run_in_executor(self._worker, self._driver.receive, frame)
+            for answer in answers:
+                self._heard("out", answer)
+                await call.write(pb.AttendRequest(frame=await self._outgoing(stub, answer)))
+        await loop.run_in_executor(self._worker, self._driver.tick, time.time_ns() // 1_000_000)
+
+    async def _incoming(self, stub: Any, response: pb.AttendResponse) -> m.Frame:
+        message = response.frame
+        parts = None
+        if message.blob:
+            parts = await streams.downloaded(stub.Download(pb.DownloadRequest(blob=message.blob)), message.blob_bytes)
+        try:
+            return convert.frame_from(message, parts)
+        except convert.Malformed as fault:
+            raise ProtocolViolation("coordinator", phase="frame", expected="a well-formed frame", got=str(fault)) from None
+
+    async def _outgoing(self, stub: Any, frame: m.Frame) -> Any:
+        if bulk.is_inline(frame.parts):
+            return convert.frame_to(frame)
+        blob = hashlib.sha256(frame.signed.body).digest()
+        await stub.Upload(streams.uploads(blob, frame.parts))
+        return convert.frame_to(frame, blob=blob)
+
+
+@contextlib.contextmanager
+def _wire_log(path: Path | None) -> Iterator[Callable[[str, m.Frame], None]]:
+    """Yield a function that appends every frame to `path`, in both directions; a no-op for None."""
+    if path is None:
+        yield lambda _direction, _frame: None
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+
+        def heard(direction: str, frame: m.Frame) -> None:
+            body = convert.frame_bytes(frame)
+            file.write(f"{direction} {frame.signed.domain} {len(body)}\n".encode() + body + b"\n")
+            file.flush()
+
+        yield heard
+
+

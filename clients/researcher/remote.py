@@ -1,0 +1,89 @@
+"""A researcher's transport over gRPC: mutual TLS to the coordinator, every answer made from signed messages.
+
+Reconnects while it watches, so a coordinator that restarts costs a pause and not a job. Refuses whatever the roster does not
+vouch for.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+
+from clients.channel import connect
+from clients.channel.calls import Calls
+from clients.researcher import received
+from clients.researcher.verified import ending
+from federation.domain.catalogue import Dataset
+from federation.domain.job import Job, Released, State, Update
+from federation.domain.roster import Roster
+from federation.errors import ProtocolViolation, Unreachable
+from federation.identity.keys import Credentials
+from federation.wire import convert
+from federation.wire import messages as m
+from federation.wire.envelope import digest_of, signed
+
+PATIENCE_S = 30.0  # how long a watch dials again after the line broke
+
+
+class RemoteTransport:
+    """One researcher at one coordinator.
+
+    Args:
+        address: host:port.
+        credentials: the researcher's keys.
+        roster: in force; its coordinator's certificate is the only one that is accepted.
+    """
+
+    def __init__(self, address: str, credentials: Credentials, roster: Roster) -> None:
+        self._me, self._roster = credentials, roster
+        self._calls = Calls(address, credentials, roster)
+
+    @property
+    def roster(self) -> Roster:
+        return self._roster
+
+    @property
+    def me(self) -> str:
+        return self._me.name
+
+    def publications(self) -> Mapping[str, Mapping[str, tuple[Dataset, bytes]]]:
+        response = self._calls.list_publications()
+        return received.publications_in((convert.signed_from(p) for p in response.publications), self._roster)
+
+    def submit(self, job: Job) -> bytes:
+        envelope = signed(self._me, m.JOB, job)
+        response = self._calls.submit(convert.signed_to(envelope))
+        if response.job_hash != digest_of(envelope):
+            coordinator = received.coordinator_of(self._roster)
+            raise ProtocolViolation(coordinator, phase="submit", expected="the hash of this job", got="another hash")
+        return response.job_hash
+
+    def watch(self, job_hash: bytes) -> Iterator[Update]:
+        attempt, heard = 0, time.monotonic()
+        while True:
+            try:
+                for response in self._calls.watch(job_hash):
+                    attempt, heard = 0, time.monotonic()
+                    update = received.update_in(response)
+                    yield update
+                    if update.state.ended:
+                        return
+            except Unreachable:
+                if time.monotonic() - heard > PATIENCE_S:
+                    raise
+            time.sleep(connect.backoff(attempt, secrets.randbelow(1000) / 1000))
+            attempt += 1
+
+    def released(self, job_hash: bytes) -> Released:
+        response = self._calls.fetch(job_hash)
+        if not response.attestations:
+            for update in self.watch(job_hash):
+                if update.state.ended and update.state is not State.RELEASED:
+                    raise ending(update.state, update.blames, coordinator=received.coordinator_of(self._roster))
+            response = self._calls.fetch(job_hash)
+        attestations = [convert.signed_from(a) for a in response.attestations]
+        return received.released_in(job_hash, response.totals, attestations, self._roster)
+
+    def close(self) -> None:
+        self._calls.close()
