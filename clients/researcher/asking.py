@@ -104,8 +104,16 @@ def as_value(value: object, what: str) -> Value:
 
 
 def written(asked: Computation) -> str:
-    """Return a computation as somebody would type it: mean(column='age', by='sex')."""
-    return f"{asked.name}({', '.join(f'{name}={_spelled(value)}' for name, value in asked.parameters)})"
+    """Return a computation as somebody would type it: mean('age', by='sex')."""
+    given = dict(asked.parameters)
+    if asked.name in statistics():
+        declared = [each.name for each in fields(registry.look_up(FAMILY, Statistic, asked.name).Parameters)]
+    else:  # of a version of the software that has more statistics than this one
+        declared = []
+    first = declared[0] if declared and declared[0] in given else None
+    parts = [] if first is None else [_spelled(given.pop(first))]
+    order = sorted(given, key=lambda name: (declared.index(name) if name in declared else len(declared), name))
+    return f"{asked.name}({', '.join([*parts, *(f'{name}={_spelled(given[name])}' for name in order)])})"
 
 
 class Ask:

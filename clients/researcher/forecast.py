@@ -1,114 +1,73 @@
-"""What a job would open, to whom, and under which promise: known before anybody is asked, since plans are pure.
+"""What a job would open, to whom, and under which promise, for people: the planner's preview in words.
 
-Only the first queries of a statistic can be told: later ones depend on what is opened. The forecast looks at no data.
+Plans are pure, so this is known before anybody is asked and without any data. Only the queries of the first round can
+be told: later ones depend on what is opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clients.researcher import rendering
-from clients.researcher.asking import FAMILY, written
+from clients.researcher.asking import written
 from clients.researcher.receipt import Plain, as_mapping
-from clients.researcher.submission import promised_colluders
-from federation import registry
-from federation.analytics.statistic import Statistic, parameters_of
+from clients.researcher.results import error_of
 from federation.domain.catalogue import Dataset
-from federation.domain.job import Computation, Job
-from federation.errors import FederationError, Misuse
-from federation.query import expression, predicate
-from federation.query.expression import Gram, Term
-from federation.query.query import Argmin, Axis, Bins, Categories, SumQuery, shape
+from federation.domain.job import Job
+from federation.jobs import planner
 
 if TYPE_CHECKING:
     from rich.table import Table as TerminalTable
 
-COLUMNS = ("question", "opens", "per", "cells", "numbers", "rounds")
-_NUMBER_BYTES = 16  # one number of Z_2^128
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """One query of the first round, in words.
-
-    Attributes:
-        question: who asks it.
-        opens: what is summed in every cell.
-        per: what the cells are.
-        numbers: integers that are opened: cells x (1 + sums), and the counts of rows left out.
-        rounds: most rounds of sums that the question takes, this one included.
-        failure: why the question would fail at once; "" if it would not.
-    """
-
-    question: str
-    opens: str = ""
-    per: str = ""
-    cells: int = 0
-    numbers: int = 0
-    rounds: int = 0
-    failure: str = ""
-    hint: str = ""
+COLUMNS = ("in every cell", "cells are", "cells", "numbers", "flags")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a job would do.
+    """What a job would do; `preview` has the figures."""
 
-    Attributes:
-        colluders: c: the coordinator and up to c parties together learn only the opened sums.
-        k: least units in a party's own cell; it withholds smaller ones.
-        own_figures: True where a cell to which fewer than three parties contribute may open.
-        max_rounds: most secure sums.
-        vector_bytes: what each party sends in the first secure sum of numbers, without framing.
-    """
+    job: Job
+    preview: planner.Preview
 
-    job: str
-    dataset: str
-    where: str
-    purpose: str
-    parties: tuple[str, ...]
-    protection: str
-    colluders: int
-    k: int
-    own_figures: bool
-    max_rounds: int
-    vector_bytes: int
-    openings: tuple[Opening, ...]
+    @property
+    def failures(self) -> tuple[tuple[str, str, str], ...]:
+        """(question, why it would fail before anything is asked, the next step)."""
+        found = self.preview.failures
+        return tuple((written(self.job.computations[i]), failure.message, failure.hint) for i, failure in found)
 
     def rows(self) -> list[tuple[rendering.Cell, ...]]:
         """Return one row per query, as `COLUMNS` names the fields."""
-        return [
-            (o.question, f"would fail: {o.failure}" if o.failure else o.opens, o.per, o.cells, o.numbers, o.rounds)
-            for o in self.openings
-        ]
+        return [("; ".join(o.opens), o.per, o.cells, o.numbers, o.flags) for o in self.preview.openings]
 
     def title(self) -> str:
         """Return the line above the table."""
-        where = f" where {self.where}" if self.where else ""
-        return f"job {self.job} over {self.dataset}{where}"
+        where = f" where {self.job.where}" if self.job.where else ""
+        return f"job {self.job.name} would open, over {self.job.dataset}{where}:"
 
     def notes(self) -> list[str]:
-        """Return the promises and what they do not cover, one sentence each."""
-        n, c = len(self.parties), self.colluders
+        """Return the promises, and what they do not cover, one sentence each."""
+        seen = self.preview
+        n, c = len(seen.parties), seen.colluders
         lines = [
-            f"purpose: {self.purpose or 'none given'}",
-            f"{n} parties take part, all of them: {', '.join(self.parties)}",
-            f"{self.protection}: the coordinator, with up to {c} of the parties, learns only the opened sums (c = {c})",
-            "who sees the opened sums: the parties, the coordinator, and you",
-            f"a party withholds what counts fewer than {self.k}; empty and small look alike"
-            if self.k > 1
-            else "k = 1: no party withholds small cells; the data are declared public already",
-            "cells to which fewer than three parties contribute may open: own releases, by each operator's clause"
-            if self.own_figures
+            f"{question} would fail: {why}" + (f" ({hint})" if hint else "") for question, why, hint in self.failures
+        ]
+        lines += [
+            f"questions: {'; '.join(written(each) for each in self.job.computations)}",
+            f"purpose: {self.job.purpose or 'none given'}",
+            f"{n} parties take part, all of them: {', '.join(seen.parties)}",
+            f"seen by: {', '.join(seen.seen_by)}",
+            f"{self.job.protection}: the coordinator with up to {c} of the parties learns only what opens (c = {c})",
+            f"at most {seen.most_rounds} secure sums; the table shows the first, later ones depend on what it opens",
+            f"a party withholds what counts fewer than {seen.k}: empty and small look alike; flags say how many do"
+            if seen.k > 1
+            else "k = 1: no party withholds small cells",
+            f"{seen.own_releases} cells may be one party's own figure: all operators published that clause"
+            if seen.own_figures
             else "cells to which fewer than three parties contribute stay closed",
-            f"at most {self.max_rounds} secure sums; each party sends {self.vector_bytes} bytes for the first numbers",
         ]
         if n == 3:
-            lines.append(
-                "with 3 parties, two who collude can subtract their own figures from a sum and read the third's"
-            )
+            lines.append("with 3 parties, two who collude can subtract their own figures and read the third's")
         return lines
 
     def summary(self) -> str:
@@ -117,92 +76,34 @@ class Forecast:
 
     def to_dict(self) -> dict[str, Plain]:
         """Return the forecast as plain values."""
-        return as_mapping(self)
+        job = self.job
+        return {
+            "job": job.name,
+            "dataset": job.dataset,
+            "where": job.where,
+            "purpose": job.purpose,
+            "protection": job.protection,
+            "questions": [written(each) for each in job.computations],
+            **as_mapping(self.preview),
+            "failures": [{"question": q, "message": why, "hint": hint} for q, why, hint in self.failures],
+        }
 
     def for_terminal(self) -> TerminalTable:
         """Return what a terminal shows."""
         return rendering.for_terminal(COLUMNS, self.rows(), title=self.title(), notes=self.notes())
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
         return rendering.as_html(COLUMNS, self.rows(), title=self.title(), notes=self.notes())
 
 
-def forecast(job: Job, joint: Dataset) -> Forecast:
-    """Return what `job` would open over the joint data set.
-
-    Raises:
-        Misuse: its predicate does not parse, or names what is not published.
-    """
-    where = predicate.parse(job.where, joint) if job.where else None
-    openings = tuple(opening for asked in job.computations for opening in _openings(asked, where, joint))
-    return Forecast(
-        job=job.name,
-        dataset=job.dataset,
-        where=job.where,
-        purpose=job.purpose,
-        parties=job.parties,
-        protection=job.protection,
-        colluders=promised_colluders(job.parties),
-        k=joint.k,
-        own_figures=joint.own_figures,
-        max_rounds=job.max_rounds,
-        vector_bytes=_NUMBER_BYTES * sum(opening.numbers for opening in openings),
-        openings=openings,
-    )
-
-
 def check(job: Job, joint: Dataset) -> None:
-    """Check that every question of the job gets as far as a query, so that nobody is asked for nothing.
+    """Check that every question of the job gets as far as a query, so that nobody is asked in vain.
 
     Raises:
-        Misuse: the first one that does not, with its reason.
+        Misuse, Refused: why the first one that does not would fail.
     """
-    for opening in forecast(job, joint).openings:
-        if opening.failure:
-            raise Misuse(f"{opening.question}: {opening.failure}", hint=opening.hint)
-
-
-def _openings(asked: Computation, where: expression.Expression | None, joint: Dataset) -> Sequence[Opening]:
-    statistic: Statistic[Any, Any] = registry.look_up(FAMILY, Statistic, asked.name)()
-    question = written(asked)
-    try:
-        parameters = parameters_of(statistic, asked)
-        plan = statistic.plan(parameters, where, joint)
-        queries = next(plan)
-        plan.close()
-        return [_opening(question, query, statistic.rounds(parameters), joint) for query in queries]
-    except FederationError as fault:
-        return [Opening(question=question, failure=fault.message, hint=fault.hint)]
-
-
-def _opening(question: str, query: SumQuery, rounds: int, joint: Dataset) -> Opening:
-    found = shape(query, joint)
-    counted = f"distinct {query.per.column}" if query.per else "rows"
-    sums = [_term(term) for term in query.terms]
-    return Opening(
-        question=question,
-        opens=", ".join([f"count of {counted}", *sums]),
-        per=" x ".join(_axis(axis) for axis in query.group_by) or "all rows",
-        cells=found.cells,
-        numbers=found.numbers,
-        rounds=rounds,
-    )
-
-
-def _term(term: Term) -> str:
-    if isinstance(term, Gram):
-        return f"sums of products of {len(term.columns)} columns, weighted"
-    return f"sum of {expression.written(term, 60)}"
-
-
-def _axis(axis: Axis) -> str:
-    match axis:
-        case Categories(column):
-            return column
-        case Bins(of, edges):
-            return f"{len(edges) - 1} bins of {expression.written(of, 40)}"
-        case Argmin(expressions):
-            return f"nearest of {len(expressions)}"
+    for place, failure in planner.preview(job, joint).failures:
+        raise error_of(failure, job.computations[place])

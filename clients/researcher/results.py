@@ -67,11 +67,13 @@ class Result:
 
     def to_dict(self) -> dict[str, Plain]:
         """Return everything as plain values: the question, the result's fields, the receipt; bytes as hexadecimal."""
+        table = self.table()
         return {
             "statistic": self.computation.name,
             "version": self.computation.version,
             "parameters": {name: plain(value) for name, value in self.computation.parameters},
             "result": plain(self._result),
+            "table": {"columns": list(table.columns), "rows": [list(row) for row in table.rows]},
             "receipt": self.receipt.to_dict(),
         }
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from clients.researcher.asking import Asked, Frame
-from clients.researcher.forecast import Forecast, check, forecast
+from clients.researcher.forecast import Forecast, check
 from clients.researcher.handle import Handle, OnUpdate
 from clients.researcher.results import Results
 from clients.researcher.submission import TOKEN_BYTES, job_of
@@ -26,6 +26,7 @@ from federation.domain.catalogue import Dataset
 from federation.domain.job import Computation, Job
 from federation.domain.roster import Role
 from federation.errors import Misuse, Refused, did_you_mean
+from federation.jobs import planner
 
 
 def connect(
@@ -51,7 +52,6 @@ def connect(
         Unreachable: nobody answers there, or somebody who is not the roster's coordinator.
     """
     from clients.researcher.remote import RemoteTransport
-
     from federation.identity import keys, roster_file
 
     if ":" in name:
@@ -211,7 +211,8 @@ class Session:
     ) -> Forecast:
         """Return what `run` with the same arguments would open, and to whom. Asks nobody."""
         frame = _framed(data.frame, purpose, protection, minimum_parties, deadline_s, name)
-        return forecast(self._job(asked, data.framed(frame)), data.joint)
+        job = self._job(asked, data.framed(frame))
+        return Forecast(job=job, preview=planner.preview(job, data.joint))
 
     def submit(self, asked: Sequence[Computation], *, data: Table) -> Handle:
         """Hand in a job in the frame of `data` and return at once, also when it awaits a person.

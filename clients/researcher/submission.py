@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
-from clients.researcher.asking import FAMILY, Frame
+from clients.researcher.asking import Frame, written
 from clients.researcher.table import Table
 from federation import registry
-from federation.analytics.statistic import Statistic, parameters_of
-from federation.domain.catalogue import Dataset
 from federation.domain.job import Computation, Job
 from federation.domain.roster import Roster
 from federation.errors import Misuse, did_you_mean
+from federation.jobs import planner
 from federation.protocols.secure_sum import Setup
 
 PROTOCOLS: Final = "federation.protocols"
@@ -62,7 +62,7 @@ def job_of(
             f"minimum_parties is {frame.minimum_parties}, and {len(data.parties)} parties take part",
             hint="at least 3, at most the parties who take part",
         )
-    return Job(
+    job = Job(
         name=frame.name or _name(asked[0], token),
         researcher=researcher,
         purpose=frame.purpose,
@@ -74,19 +74,11 @@ def job_of(
         publications=tuple((party, digest) for party, (_, digest) in data.published.items()),
         minimum_parties=frame.minimum_parties,
         deadline_ms=round((now_s + frame.deadline_s) * 1000),
-        max_rounds=most_rounds(asked, data.joint),
+        max_rounds=1,
         roster_hash=roster.hash,
         token=token,
     )
-
-
-def most_rounds(asked: Sequence[Computation], joint: Dataset) -> int:
-    """Return the most secure sums that these questions together can take, rounds of support included."""
-    sums = 0
-    for each in asked:
-        statistic: Statistic[Any, Any] = registry.look_up(FAMILY, Statistic, each.name)()
-        sums = max(sums, statistic.rounds(parameters_of(statistic, each)))
-    return sums if joint.own_figures else 2 * sums
+    return replace(job, max_rounds=planner.rounds(job, data.joint))
 
 
 def promised_colluders(parties: Sequence[str]) -> int:
@@ -99,7 +91,6 @@ def promised_colluders(parties: Sequence[str]) -> int:
 
 
 def _name(first: Computation, token: bytes) -> str:
-    """A name that people can say, with four digits that tell it from the last one: mean-age-7f3c."""
-    words = [first.name, *(value for _, value in first.parameters if isinstance(value, str))]
-    slug = re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
+    """A name that people can say, with four digits that tell it from the last one: mean-age-by-sex-7f3c."""
+    slug = re.sub(r"[^a-z0-9]+", "-", written(first).lower()).strip("-")
     return f"{slug[:40].rstrip('-')}-{token.hex()[:4]}"

@@ -1,0 +1,59 @@
+"""A forecast says what would open, to whom, and what is not promised; it asks nobody."""
+
+from __future__ import annotations
+
+import json
+
+from clients.researcher.session import Session
+from tests.researcher.fake import PARTIES, Fake, publication
+
+
+def test_a_forecast_says_what_opens_to_whom_and_asks_nobody() -> None:
+    fake = Fake()
+    table = Session(fake).table("tb").where("age > 30")
+    plan = table.plan(table.ask.count(by="sex"), table.ask.mean("cost"), purpose="study")
+    said = plan.summary()
+    for words in (
+        "over tb where age > 30",
+        "count of rows",
+        "sum of ",
+        "purpose: study",
+        "seen by: guangdong, hongkong, macao, the coordinator, alice",
+        "c = 2",
+        "k = 1",
+        "two who collude can subtract",
+        "one party's own figure",
+    ):
+        assert words in said
+    assert not fake.jobs
+    assert plan.failures == ()
+    assert "<table>" in plan._repr_html_()
+    found = json.loads(json.dumps(plan.to_dict()))
+    assert found["questions"] == ["count(by='sex')", "mean('cost')"]
+    assert found["colluders"] == 2
+    assert found["most_rounds"] == 1
+
+
+def test_a_forecast_says_how_small_cells_are_kept() -> None:
+    published = {party: publication(k=10, own_figures=False) for party in PARTIES}
+    table = Session(Fake(published=published)).table("tb")
+    said = table.plan(table.ask.count()).summary()
+    assert "withholds what counts fewer than 10" in said
+    assert "at most 2 secure sums" in said
+    assert "fewer than three parties contribute stay closed" in said
+
+
+def test_a_question_that_would_fail_is_said_beside_the_others() -> None:
+    table = Session(Fake()).table("tb")
+    plan = table.plan(table.ask.count(), table.ask.mean("agee"))
+    assert plan.failures == (("mean('agee')", "data set 'tb' has no column 'agee'", "did you mean 'age'?"),)
+    assert "mean('agee') would fail" in plan.summary()
+    assert len(plan.rows()) == 1
+
+
+def test_more_parties_bear_more_colluders_and_no_warning_for_three() -> None:
+    published = {f"party-{i}": publication() for i in range(10)}
+    table = Session(Fake(published=published)).table("tb")
+    plan = table.plan(table.ask.count())
+    assert plan.preview.colluders == 3
+    assert "two who collude" not in plan.summary()
