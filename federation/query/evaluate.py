@@ -38,7 +38,7 @@ def answer(query: SumQuery, joint: Dataset, own: Dataset, columns: Mapping[str, 
     """
     form = shape(query, joint)
     names = used(query)
-    asked = tuple(sorted({*names, *(read_by((query.where,)) if query.where else ())}))
+    asked = tuple(sorted({*names, *(read_by((query.where,)) if query.where is not None else ())}))
     everything = read(own, columns, asked)
     rows = len(next(iter(columns.values()))) if columns else 0
     selected = _selected(query, own, everything, rows)

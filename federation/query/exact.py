@@ -14,6 +14,7 @@ from typing import Final
 from federation.errors import JobFailed, Misuse
 
 _DIGITS: Final = Context(prec=40, Emin=-999_999, Emax=999_999, traps=[])
+_WIDE: Final = Context(prec=80, Emin=-999_999, Emax=999_999, traps=[])  # where 1 + exp(x) would lose half its digits
 _LEAST_EXP: Final = -746.0  # exp of less is 0 in binary64
 _GREATEST_EXP: Final = 710.0  # exp of more overflows binary64
 
@@ -147,6 +148,17 @@ def ln(x: float) -> float:
     if not 0.0 < x < math.inf:
         raise Misuse("ln needs a finite number above zero")
     return float(_DIGITS.ln(Decimal(x)))
+
+
+def softplus(x: float) -> float:
+    """Return ln(1 + exp(x)) without cancellation; its asymptotes exp(x) and x beyond 80, equal to 34 digits there."""
+    if math.isnan(x) or x == math.inf:
+        return x
+    if x < -80:
+        return exp(x)
+    if x > 80:
+        return x
+    return float(_WIDE.ln(_WIDE.add(Decimal(1), _WIDE.exp(Decimal(x)))))
 
 
 def lgamma(x: float) -> float:
