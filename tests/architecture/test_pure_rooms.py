@@ -25,6 +25,7 @@ PURE = (
     "training",
     "errors.py",
     "registry.py",
+    "version.py",
 )
 
 # Names a module or a package with everything in it. `federation` itself is judged by the floors.
