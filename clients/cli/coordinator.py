@@ -34,9 +34,8 @@ def start(
 
     loaded = load(config)
     if detach:
-        status = daemons.detached(
-            ["coordinator", "start", "--config", str(config)], loaded.state, lambda found: bool(found.get("address"))
-        )
+        process = daemons.launched(["coordinator", "start", "--config", str(config)], loaded.state)
+        status = daemons.ready(process, loaded.state, "address")
         text = f"the coordinator listens on {status['address']} (process {status['pid']})"
         return answer({"address": str(status["address"]), "pid": int(str(status["pid"]))}, text=text, output=output)
     import asyncio

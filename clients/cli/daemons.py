@@ -5,11 +5,10 @@ A detached daemon writes its log to `<state>/daemon.log`; `stop` returns only wh
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -39,11 +38,11 @@ def configured_log(level: str) -> None:
     )
 
 
-def detached(arguments: Sequence[str], state: Path, ready: Callable[[dict[str, object]], bool]) -> dict[str, object]:
-    """Start `federation ARGUMENTS` as a process of its own and return its status once it is ready.
+def launched(arguments: Sequence[str], state: Path) -> subprocess.Popen[bytes]:
+    """Start `federation ARGUMENTS` as a process of its own that outlives us.
 
     Raises:
-        Unavailable: a daemon runs there already, it ended, or it was not ready in time; with the last lines of its log.
+        Unavailable: a daemon runs on this state folder already.
     """
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
@@ -53,13 +52,21 @@ def detached(arguments: Sequence[str], state: Path, ready: Callable[[dict[str, o
     else:
         raise Unavailable(f"a daemon runs on {state.name} already, process {pid}", hint="stop it first")
     with (state / LOG).open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own program
+        return subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "clients.cli.main", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+
+
+def ready(process: subprocess.Popen[bytes], state: Path, key: str) -> dict[str, object]:
+    """Wait until the status of a launched daemon has a true `key`, and return that status.
+
+    Raises:
+        Unavailable: it ended, or it was not ready in time; with the last lines of its log.
+    """
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         if process.poll() is not None:
@@ -68,7 +75,7 @@ def detached(arguments: Sequence[str], state: Path, ready: Callable[[dict[str, o
             status = control.ask(state, "status")
         except FederationError:
             status = {}
-        if status and ready(status):
+        if status.get(key):
             return status
         time.sleep(STEP_S)
     raise Unavailable(f"the daemon is not ready after {START_S:.0f} s: {_last_lines(state)}", hint=f"see {state / LOG}")
@@ -93,16 +100,10 @@ def stopped(state: Path) -> int:
 
 def _alive(pid: int) -> bool:
     try:
-        # A child of ours that ended stays until it is waited for.
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return False
-    except ChildProcessError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
         return False
-    return True
+    return state != "Z"  # a child of ours that ended stays until it is waited for
 
 
 def _last_lines(state: Path) -> str:

@@ -101,9 +101,8 @@ def start(
 
     config = load(file)
     if detach:
-        status = daemons.detached(
-            ["jurisdiction", "start", str(file)], config.jurisdiction.state, lambda found: bool(found.get("connected"))
-        )
+        process = daemons.launched(["jurisdiction", "start", str(file)], config.jurisdiction.state)
+        status = daemons.ready(process, config.jurisdiction.state, "connected")
         text = f"{status['name']} attends {status['coordinator']} (process {status['pid']})"
         return answer({"name": str(status["name"]), "pid": int(str(status["pid"]))}, text=text, output=output)
     import asyncio

@@ -1,0 +1,166 @@
+"""A whole federation of real processes in one folder, on loopback: keys, roster, configurations, daemons.
+
+For the demo, examples, benchmarks and integration tests. It writes what operators write by hand, starts what they start, and
+ends every process that it started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from clients.cli import daemons
+from federation.domain.roster import Role
+from federation.errors import FederationError, Misuse
+from federation.identity import keys, roster_file
+
+if TYPE_CHECKING:
+    from clients.researcher.session import Session
+
+COORDINATOR, RESEARCHER = "coordinator", "researcher"
+MARK = "federation-stage"  # file that says that a folder is ours to replace
+
+
+class Stage:
+    """A federation in a folder; a context manager that stops what it started.
+
+    Args:
+        folder: made anew; replaced only if a stage made it.
+        jurisdictions: name -> the TOML of its `[policy]` and `[[dataset]]` tables.
+        told: called with a line of progress for people.
+        wire_log: whether coordinator and daemons write every frame to `<folder>/wire/`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        jurisdictions: Mapping[str, str],
+        told: Callable[[str], None] = lambda _: None,
+        *,
+        wire_log: bool = False,
+    ) -> None:
+        self.folder, self._jurisdictions, self._told, self._wire_log = folder, dict(jurisdictions), told, wire_log
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.address = ""
+
+    def __enter__(self) -> Self:
+        try:
+            self.build()
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # --- files ------------------------------------------------------------------------------------------------------
+
+    def build(self) -> None:
+        """Make keys for everybody, let everybody sign the roster, write the configurations.
+
+        Raises:
+            Misuse: the folder holds something that no stage made.
+        """
+        if self.folder.exists() and any(self.folder.iterdir()):
+            if not (self.folder / MARK).exists():
+                raise Misuse(f"{self.folder} is not empty and no demo made it", hint="name another folder")
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / MARK).write_text("made by federation demo; may be deleted\n")
+        roles = {COORDINATOR: Role.COORDINATOR, RESEARCHER: Role.RESEARCHER}
+        roles |= dict.fromkeys(self._jurisdictions, Role.JURISDICTION)
+        made = [keys.create(self.folder / "keys" / name, name, role) for name, role in roles.items()]
+        roster = roster_file.convened(self.folder.name, [one.member for one in made])
+        for one in made:
+            roster = roster_file.signed(roster, one)
+        roster_file.save(self.folder / "roster.json", roster)
+        self._write_coordinator("127.0.0.1:0")
+        self._told(f"keys for {len(made)} members; everybody signed the roster")
+
+    def coordinator_file(self) -> Path:
+        """The coordinator's configuration."""
+        return self.folder / "coordinator.toml"
+
+    def jurisdiction_file(self, name: str) -> Path:
+        """A jurisdiction's configuration."""
+        return self.folder / f"{name}.toml"
+
+    def state(self, name: str) -> Path:
+        """The state folder of the coordinator or of a jurisdiction."""
+        return self.folder / "state" / name
+
+    def _write_coordinator(self, listen: str) -> None:
+        wire = 'wire_log = "wire/coordinator.log"\n' if self._wire_log else ""
+        self.coordinator_file().write_text(
+            f'[coordinator]\nlisten = "{listen}"\nkeys = "keys/{COORDINATOR}"\nroster = "roster.json"\n'
+            f'state = "state/{COORDINATOR}"\n{wire}'
+        )
+
+    def _write_jurisdiction(self, name: str, rest: str) -> None:
+        wire = f'wire_log = "wire/{name}.log"\n' if self._wire_log else ""
+        self.jurisdiction_file(name).write_text(
+            f'[jurisdiction]\ncoordinator = "{self.address}"\nkeys = "keys/{name}"\nroster = "roster.json"\n'
+            f'state = "state/{name}"\n{wire}\n{rest}'
+        )
+
+    def _write_profile(self) -> None:
+        (self.folder / "profiles.toml").write_text(
+            f'[demo]\ncoordinator = "{self.address}"\nkeys = "keys/{RESEARCHER}"\nroster = "roster.json"\n'
+        )
+
+    # --- processes --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the coordinator, then all jurisdictions at once; return when everybody attends."""
+        self.start_coordinator()
+        self._write_profile()
+        for name, rest in self._jurisdictions.items():
+            self._write_jurisdiction(name, rest)
+            self.launch(name)
+        for name in self._jurisdictions:
+            self.await_attending(name)
+        self._told(f"{', '.join(self._jurisdictions)} attend; each daemon keeps its rows")
+
+    def start_coordinator(self) -> None:
+        """Start the coordinator, on the port that it had before if it ran before."""
+        state = self.state(COORDINATOR)
+        arguments = ["coordinator", "start", "--config", str(self.coordinator_file())]
+        self.processes[COORDINATOR] = daemons.launched(arguments, state)
+        status = daemons.ready(self.processes[COORDINATOR], state, "address")
+        self.address = str(status["address"])
+        self._write_coordinator(self.address)
+        self._told(f"the coordinator listens on {self.address}, process {status['pid']}")
+
+    def launch(self, name: str) -> None:
+        """Start a jurisdiction's daemon without waiting for it."""
+        arguments = ["jurisdiction", "start", str(self.jurisdiction_file(name))]
+        self.processes[name] = daemons.launched(arguments, self.state(name))
+
+    def await_attending(self, name: str) -> None:
+        """Return when a launched jurisdiction attends."""
+        daemons.ready(self.processes[name], self.state(name), "connected")
+
+    def stop(self) -> None:
+        """End every process that this stage started; those that do not answer are killed."""
+        for name, process in self.processes.items():
+            with contextlib.suppress(FederationError):
+                daemons.stopped(self.state(name))
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        self.processes.clear()
+
+    def session(self) -> Session:
+        """Return a researcher's session with this federation."""
+        from clients.researcher.session import connect
+
+        return connect("demo", home=self.folder)
