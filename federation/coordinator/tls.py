@@ -18,6 +18,7 @@ from federation.identity.certificate import pem  # noqa: E402
 from federation.identity.keys import Credentials, check_joined  # noqa: E402
 from federation.identity.roster_file import in_force  # noqa: E402
 
+TELLS_TLS_VERSION = (1, 85)  # grpcio: from here on a call's context says "ssl_tls_version"
 OPTIONS = (
     # A line that died without a word is noticed within 30 seconds; clients may ask as often as `connect` does.
     ("grpc.keepalive_time_ms", 20_000),
@@ -33,8 +34,15 @@ def server_credentials(credentials: Credentials, roster: Roster) -> grpc.ServerC
     """Return what a server port is opened with; mutual TLS with the members of a roster in force.
 
     Raises:
-        Refused: rule "roster": it is not in force, or has other keys for us; rule "role": we are not its coordinator.
+        Refused: rule "roster": it is not in force, or has other keys for us; rule "role": we are not its coordinator;
+            rule "tls": nothing would keep old TLS out.
     """
+    if not OLD_TLS_FAILS and _version(grpc.__version__) < TELLS_TLS_VERSION:
+        raise Refused(
+            f"grpcio {grpc.__version__} can neither refuse TLS 1.2 nor tell which TLS a call came over",
+            rule="tls",
+            hint="install grpcio 1.85 or newer",
+        )
     check_joined(credentials, in_force(roster))
     if credentials.role is not Role.COORDINATOR:
         raise Refused(
@@ -48,3 +56,8 @@ def server_credentials(credentials: Credentials, roster: Roster) -> grpc.ServerC
         root_certificates=roots,
         require_client_auth=True,
     )
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")[:2]
+    return int(major), int(minor)
