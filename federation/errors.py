@@ -1,7 +1,8 @@
 """The tree of errors, and nothing else.
 
-Two roots of blame: ours (`Refused`, `Unavailable`, `Misuse`) and theirs (`ProtocolViolation`). Every error says who, where,
-what was expected, what was got and what to do next, and never carries a data value: a message may cross a border.
+Two roots of blame: ours (`Refused`, `Unavailable`, `Misuse`) and theirs (`ProtocolViolation`). Every error says who,
+where, what was expected, what was got and what to do next, and never carries a data value: a message may cross a
+border.
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ class ProtocolViolation(FederationError):
     exit_code = 1
 
     def __init__(self, party: str, *, phase: str, expected: str, got: str, hint: str = "") -> None:
-        super().__init__(f"{party} broke the protocol in {phase}: expected {expected}, got {got}", hint=hint, party=party)
+        super().__init__(
+            f"{party} broke the protocol in {phase}: expected {expected}, got {got}", hint=hint, party=party
+        )
         self.phase = phase
         self.expected = expected
         self.got = got

@@ -2,8 +2,8 @@
 
 In a family that has folders (protocols), the folders are the members and the files beside them are its contract.
 
-Nothing is imported before it is asked for, so a program that never asks for strategies never imports torch. A job carries
-names, never class paths: a name that has no file in the package does not exist.
+Nothing is imported before it is asked for, so a program that never asks for strategies never imports torch. A job
+carries names, never class paths: a name that has no file in the package does not exist.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def names(package: str) -> tuple[str, ...]:
-    """Return the sorted names of the members of `package`: its folders if it has any, else its modules; none starts with `_`."""
+    """Return the sorted names of a family's members: its folders if it has any, else its modules."""
     found = [m for m in pkgutil.iter_modules(importlib.import_module(package).__path__) if not m.name.startswith("_")]
     folders = [m for m in found if m.ispkg]
     return tuple(sorted(m.name for m in folders or found))

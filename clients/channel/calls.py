@@ -31,19 +31,23 @@ class Calls:
 
     def list_publications(self) -> pb.ListPublicationsResponse:
         """Return what is published now."""
-        return self._called(lambda: self._stub.ListPublications(pb.ListPublicationsRequest(), timeout=CALL_S))
+        response: pb.ListPublicationsResponse = self._called(lambda: self._stub.ListPublications(pb.ListPublicationsRequest(), timeout=CALL_S))
+        return response
 
     def submit(self, job: signed_pb2.Signed) -> pb.SubmitResponse:
         """Hand in a signed job."""
-        return self._called(lambda: self._stub.Submit(pb.SubmitRequest(job=job), timeout=CALL_S))
+        response: pb.SubmitResponse = self._called(lambda: self._stub.Submit(pb.SubmitRequest(job=job), timeout=CALL_S))
+        return response
 
     def fetch(self, job_hash: bytes) -> pb.FetchResponse:
         """Return what a job opened, with the signatures under it; both empty unless it is released."""
-        return self._called(lambda: self._stub.Fetch(pb.FetchRequest(job_hash=job_hash), timeout=CALL_S))
+        response: pb.FetchResponse = self._called(lambda: self._stub.Fetch(pb.FetchRequest(job_hash=job_hash), timeout=CALL_S))
+        return response
 
     def status(self) -> pb.GetStatusResponse:
         """Return who attends and what runs."""
-        return self._called(lambda: self._stub.GetStatus(pb.GetStatusRequest(), timeout=CALL_S))
+        response: pb.GetStatusResponse = self._called(lambda: self._stub.GetStatus(pb.GetStatusRequest(), timeout=CALL_S))
+        return response
 
     def watch(self, job_hash: bytes) -> Iterator[pb.WatchResponse]:
         """Yield the lines of a job's life until it has ended or the line breaks."""

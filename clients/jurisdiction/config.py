@@ -5,8 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from federation.domain.catalogue import Column, Dataset, Kind, Outside
@@ -94,7 +92,9 @@ def described(config: DatasetConfig) -> Dataset:
         numeric = column.kind in (Kind.INTEGER, Kind.REAL)
         where = f"data set {config.name!r}, column {name!r}"
         if numeric and (column.low is None or column.high is None or column.low > column.high):
-            raise Misuse(f"{where}: a number needs low and high, low <= high", hint="declare the range that is possible")
+            raise Misuse(
+                f"{where}: a number needs low and high, low <= high", hint="declare the range that is possible"
+            )
         if not numeric and (column.low is not None or column.high is not None):
             raise Misuse(f"{where}: only numbers have a range")
         if (column.kind is Kind.CATEGORY) != bool(column.categories):
@@ -138,7 +138,7 @@ def load(path: Path) -> JurisdictionConfig:
     try:
         config = JurisdictionConfig.model_validate(document)
     except ValidationError as fault:
-        raise _explained(path, document, fault) from None
+        raise _explained(path, fault) from None
     names = [dataset.name for dataset in config.dataset]
     if len(set(names)) != len(names):
         raise Misuse(f"{path}: two data sets have one name")
@@ -159,7 +159,7 @@ def load(path: Path) -> JurisdictionConfig:
 _KNOWN: dict[str, type[BaseModel]] = {"jurisdiction": IdentityConfig, "dataset": DatasetConfig, "policy": PolicyConfig}
 
 
-def _explained(path: Path, document: Mapping[str, Any], fault: ValidationError) -> Misuse:
+def _explained(path: Path, fault: ValidationError) -> Misuse:
     first = fault.errors()[0]
     parts = [str(part) for part in first["loc"]]
     key = ".".join(parts)

@@ -1,7 +1,8 @@
 """The jurisdiction's daemon: dials the coordinator, keeps one stream open, lets the driver answer.
 
-It only dials out, nothing polls, and it comes back by itself: a line that breaks is dialled again with backoff, and what was
-outstanding is answered with the same bytes. Queries run in one worker thread, so the line stays alive while they do.
+It only dials out, nothing polls, and it comes back by itself: a line that breaks is dialled again with backoff, and
+what was outstanding is answered with the same bytes. Queries run in one worker thread, so the line stays alive while
+they do.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -36,13 +36,15 @@ from federation.identity.keys import Credentials
 from federation.identity.sealed import SealedLog
 from federation.wire import bulk, convert
 from federation.wire import messages as m
+from federation.wire.log import Heard, wire_log
 from federation.wire.v1 import coordinator_service_pb2 as pb
 from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
 
 import grpc  # isort: skip  # after `connect`, which restricts TLS
 
+COORDINATOR = "coordinator"  # in the wire log
 ENGINES = "clients.jurisdiction.engines"
-FORGET_EVERY_S = 60.0
+STEADY_S = 60.0  # a line that held this long is dialled again at once
 log = structlog.get_logger()
 
 
@@ -72,7 +74,9 @@ def prepared(config: JurisdictionConfig) -> Ready:
     roster = roster_file.in_force(roster_file.load(mine.roster))
     keys.check_joined(me, roster)
     if me.role is not Role.JURISDICTION:
-        raise Misuse(f"{me.name} is a {me.role.value}, not a jurisdiction", hint="set `keys` to a jurisdiction's folder")
+        raise Misuse(
+            f"{me.name} is a {me.role.value}, not a jurisdiction", hint="set `keys` to a jurisdiction's folder"
+        )
     engines: dict[str, Engine] = {}
     published: dict[str, Dataset] = {}
     for dataset_config in config.dataset:
@@ -84,9 +88,7 @@ def prepared(config: JurisdictionConfig) -> Ready:
     return Ready(me, roster, engines, published)
 
 
-async def serve(
-    config: JurisdictionConfig, software: str, started: Callable[[str], None] = lambda _: None
-) -> None:
+async def serve(config: JurisdictionConfig, software: str, started: Callable[[str], None] = lambda _: None) -> None:
     """Run the daemon until it is told to stop.
 
     Args:
@@ -140,7 +142,7 @@ async def serve(
         )
         driver = Driver(desk, software, lambda event, job, text: log.info(event, job=job, why=text))
         worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rows"))
-        heard = stack.enter_context(_wire_log(mine.wire_log))
+        heard = stack.enter_context(wire_log(mine.wire_log))
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stopping.set)
@@ -166,7 +168,7 @@ class Line:
         address: str,
         driver: Driver,
         worker: ThreadPoolExecutor,
-        heard: Callable[[str, m.Frame], None],
+        heard: Heard,
         joined: Callable[[bool], None],
     ) -> None:
         self._ready, self._address, self._driver = ready, address, driver
@@ -195,7 +197,7 @@ class Line:
                 reason = str(fault)
             finally:
                 self._joined(False)
-            attempt = 0 if time.monotonic() - began > FORGET_EVERY_S else attempt + 1
+            attempt = 0 if time.monotonic() - began > STEADY_S else attempt + 1
             wait_s = connect.backoff(attempt, secrets.randbelow(1000) / 1000)
             log.warning("not connected", why=reason, again_in_s=round(wait_s, 1))
             await asyncio.sleep(wait_s)
@@ -203,7 +205,7 @@ class Line:
     async def _session(self, stub: Any) -> None:
         call = stub.Attend()
         hello = self._driver.hello()
-        self._heard("out", hello)
+        self._heard("out", COORDINATOR, hello)
         await call.write(pb.AttendRequest(frame=convert.frame_to(hello)))
         await call.initial_metadata()
         self._joined(True)
@@ -211,10 +213,10 @@ class Line:
         loop = asyncio.get_running_loop()
         async for response in call:
             frame = await self._incoming(stub, response)
-            self._heard("in", frame)
+            self._heard("in", COORDINATOR, frame)
             answers = await loop.run_in_executor(self._worker, self._driver.receive, frame)
             for answer in answers:
-                self._heard("out", answer)
+                self._heard("out", COORDINATOR, answer)
                 await call.write(pb.AttendRequest(frame=await self._outgoing(stub, answer)))
         await loop.run_in_executor(self._worker, self._driver.tick, time.time_ns() // 1_000_000)
 
@@ -226,7 +228,9 @@ class Line:
         try:
             return convert.frame_from(message, parts)
         except convert.Malformed as fault:
-            raise ProtocolViolation("coordinator", phase="frame", expected="a well-formed frame", got=str(fault)) from None
+            raise ProtocolViolation(
+                "coordinator", phase="frame", expected="a well-formed frame", got=str(fault)
+            ) from None
 
     async def _outgoing(self, stub: Any, frame: m.Frame) -> Any:
         if bulk.is_inline(frame.parts):
@@ -234,22 +238,3 @@ class Line:
         blob = hashlib.sha256(frame.signed.body).digest()
         await stub.Upload(streams.uploads(blob, frame.parts))
         return convert.frame_to(frame, blob=blob)
-
-
-@contextlib.contextmanager
-def _wire_log(path: Path | None) -> Iterator[Callable[[str, m.Frame], None]]:
-    """Yield a function that appends every frame to `path`, in both directions; a no-op for None."""
-    if path is None:
-        yield lambda _direction, _frame: None
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-
-        def heard(direction: str, frame: m.Frame) -> None:
-            body = convert.frame_bytes(frame)
-            file.write(f"{direction} {frame.signed.domain} {len(body)}\n".encode() + body + b"\n")
-            file.flush()
-
-        yield heard
-
-

@@ -1,7 +1,8 @@
 """A jurisdiction without its sockets: frames of the coordinator in, frames to send out.
 
-Synchronous and single-threaded; the daemon and `fed.local` call it. Time and entropy are arguments. It judges before any row
-is touched, remembers before it sends, and answers every breach of the protocol with a signed objection that names who did it.
+Synchronous and single-threaded; the daemon and `fed.local` call it. Time and entropy are arguments. It judges before
+any row is touched, remembers before it sends, and answers every breach of the protocol with a signed objection that
+names who did it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """One job at a jurisdiction: judges, replays the plan, answers with masked numbers, recomputes every total.
 
-It asks nothing that its own replay of the plan does not ask, advances only on totals that it added up itself, and seals what
-it will send before it sends it. Whatever an honest member would not have done ends the job here with a signed objection.
+It asks nothing that its own replay of the plan does not ask, advances only on totals that it added up itself, and
+seals what it will send before it sends it. Whatever an honest member would not have done ends the job here with a
+signed objection.
 """
 
 from __future__ import annotations
@@ -176,7 +177,7 @@ class Run:
         return [self._attestation()] if self._replay.round is None else []
 
     def _record(self, due: Round) -> None:
-        """Write down, before anything is sent, which query is opened over which parties; another set is refused for ever."""
+        """Write down, before anything is sent, which query opens over whom; another set is refused for ever."""
         own = self._desk.published[self.job.dataset]
         parties = digest("federation/parties/v1", *(party.encode() for party in self.job.parties))
         for query in due.queries:

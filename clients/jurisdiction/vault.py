@@ -1,7 +1,7 @@
 """What a jurisdiction remembers: sealed events by stream, and opening records that are written once.
 
-`federation.identity.sealed.SealedLog` is the durable one; `MemoryVault` ends with its process and serves `fed.local` and
-tests. Both pass the same contract test.
+`federation.identity.sealed.SealedLog` is the durable one; `MemoryVault` ends with its process and serves `fed.local`
+and tests. Both pass the same contract test.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`fed.local`: all programs in this process, the same code and the same protocols, no daemons and no network.
 
-For notebooks, tests and first steps. It protects nobody from the process that it runs in: the rows of all parties are in one
-memory. Its policy is open (k = 1, own figures, any purpose) unless one is given.
+For notebooks, tests and first steps. It protects nobody from the process that it runs in: the rows of all parties are
+in one memory. Its policy is open (k = 1, own figures, any purpose) unless one is given.
 """
 
 from __future__ import annotations
@@ -96,12 +96,16 @@ def federation_of(
         RESEARCHER: keys.made(RESEARCHER, Role.RESEARCHER),
         **{party: keys.made(party, Role.JURISDICTION) for party in sorted(frames)},
     }
-    roster = roster_file.convened("local", credentials.values())
+    roster = roster_file.convened("local", [one.member for one in credentials.values()])
+    for one in credentials.values():
+        roster = roster_file.signed(roster, one)
     coordinator = Coordinator(credentials[COORDINATOR], roster, store or MemoryStore())
     jurisdictions = {}
     for party in sorted(frames):
         engine: Engine = DuckDB.open(datasets[party], frames[party], threads=threads)
-        desk = desk_of(credentials[party], roster, {datasets[party].name: (datasets[party], engine)}, policy, MemoryVault())
+        desk = desk_of(
+            credentials[party], roster, {datasets[party].name: (datasets[party], engine)}, policy, MemoryVault()
+        )
         jurisdictions[party] = Jurisdiction(desk, VERSION)
     network = Network(coordinator, jurisdictions, link)
     for party in jurisdictions:

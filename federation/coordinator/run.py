@@ -1,7 +1,8 @@
 """One job at the coordinator: verified messages in, frames to send out; no socket, no clock, no disk.
 
-Relays and re-adds, and is trusted with nothing but that: it runs the same plan as the parties only to know which round is
-due, and what it forwards are the parties' own signed bytes. Folding the stored frames again gives the same run.
+Relays and re-adds, and is trusted with nothing but that: it runs the same plan as the parties only to know which
+round is due, and what it forwards are the parties' own signed bytes. Folding the stored frames again gives the same
+run.
 """
 
 from __future__ import annotations

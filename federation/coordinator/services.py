@@ -1,7 +1,7 @@
 """The servicer: every method converts in, asks the driver, converts out. Who may call what is `access`.
 
-One event loop runs the driver, so nothing here locks. A jurisdiction has one control stream; a newer one takes its place.
-Frames for somebody who does not attend are dropped: what is outstanding is sent again when it attends.
+One event loop runs the driver, so nothing here locks. A jurisdiction has one control stream; a newer one takes its
+place. Frames for somebody who does not attend are dropped: what is outstanding is sent again when it attends.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
-
-import grpc
+from typing import Any, TypeAlias
 
 from federation.coordinator.access import caller
 from federation.coordinator.blobs import Blobs
@@ -26,7 +24,7 @@ from federation.wire import messages as m
 from federation.wire.v1 import coordinator_service_pb2 as pb
 from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
 
-Context = grpc.aio.ServicerContext[Any, Any]
+Context: TypeAlias = Any  # grpc.aio.ServicerContext, which has no types
 
 
 def now_ms() -> int:
@@ -121,7 +119,9 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
         if request.frame.blob:
             parts = self._blobs.take(party, request.frame.blob)
             if parts is None:
-                raise ProtocolViolation(party, phase="chunk stream", expected="the bytes before the frame", got="no bytes")
+                raise ProtocolViolation(
+                    party, phase="chunk stream", expected="the bytes before the frame", got="no bytes"
+                )
         try:
             frame = convert.frame_from(request.frame, parts)
         except convert.Malformed as fault:
@@ -223,4 +223,3 @@ def response_of(update: Update) -> pb.WatchResponse:
         ],
         blames=[convert.blame_to(blame) for blame in update.blames],
     )
-

@@ -1,7 +1,7 @@
 """What a jurisdiction publishes about a data set: columns, units, ranges, category lists; never a row.
 
-`agreed` compares the publications of all parties of a job and refuses, naming party and column, where they do not describe
-the same thing. Values of ranges and lists are public by publication; messages still never quote them.
+`agreed` compares the publications of all parties of a job and refuses, naming party and column, where they do not
+describe the same thing. Values of ranges and lists are public by publication; messages still never quote them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Dataset:
         name: shared by all parties that publish the same kind of table.
         unit: who is counted: "person", "firm", "flight".
         k: least units in a cell of the jurisdiction's own before it contributes it; 1 for data that is public already.
-        own_figures: the operator's clause `publish_own_figures`: a cell to which fewer than three parties contribute may open.
+        own_figures: the operator's clause `publish_own_figures`: a cell to which fewer than three parties contribute
+            may open.
         version: SHA-256 (hex) over the data; a change of the data is a new version.
     """
 
@@ -85,14 +86,15 @@ class Dataset:
 def agreed(published: Mapping[str, Dataset]) -> Dataset:
     """Return the joint data set that all parties' publications describe.
 
-    The joint range of a column is the hull of the declared ranges, k is the greatest k, `own_figures` holds only where every
-    party has the clause, and the version is empty: versions belong to parties.
+    The joint range of a column is the hull of the declared ranges, k is the greatest k, `own_figures` holds only
+    where every party has the clause, and the version is empty: versions belong to parties.
 
     Args:
         published: party name -> its publication; at least one.
 
     Raises:
-        Refused: rule "catalogue", naming the party and the column whose kind, unit, category list or missing codes differ.
+        Refused: rule "catalogue", naming the party and the column whose kind, unit, category list or missing codes
+            differ.
     """
     parties = sorted(published)
     if not parties:

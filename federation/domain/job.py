@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-Value: TypeAlias = int | float | str | bool | None | tuple["Value", ...]
+Value: TypeAlias = int | float | str | bool | tuple["Value", ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartyProgress:
-    """How far one party is, for people who watch: `step` is a word such as "offered", "permitted", "sent", "attested"."""
+    """How far one party is, for people who watch: `step` says it, "offered", "permitted", "sent head 0", "attested"."""
 
     party: str
     step: str

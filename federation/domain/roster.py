@@ -1,7 +1,7 @@
 """The signed list of members, roles and keys: there is no certificate authority, the roster is the trust.
 
-Every member signs the same roster hash; a roster that lacks one signature is a draft and opens no connection. Files, formats
-and prompts live in `federation.identity`.
+Every member signs the same roster hash; a roster that lacks one signature is a draft and opens no connection. Files,
+formats and prompts live in `federation.identity`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Roster:
 
     @property
     def canonical(self) -> bytes:
-        """What is hashed and signed: every field of every member, length-prefixed, in name order, without signatures."""
+        """What is hashed and signed: every field of every member, length-prefixed, in name order; no signatures."""
         parts = [b"federation/roster/v1", self.federation.encode(), self.version.to_bytes(8, "big")]
         for member in sorted(self.members, key=lambda m: m.name):
             parts += [member.name.encode(), member.role.value.encode(), member.identity_key, member.tls_certificate]

@@ -1,7 +1,7 @@
 """The control socket of a daemon: whoever may open the Unix socket in its state folder (0600) may command it.
 
-One line of JSON in, one line of JSON out, then the connection closes: `{"command": "stop"}` -> `{"ok": true, ...}`. It is
-never a network port. A socket that a killed daemon left behind is replaced; one that answers is not.
+One line of JSON in, one line of JSON out, then the connection closes: `{"command": "stop"}` -> `{"ok": true, ...}`.
+It is never a network port. A socket that a killed daemon left behind is replaced; one that answers is not.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _answers(path: Path) -> bool:
 
 
 def _short(folder: Path) -> Path:
-    """Return the socket's path, relative to where we are if that is shorter: Unix socket paths are at most 108 bytes."""
+    """Return the socket's path, relative if that is shorter: Unix socket paths are at most 108 bytes."""
     absolute = folder.absolute() / SOCKET
     shorter = min((str(absolute), os.path.relpath(absolute)), key=len)
     if len(shorter.encode()) > LONGEST_PATH:

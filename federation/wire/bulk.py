@@ -1,7 +1,7 @@
 """Bulk bytes of a frame: inline while they are small, else as runs of parts on a stream of their own.
 
-A message may have 4 MiB (gRPC's default, which is kept); streams of about 1 MiB a message are 4 to 6 times faster than large
-unary calls (docs/benchmarks.md).
+A message may have 4 MiB (gRPC's default, which is kept); streams of about 1 MiB a message are 4 to 6 times faster
+than large unary calls (docs/benchmarks.md).
 """
 
 from __future__ import annotations

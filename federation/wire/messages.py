@@ -43,7 +43,8 @@ class Signed:
 class Frame:
     """A signed message and the bulk bytes whose Merkle roots it, or what it carries, holds.
 
-    `job_hash` and `round_index` only say where a protocol message is to be looked up; the message binds both by its hashes.
+    `job_hash` and `round_index` only say where a protocol message is to be looked up; the message binds both by its
+    hashes.
     """
 
     signed: Signed

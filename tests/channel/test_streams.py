@@ -1,84 +1,75 @@
-"""Pieces of a vector arrive as one buffer of the declared size, or are refused before memory is taken."""
+"""Bulk parts arrive in order and within the declared size, or are refused before memory is taken."""
 
 from __future__ import annotations
 
 import asyncio
-import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.channel.streams import PIECE_BYTES, Gathering, gathered, gathered_async, pieces
-from federation.errors import Misuse, Refused
+from clients.channel.streams import downloaded, uploads
+from federation.errors import Refused
+from federation.wire import bulk
+from federation.wire.v1 import coordinator_service_pb2 as pb
+
+BLOB = b"b" * 32
 
 
-@given(content=st.binary(max_size=200), size_bytes=st.integers(1, 64))
-def test_pieces_gather_to_what_was_cut(content: bytes, size_bytes: int) -> None:
-    cut = list(pieces(content, size_bytes=size_bytes))
-    assert all(len(piece) == size_bytes for piece in cut[:-1])
-    assert gathered(cut, len(content), 200) == content
+async def answered(messages: Sequence[Sequence[bytes]]) -> AsyncIterator[pb.DownloadResponse]:
+    for parts in messages:
+        yield pb.DownloadResponse(parts=parts)
 
 
-def test_an_array_is_cut_into_half_mebibytes() -> None:
-    vector = np.arange(200_000, dtype="<u8").reshape(-1, 2)
-    cut = list(pieces(vector))
-    assert [len(piece) for piece in cut] == [PIECE_BYTES] * 3 + [vector.nbytes - 3 * PIECE_BYTES]
-    assert np.array_equal(np.frombuffer(gathered(cut, vector.nbytes, vector.nbytes), "<u8").reshape(-1, 2), vector)
+def gathered(messages: Sequence[Sequence[bytes]], size_bytes: int, limit_bytes: int = 2**20) -> tuple[bytes, ...]:
+    return asyncio.run(downloaded(answered(messages), size_bytes, limit_bytes))
 
 
-def test_an_empty_array_has_no_pieces() -> None:
-    assert list(pieces(np.zeros((0, 2), "<u8"))) == []
-    assert gathered([], 0, 10) == b""
+@given(parts=st.lists(st.binary(min_size=1, max_size=50), max_size=20))
+def test_parts_arrive_in_order_and_unchanged(parts: list[bytes]) -> None:
+    pieces = bulk.pieces_of(parts)
+    assert gathered(pieces, sum(map(len, parts))) == tuple(parts)
 
 
-def test_an_array_with_gaps_is_refused() -> None:
-    with pytest.raises(Misuse, match="contiguous"):
-        list(pieces(np.zeros((4, 4))[:, ::2]))
+def test_a_message_holds_a_mebibyte_at_most() -> None:
+    parts = [bytes(256 * 1024)] * 9 + [b"end"]
+
+    async def sent() -> list[pb.UploadRequest]:
+        return [request async for request in uploads(BLOB, parts)]
+
+    requests = asyncio.run(sent())
+    assert [sum(map(len, request.parts)) for request in requests] == [
+        bulk.PIECE_BYTES,
+        bulk.PIECE_BYTES,
+        256 * 1024 + 3,
+    ]
+    assert (requests[0].blob, requests[0].blob_bytes) == (BLOB, 9 * 256 * 1024 + 3)
+    assert not requests[1].blob
 
 
 @pytest.mark.parametrize(
-    ("stream", "size_bytes"),
-    [([b"ab", b"cd", b"e"], 4), ([b"abcde"], 4), ([b"ab"], 4), ([], 4), ([b"ab", b"", b"cd"], 4), ([b""], 0)],
+    ("messages", "size_bytes"),
+    [
+        ([[b"ab", b"cd", b"e"]], 4),
+        ([[b"abcde"]], 4),
+        ([[b"ab"]], 4),
+        ([], 4),
+        ([[b"ab"], [], [b"cd"]], 4),
+        ([[b"ab", b""]], 2),
+    ],
 )
-def test_more_or_fewer_bytes_than_declared_are_refused(stream: list[bytes], size_bytes: int) -> None:
+def test_more_or_fewer_bytes_than_declared_are_refused(messages: list[list[bytes]], size_bytes: int) -> None:
     with pytest.raises(Refused) as caught:
-        gathered(stream, size_bytes, 100)
+        gathered(messages, size_bytes)
     assert caught.value.rule == "stream size"
 
 
 @pytest.mark.parametrize("size_bytes", [-1, 2**40, 2**63])
-def test_a_declaration_over_the_limit_is_refused_before_memory_is_taken(size_bytes: int) -> None:
-    tracemalloc.start()
-    try:
-        with pytest.raises(Refused, match="declared"):
-            Gathering(size_bytes, 2**20)
-        assert tracemalloc.get_traced_memory()[1] < 2**20
-    finally:
-        tracemalloc.stop()
+def test_a_declaration_over_the_limit_is_refused_before_anything_is_read(size_bytes: int) -> None:
+    async def never() -> AsyncIterator[pb.DownloadResponse]:
+        raise AssertionError("read")
+        yield
 
-
-def test_a_stream_that_goes_on_is_left_at_the_first_byte_too_many() -> None:
-    taken = 0
-
-    def endless():  # type: ignore[no-untyped-def]
-        nonlocal taken
-        while True:
-            taken += 1
-            yield b"x" * 10
-
-    with pytest.raises(Refused):
-        gathered(endless(), 35, 100)
-    assert taken == 4
-
-
-def test_an_asynchronous_stream_is_gathered_alike() -> None:
-    async def stream() -> AsyncIterator[bytes]:
-        for piece in (b"ab", b"c"):
-            yield piece
-
-    assert asyncio.run(gathered_async(stream(), 3, 3)) == b"abc"
-    with pytest.raises(Refused):
-        asyncio.run(gathered_async(stream(), 4, 4))
+    with pytest.raises(Refused, match="declared"):
+        asyncio.run(downloaded(never(), size_bytes, 2**20))

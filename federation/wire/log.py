@@ -1,0 +1,42 @@
+"""The wire log: every frame in both directions, as received and sent, for audits and tests. Off unless a file is named.
+
+It holds what the wire holds: signed messages and masked words, never a row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from federation.errors import Unavailable
+from federation.wire import convert
+from federation.wire import messages as m
+
+Heard: TypeAlias = Callable[[str, str, m.Frame], None]  # direction, the other member, frame
+
+
+@contextlib.contextmanager
+def wire_log(path: Path | None) -> Iterator[Heard]:
+    """Yield a function that appends a frame to `path`: one line of text, the frame's bytes, a newline. None: a no-op.
+
+    Raises:
+        Unavailable: the file cannot be written.
+    """
+    if path is None:
+        yield lambda _direction, _member, _frame: None
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as fault:
+        raise Unavailable(f"cannot write the wire log {path.name}: {fault.strerror}", hint="see `wire_log`") from None
+
+    def heard(direction: str, member: str, frame: m.Frame) -> None:
+        body = convert.frame_bytes(frame)
+        file.write(f"{direction} {member} {frame.signed.domain} {len(body)}\n".encode() + body + b"\n")
+        file.flush()
+
+    with file:
+        yield heard
