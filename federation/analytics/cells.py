@@ -11,7 +11,8 @@ from federation.analytics.estimates import Estimate, Interval, RowsLeftOut, Supp
 from federation.domain.catalogue import Dataset, Kind
 from federation.errors import Misuse, Refused
 from federation.privacy.suppression import LEAST_CONTRIBUTORS, closes, most_left_out
-from federation.query.query import Categories, SumQuery, Totals, Unit, counts
+from federation.query.bounds import intervals
+from federation.query.query import Categories, SumQuery, Totals, Unit, counts, roots
 
 ALL_ROWS = "all rows"
 UNBOUNDED: Interval = (None, None)
@@ -55,6 +56,7 @@ def left_out(query: SumQuery, totals: Totals, joint: Dataset) -> RowsLeftOut:
     clipped: list[tuple[str, int | None]] = []
     non_finite: int | None = None
     suppressed: list[Suppressed] = []
+    always_finite = all(found.integer for found in intervals(roots(query), joint).values())
     for index, name in enumerate(counts(query, joint)):
         withheld = totals.withheld_counts[index]
         closed = withheld >= totals.parties or (not joint.own_figures and closes(withheld, totals.parties))
@@ -66,6 +68,9 @@ def left_out(query: SumQuery, totals: Totals, joint: Dataset) -> RowsLeftOut:
             case "clipped":
                 clipped.append((name.column, count))
                 what = f"clipped {name.column}"
+            case _ if always_finite:
+                non_finite = 0  # whole numbers are finite, so a closed count hides nothing
+                continue
             case _:
                 non_finite, what = count, "not a finite number"
         if closed or withheld:

@@ -1,0 +1,82 @@
+"""The same plan on the same totals gives the same bytes on every processor: rounds, transcript and results.
+
+OpenBLAS chooses its kernels by processor, and they differ in the last bits; a plan that used them would fork.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from federation.jobs import planner
+from federation.query.round import Round, round_digest
+from tests.analytics.parties import GROUPS, ask, dataset, driven, job, joint_of, party
+
+CORES = ("Haswell", "SkylakeX", "Nehalem")
+
+
+def told(planted: str) -> str:
+    """Run a job of every statistic; return a digest of all rounds, the transcript and the results."""
+    dice = np.random.Generator(np.random.PCG64(7))
+    parties = []
+    for size in (400, 300, 200, 30):
+        rows = zip(dice.integers(-60, 60, size), dice.choice(GROUPS, size), dice.normal(3, 20, size), strict=True)
+        parties.append(party(dataset(k=10, own_figures=False), [(int(a), str(g), float(p)) for a, g, p in rows]))
+    asked = [ask("count"), ask("count", by="area")]
+    for column in ("age", "pay"):
+        asked += [ask(name, column=column, by=by) for name in ("sum", "mean", "var", "std") for by in (None, "area")]
+        asked.append(ask("histogram", column=column, bins=7))
+    joint = joint_of(parties)
+    state = hashlib.sha256()
+
+    def watch(asked: Round, numbers: list[int]) -> None:
+        state.update(round_digest(asked))
+        state.update(repr(numbers).encode())
+
+    replay = driven(planner.replay(job(asked, 4, where="pay > -15.5 or age < 0"), joint), parties, joint, watch)
+    state.update(replay.transcript)
+    state.update(repr(replay.results).encode())
+    if planted == "blas":
+        matrix = dice.normal(size=(61, 61))
+        state.update((matrix @ matrix.T).tobytes())
+    if planted == "hash":
+        state.update(repr(hash("a text")).encode())
+    return state.hexdigest()
+
+
+def on(core: str, repository: Path, planted: str = "") -> str | None:
+    """Return what a fresh process says whose OpenBLAS believes to run on `core`; None if it cannot run here."""
+    program = f"from tests.analytics.test_same_bits import told; print(told({planted!r}))"
+    environment = {**os.environ, "OPENBLAS_CORETYPE": core, "PYTHONHASHSEED": str(CORES.index(core) + 1)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=repository, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode == -signal.SIGILL:
+        return None
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_every_processor_says_the_same_bytes(repository: Path) -> None:
+    said = [found for core in CORES if (found := on(core, repository)) is not None]
+    if len(said) < 2:
+        pytest.skip("this processor can play only one")
+    assert len(set(said)) == 1
+    assert len(said[0]) == 64
+
+
+@pytest.mark.parametrize("planted", ["blas", "hash"])
+def test_what_differs_between_processes_is_seen(planted: str, repository: Path) -> None:
+    if planted == "blas" and "openblas" not in str(np.show_config(mode="dicts")).lower():
+        pytest.skip("numpy here has no OpenBLAS whose kernels could differ")
+    old, new = on("Nehalem", repository, planted), on("Haswell", repository, planted)
+    if old is None or new is None:
+        pytest.skip("this processor can play only one")
+    assert old != new
