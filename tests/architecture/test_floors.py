@@ -117,13 +117,6 @@ def test_every_wall_stands(repository: Path) -> None:
     assert kept, report
 
 
-def test_the_copy_is_judged_and_not_the_checkout(house: Path) -> None:
-    shutil.rmtree(house / "clients")
-    kept, report = judged(house)
-    assert not kept
-    assert "clients" in report
-
-
 @pytest.mark.parametrize("name", BREACHES)
 def test_a_breach_is_reported(house: Path, name: str) -> None:
     plant(house, BREACHES[name])
