@@ -128,37 +128,35 @@ def _guarded(verb: str, arguments: Sequence[str]) -> int:
     except FederationError as error:
         _traceback_if_debugging()
         return failure(error, output=output)
-    except ModuleNotFoundError as missing:
-        _traceback_if_debugging()
-        return failed(
-            "misuse",
-            f"this needs the package {missing.name!r}, which is not installed",
-            hint="install the extra that has it; README lists them",
-            exit_code=2,
-            output=output,
-        )
     except KeyboardInterrupt:
         return failed("interrupted", "interrupted", exit_code=INTERRUPTED, output=output)
     except BrokenPipeError:
         # Whoever read our stdout has gone; the interpreter must not trip over the same pipe once more while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as fault:  # noqa: BLE001 the last line of defence: nobody sees a traceback that nobody asked for
-        import typer
+    except Exception as fault:  # noqa: BLE001 - the last line of defence: no traceback that nobody asked for
+        return _unexpected(fault, verb, output)
 
-        if isinstance(fault, UsageFault):
-            return _misused(fault, verb, output)
-        if isinstance(fault, typer.Abort):  # a prompt was left with Ctrl-C or Ctrl-D
-            return failed("interrupted", "interrupted", exit_code=INTERRUPTED, output=output)
-        _traceback_if_debugging()
-        # The text of a foreign exception may hold a data value: its type is all that is shown.
-        return failed(
-            "internal",
-            f"this software went wrong: {type(fault).__module__}.{type(fault).__qualname__}",
-            hint="FEDERATION_DEBUG=1 shows the traceback; please report it",
-            exit_code=70,
-            output=output,
-        )
+
+def _unexpected(fault: Exception, verb: str, output: Format) -> int:
+    """Answer for what is not an error of ours: wrong options, a prompt that was left, a missing extra, a defect."""
+    import typer
+
+    from clients.cli.output import failed
+
+    if isinstance(fault, UsageFault):
+        hint = f"`federation {verb} --help` lists the options"
+        return failed("misuse", fault.format_message(), hint=hint, exit_code=2, output=output)
+    if isinstance(fault, typer.Abort):
+        return failed("interrupted", "interrupted", exit_code=INTERRUPTED, output=output)
+    _traceback_if_debugging()
+    if isinstance(fault, ModuleNotFoundError) and (fault.name or "").split(".")[0] not in ("clients", "federation"):
+        sentence = f"this needs the package {fault.name!r}, which is not installed"
+        return failed("misuse", sentence, hint="README says which extra has it", exit_code=2, output=output)
+    # The text of a foreign exception may hold a data value: its type is all that is shown.
+    sentence = f"this software went wrong: {type(fault).__module__}.{type(fault).__qualname__}"
+    hint = "FEDERATION_DEBUG=1 shows the traceback; please report it"
+    return failed("internal", sentence, hint=hint, exit_code=70, output=output)
 
 
 def _run(verb: str, arguments: Sequence[str]) -> int:
@@ -169,26 +167,18 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
         raise Misuse(f"there is no verb {verb!r}", hint=hint)
     import importlib
 
+    from typer.core import TyperGroup
     from typer.main import get_command
 
     module, name = VERBS[verb].target.split(":")
     app = getattr(importlib.import_module(module), name)
-    code = get_command(app).main(args=list(arguments), prog_name=f"federation {verb}", standalone_mode=False)
+    command = get_command(app)
+    if not arguments and isinstance(command, TyperGroup) and not command.invoke_without_command:
+        arguments = ["--help"]  # a group alone teaches, as `federation` alone does
+    code = command.main(args=list(arguments), prog_name=f"federation {verb}", standalone_mode=False)
     if code == INTERRUPTED:  # typer turns Ctrl-C into a code
         raise KeyboardInterrupt
     return code if isinstance(code, int) else 0
-
-
-def _misused(fault: UsageFault, verb: str, output: Format) -> int:
-    """A wrong option or argument, in typer's words; a group without a verb of its own shows its help."""
-    from clients.cli.output import failed, say
-
-    sentence = fault.format_message()
-    if "Usage:" in sentence:
-        say(sentence)
-        sentence = f"`federation {verb}` needs one of its verbs"
-    hint = f"`federation {verb} --help` lists the options"
-    return failed("misuse", sentence, hint=hint, exit_code=2, output=output)
 
 
 def _asked_format(arguments: Sequence[str]) -> Format:

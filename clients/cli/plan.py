@@ -26,11 +26,10 @@ def plan(job: JobFileArgument, profile: ProfileOption = "", output: OutputOption
 
 def show(forecast: Forecast, output: Format) -> int:
     """Write a forecast to stdout; return 2 if one of its questions cannot be asked."""
-    failing = any(opening.failure for opening in forecast.openings)
     return answer(
         forecast.to_dict(),
         text=forecast.summary(),
         shown=forecast.for_terminal,
         output=output,
-        exit_code=2 if failing else 0,
+        exit_code=2 if forecast.failures else 0,
     )

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from clients.cli.output import Format, Plain, console, event, on_terminal, say
+from clients.researcher.rendering import defused
 from federation.domain.job import PartyProgress, Update
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ class Progress:
 
         seconds = round(time.monotonic() - self._since_s)
         title = f"{self._job}: {update.state.value}, round {update.round_index}, {seconds} s"
-        table = Table(title=Text(title), title_justify="left", box=box.SIMPLE, show_header=False)
+        table = Table(title=Text(defused(title)), title_justify="left", box=box.SIMPLE, show_header=False)
         for party in update.parties:
-            table.add_row(Text(party.party), Text(_step(party)), Text(size(party.sent_bytes)))
+            table.add_row(Text(defused(party.party)), Text(defused(_step(party))), Text(size(party.sent_bytes)))
         return table
 
 

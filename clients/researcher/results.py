@@ -167,7 +167,7 @@ class Results(Sequence["Result"]):
 
         return Group(
             *(
-                Text(_failed(each, asked)) if isinstance(each, Failure) else each.for_terminal()
+                Text(rendering.defused(_failed(each, asked))) if isinstance(each, Failure) else each.for_terminal()
                 for each, asked in zip(self._each, self._computations, strict=True)
             )
         )

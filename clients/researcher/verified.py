@@ -84,7 +84,8 @@ def ending(state: State, blames: Sequence[Blame], *, coordinator: str) -> Federa
         return JobRefused(blames)
     violations = [blame for blame in blames if blame.code == ProtocolViolation.code]
     if violations:
-        return _violation(violations[0])
+        found = violations[0]
+        return ProtocolViolation.told(found.message, party=found.party, hint=found.hint)
     message = "; ".join(blame.message for blame in blames) or f"{coordinator} ended the job without a reason"
     hint = "; ".join(dict.fromkeys(blame.hint for blame in blames if blame.hint))
     party = blames[0].party if len({blame.party for blame in blames}) == 1 else ""
@@ -98,9 +99,3 @@ def rule_of(blame: Blame) -> str:
     """Return the rule that a refusal names (`federation.jobs.lifecycle` words it), or "no answer"."""
     found = re.search(r"\brefuses by rule ([\w./-]+):", blame.message)
     return found.group(1) if found else "no answer"
-
-
-def _violation(blame: Blame) -> ProtocolViolation:
-    worded = re.fullmatch(r"(?s).* broke the protocol in (.*?): expected (.*), got (.*)", blame.message)
-    phase, expected, got = worded.groups() if worded else ("the job", "an honest run", blame.message)
-    return ProtocolViolation(blame.party or "nobody", phase=phase, expected=expected, got=got, hint=blame.hint)

@@ -1,0 +1,266 @@
+"""run, plan, catalog and result: the same answers as in Python, the result on stdout and the story on stderr."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clients.cli import progress
+from clients.cli.main import main
+from clients.cli.output import Format
+from clients.researcher import session
+from clients.researcher.session import Session
+from federation.domain.job import Blame, PartyProgress, State, Update
+from tests.researcher.fake import NOW_S, PARTIES, Fake, one_more, pooled, publication
+
+JOB = """
+data = "tb"
+purpose = "study"
+where = "cost >= 0"
+[[statistic]]
+name = "count"
+[[statistic]]
+name = "mean"
+column = "age"
+by = "sex"
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FEDERATION_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "100")
+    return tmp_path
+
+
+@pytest.fixture
+def job(home: Path) -> str:
+    path = home / "job.toml"
+    path.write_text(JOB, "utf-8")
+    return str(path)
+
+
+def connected(monkeypatch: pytest.MonkeyPatch, fake: Fake) -> Fake:
+    """Let every profile lead to `fake`."""
+
+    def connect(name: str = "", **_: object) -> Session:
+        assert name in ("", "bay")
+        return Session(fake, now_s=lambda: NOW_S, entropy=lambda size: bytes(range(size)))
+
+    monkeypatch.setattr(session, "connect", connect)
+    return fake
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    return connected(monkeypatch, Fake())
+
+
+def test_run_prints_the_result_and_tells_the_story_beside_it(
+    job: str, fake: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", job]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("count() of tb where cost >= 0\n")
+    assert "130" in out
+    assert "mean('age', by='sex')" in out
+    assert err.splitlines() == [
+        f"count-0001: {state}, round 0: " + ", ".join(f"{party} {step} 1.2 kB" for party in PARTIES)
+        for state, step in (("under review", "offered"), ("running", "permitted"), ("released", "attested"))
+    ]
+    assert fake.closed
+
+
+def test_run_in_json_is_one_envelope_with_results_and_receipt(
+    job: str, fake: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", job, "-p", "bay", "-o", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["status"], found["exit_code"]) == ("ok", 0)
+    assert found["data"]["results"][0]["result"]["estimates"][0]["value"] == 130
+    assert found["data"]["receipt"]["signed_by"] == list(PARTIES)
+    assert bytes.fromhex(found["data"]["job_hash"]) in fake.jobs
+
+
+@pytest.mark.usefixtures("fake")
+def test_run_in_jsonl_streams_the_story_and_ends_with_the_envelope(
+    job: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", job, "-o", "jsonl"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["event"]["state"] for line in lines[:-1]] == ["under review", "running", "released"]
+    assert lines[-1]["status"] == "ok"
+
+
+def test_a_job_can_be_handed_in_now_and_fetched_later(job: str, fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", job, "--no-wait"]) == 0
+    assert capsys.readouterr() == ("count-0001\n", "hint: federation result count-0001\n")
+    assert len(fake.jobs) == 1
+    assert main(["result"]) == 0
+    assert "count-0001" in capsys.readouterr().out
+    assert main(["result", "count", "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"]["results"][0]["result"]["estimates"][0]["value"] == 130
+    assert len(fake.jobs) == 1
+
+
+@pytest.mark.parametrize("arguments", [["plan"], ["run", "--dry-run"]])
+def test_plan_and_dry_run_show_what_would_open_and_ask_nobody(
+    arguments: list[str], job: str, fake: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, job]) == 0
+    out, err = capsys.readouterr()
+    assert "seen by: guangdong, hongkong, macao, the coordinator, alice" in out
+    assert err == ""
+    assert not fake.jobs
+    assert main([*arguments, job, "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"]["questions"] == ["count()", "mean('age', by='sex')"]
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_plan_with_a_question_that_would_fail_is_a_usage_error(job: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(job).write_text(JOB.replace('"age"', '"agee"'), "utf-8")
+    assert main(["plan", job]) == 2
+    assert "mean('agee', by='sex') would fail: data set 'tb' has no column 'agee'" in capsys.readouterr().out
+    assert main(["run", job]) == 2
+    assert "did you mean 'age'?" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("fake")
+def test_the_catalogue_lists_and_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["catalog", "ls"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == [
+        *["tb", "Tuberculosis", "肺结核", "person", "3", "1"],
+        *["guangdong,", "hongkong,", "macao"],
+    ]
+    assert main(["catalog", "show", "tb"]) == 0
+    assert "999 (refused)" in capsys.readouterr().out
+    assert main(["catalog", "show", "tb", "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"]["columns"][0]["high"] == 120
+    assert main(["catalog", "show", "bt"]) == 2
+    assert "hint: known: tb" in capsys.readouterr().err
+
+
+def test_publications_that_disagree_are_noted_beside_the_list(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = {party: publication() for party in PARTIES} | {"macao": publication(unit="visit")}
+    connected(monkeypatch, Fake(published=published))
+    assert main(["catalog", "ls"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "nothing is published\n"
+    assert err.startswith("note: tb cannot be used: macao and guangdong publish")
+
+
+# --- endings ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_is_exit_3_with_every_party_rule_and_remedy(
+    job: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blames = [
+        Blame(party=party, code="refused", message=f"{party} refuses by rule purposes: a clause", hint="use 'tb'")
+        for party in ("hongkong", "macao")
+    ]
+    connected(monkeypatch, Fake(ending=(State.REFUSED, blames)))
+    assert main(["run", job]) == 3
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "error: hongkong refuses by rule purposes: a clause; macao refuses by rule purposes: a clause",
+        "hint: hongkong: use 'tb'; macao: use 'tb'",
+    ]
+
+
+def test_a_lie_is_exit_1_and_nothing_is_printed_as_a_result(
+    job: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connected(monkeypatch, Fake(lie=one_more))
+    assert main(["run", job, "-o", "json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["error"]["code"] == "protocol_violation"
+    assert found["error"]["party"] == "relay"
+    assert "data" not in found
+
+
+def test_an_aborted_job_is_exit_4_when_somebody_was_late(
+    job: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late = Blame(party="macao", code="unavailable", message="macao did not send what was due", hint="ask it")
+    connected(monkeypatch, Fake(ending=(State.ABORTED, [late])))
+    assert main(["run", job]) == 4
+    assert "error: macao did not send what was due\nhint: ask it\n" in capsys.readouterr().err
+
+
+def test_a_partly_failed_job_prints_what_there_is_and_exits_1(
+    job: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = {party: publication(k=25, own_figures=False) for party in PARTIES}
+    connected(monkeypatch, Fake(published=published))
+    Path(job).write_text(JOB.replace('name = "mean"\ncolumn = "age"', 'name = "count"'), "utf-8")
+    assert main(["run", job, "-o", "json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["status"] == "failed"
+    assert found["data"]["results"][0]["result"]["estimates"][0]["value"] == len(pooled("cost"))
+    assert found["data"]["results"][1]["error"]["rule"] == "contributors"
+
+
+def test_ctrl_c_stops_following_and_says_that_the_job_goes_on(
+    job: str, fake: Fake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(job_hash: bytes) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fake, "watch", interrupted)
+    assert main(["run", job]) == 130
+    assert capsys.readouterr().err == (
+        "hint: the job goes on without us: federation result count-0001\nerror: interrupted\n"
+    )
+
+
+@pytest.mark.usefixtures("home")
+def test_without_a_profile_the_next_step_is_said(job: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", job]) == 2
+    err = capsys.readouterr().err
+    assert "there is no list of profiles" in err
+    assert 'coordinator = "host:port"' in err
+
+
+# --- progress --------------------------------------------------------------------------------------------------------
+
+
+def update(step: str, sent_bytes: int, *, connected: bool = True) -> Update:
+    parties = (PartyProgress(party="macao", step=step, connected=connected, sent_bytes=sent_bytes),)
+    return Update(job_hash=b"\1" * 32, state=State.RUNNING, round_index=1, parties=parties)
+
+
+def test_a_pipe_gets_a_line_a_change_and_none_for_bytes_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.Progress("job", output=Format.TABLE) as shown:
+        shown.show(update("sent", 10))
+        shown.show(update("sent", 20))
+        shown.show(update("sent", 20, connected=False))
+    assert capsys.readouterr().err.splitlines() == [
+        "job: running, round 1: macao sent 10 B",
+        "job: running, round 1: macao sent (offline) 20 B",
+    ]
+
+
+def test_a_terminal_gets_one_live_line_a_party(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "on_terminal", lambda _: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress.Progress("job", output=Format.TABLE) as shown:
+        shown.show(update("se[b]nt\x1b[2J", 1_250_000))
+        shown._live.refresh()  # type: ignore[union-attr]
+    err = capsys.readouterr().err
+    assert "macao" in err
+    assert "se[b]nt" in err
+    assert "1.2 MB" in err
+    assert "nt\x1b[2J" not in err
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2_500_000, "2.5 MB"), (3 * 10**13, "30000.0 GB")]
+)
+def test_bytes_are_said_for_people(count: int, said: str) -> None:
+    assert progress.size(count) == said
