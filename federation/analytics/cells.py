@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from federation.analytics.estimates import Estimate, Interval, RowsLeftOut, Suppressed
 from federation.domain.catalogue import Dataset, Kind
-from federation.errors import Misuse, Refused
+from federation.errors import JobFailed, Misuse, Refused
 from federation.privacy.suppression import LEAST_CONTRIBUTORS, closes, most_left_out
 from federation.query.bounds import intervals
 from federation.query.query import Categories, SumQuery, Totals, Unit, counts, roots
@@ -114,8 +114,24 @@ def plain(between: tuple[Fraction | None, Fraction | None] | None) -> Interval:
     """Return an exact interval as the nearest binary64 numbers; None, for an end or for all of it, is "no bound"."""
     if between is None:
         return UNBOUNDED
-    low, high = between
-    return None if low is None else float(low), None if high is None else float(high)
+    return _end(between[0]), _end(between[1])
+
+
+def binary64(value: Fraction) -> float:
+    """Return the nearest binary64 number. Raises JobFailed where there is none."""
+    try:
+        return float(value)
+    except OverflowError:
+        raise JobFailed(
+            "the result is larger than any binary64 number", hint="the declared range of the column is very wide"
+        ) from None
+
+
+def _end(value: Fraction | None) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except OverflowError:
+        return None  # a bound that binary64 cannot write is no bound
 
 
 def counted(query: SumQuery, totals: Totals, cell: int, label: str, joint: Dataset, *, scale: int = 0) -> Estimate:

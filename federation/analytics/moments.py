@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from federation.analytics.cells import axes, unit
+from federation.analytics.cells import axes, binary64, unit
 from federation.analytics.estimates import Number
 from federation.domain.catalogue import Column, Dataset, Kind
 from federation.errors import Misuse
@@ -160,12 +160,12 @@ def moments(question: Asked, totals: Totals, cell: int) -> Moments:
 
 def root(value: Fraction) -> float:
     """Return the square root of an exact number >= 0: rounded to binary64, then the correctly rounded root of that."""
-    return math.sqrt(float(value))
+    return math.sqrt(binary64(value))
 
 
 def number(value: Fraction, whole: bool) -> Number:
     """Return an int if the sum is one of `whole` numbers, else the nearest binary64 number."""
-    return value.numerator if whole and value.denominator == 1 else float(value)
+    return value.numerator if whole and value.denominator == 1 else binary64(value)
 
 
 def _row_error(term: Expression, scale: int, joint: Dataset) -> Fraction:

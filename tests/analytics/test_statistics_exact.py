@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from federation.analytics import moments
 from federation.analytics.estimates import Estimate, Number
 from federation.analytics.plan import Done, Failure, Outcome
-from federation.domain.catalogue import Dataset
+from federation.domain.catalogue import Column, Dataset, Kind
 from federation.query import round as rounds
 from federation.query.query import Answer, SumQuery
 from federation.query.round import Round
@@ -288,3 +289,19 @@ def test_k_counts_units_and_not_their_rows_where_the_data_set_names_them() -> No
     assert (mean.value, mean.n, mean.interval) == (7, 56, (-50, 50))
     histogram = result(large, ask("histogram", column="age", bins=(-50.0, 0.0, 50.0)))
     assert histogram.value[1] == 56
+
+
+def test_a_sum_beyond_binary64_fails_with_a_reason_and_its_mean_does_not() -> None:
+    wide = Column(name="pay", kind=Kind.REAL, low=0.0, high=1.7e308)
+    published = Dataset(name="people", title="", unit="", k=1, own_figures=True, columns=(wide,))
+    parties = [Party(published, {"pay": np.full(5, 1.6e308)}) for _ in range(3)]
+    (outcome,) = outcomes(parties, ask("mean", column="pay"))
+    assert isinstance(outcome, Failure)
+    assert outcome.code == "misuse", "the squares have no bound"
+    narrower = replace(published, columns=(replace(wide, low=0.0, high=2e154),))
+    parties = [Party(narrower, {"pay": np.full(5000, 0.0 if i else 2e154)}) for i in range(3)]
+    mean, var = outcomes(parties, ask("mean", column="pay"), ask("var", column="pay"))
+    assert isinstance(mean, Done)
+    assert isinstance(var, Failure)
+    assert var.code == "job_failed"
+    assert "binary64" in var.message

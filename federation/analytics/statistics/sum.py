@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from federation.analytics.cells import (
+    binary64,
     closed_estimate,
     is_closed,
     labels,
@@ -88,5 +89,5 @@ def _estimate(question: Asked, totals: Totals, cell: int, label: str, joint: Dat
         units=found.units,
         interval=(value, value) if between == (found.total, found.total) else plain(between),
         withheld=withheld,
-        encoding_error=float(found.first_error),
+        encoding_error=binary64(found.first_error),
     )

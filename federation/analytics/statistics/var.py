@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from federation.analytics.cells import (
+    binary64,
     closed_estimate,
     is_closed,
     labels,
@@ -149,12 +150,12 @@ def _estimate(question: Asked, totals: Totals, cell: int, label: str, joint: Dat
     variance = found.variance
     return Spread(
         label=label,
-        value=None if variance is None else float(variance),
+        value=None if variance is None else binary64(variance),
         n=found.n,
         units=found.units,
         interval=plain(variance_between(deviations, mean, found.n, further, low, high)),
         withheld=withheld,
-        encoding_error=float(found.deviations_error / (found.n - 1)) if found.n > 1 else 0.0,
+        encoding_error=binary64(found.deviations_error / (found.n - 1)) if found.n > 1 else 0.0,
         mean=float(found.mean) if found.n else None,
         mean_se=found.mean_se,
         std=None if variance is None else root(variance),
