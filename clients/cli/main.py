@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from clients.cli.output import Format
 
 INTERRUPTED: Final = 130
-DISTRIBUTION: Final = "pearl-federation"
 
 
 class Verb(NamedTuple):
@@ -79,13 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def installed_version() -> str:
-    """Return the version of the installed distribution, or "0+source" in a bare checkout."""
-    from importlib import metadata
+    """Return the version of this software."""
+    from federation.version import VERSION
 
-    try:
-        return metadata.version(DISTRIBUTION)
-    except metadata.PackageNotFoundError:
-        return "0+source"
+    return VERSION
 
 
 def help_text() -> str:

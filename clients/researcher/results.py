@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from clients.researcher import rendering
 from clients.researcher.asking import written
+from clients.researcher.plotting import drawn
 from clients.researcher.receipt import Plain, Receipt, plain
 from federation.analytics import statistic
 from federation.analytics.plan import Failure, Outcome
@@ -19,6 +20,7 @@ from federation.errors import FederationError, JobFailed, Misuse, Refused
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from rich.console import Group
     from rich.table import Table as TerminalTable
 
@@ -78,11 +80,25 @@ class Result:
         }
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return `table()` as a data frame. Needs pandas."""
-        import pandas as pd
+        """Return `table()` as a data frame. Raises Misuse where pandas is not installed."""
+        try:
+            import pandas as pd
+        except ModuleNotFoundError:
+            raise Misuse("a data frame needs pandas", hint="install the extra `stats`") from None
 
         table = self.table()
         return pd.DataFrame(list(table.rows), columns=list(table.columns))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw `picture()` and return the matplotlib axes. Needs matplotlib.
+
+        Raises:
+            Misuse: the result is nothing to draw, a single number for one; or matplotlib is not installed.
+        """
+        picture = self.picture()
+        if picture is None:
+            raise Misuse(f"{written(self.computation)} is nothing to draw", hint="ask with by=, or for a histogram")
+        return drawn(picture, ax)
 
     def for_terminal(self) -> TerminalTable:
         """Return what a terminal shows."""

@@ -1,0 +1,49 @@
+"""Draws a result's picture with matplotlib, which is an extra; a closed cell is a gap, never a zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from federation.analytics.statistic import Drawn, Picture
+from federation.errors import Misuse
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def drawn(picture: Picture, ax: Axes | None = None) -> Axes:
+    """Draw `picture` and return the axes.
+
+    Args:
+        picture: plain values, as a statistic's result has them.
+        ax: where; a new figure of pyplot by default.
+
+    Raises:
+        Misuse: matplotlib is not installed.
+    """
+    if ax is None:
+        try:
+            from matplotlib import pyplot as plt
+        except ModuleNotFoundError:
+            raise Misuse("drawing needs matplotlib", hint="install the extra `plot`") from None
+        _, ax = plt.subplots()
+    heights = _with_gaps(picture.y)
+    errors = _with_gaps(picture.error) if picture.error else None
+    match picture.drawn:
+        case Drawn.BARS:
+            ax.bar(range(len(heights)), heights, yerr=errors, tick_label=[str(label) for label in picture.x])
+        case Drawn.POINTS:
+            ax.errorbar(range(len(heights)), heights, yerr=errors, fmt="o", capsize=3)
+            ax.set_xticks(range(len(heights)), [str(label) for label in picture.x])
+        case Drawn.STEPS:
+            ax.stairs(heights, picture.x, fill=True)
+    ax.set_title(picture.title)
+    ax.set_xlabel(picture.x_label)
+    ax.set_ylabel(picture.y_label)
+    return ax
+
+
+def _with_gaps(values: Sequence[float | None]) -> list[float]:
+    return [math.nan if value is None else value for value in values]
