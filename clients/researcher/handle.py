@@ -5,6 +5,7 @@ A handle can be made again after the program ended, from the job and the publica
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import Job, Released, State, Update
 from federation.errors import Unavailable
 
+GRACE_S = 60.0  # how long a coordinator may take to tell that the deadline passed; clocks differ
 OnUpdate = Callable[[Update], None]
 
 
@@ -29,6 +31,7 @@ class Handle:
         published: party -> the publication that the job pins.
         coordinator: the member who is blamed for what no party signed.
         on_update: called with each line of the job's life; None for silence.
+        now_s: Unix time in seconds.
     """
 
     transport: Transport
@@ -37,6 +40,7 @@ class Handle:
     published: Mapping[str, Dataset]
     coordinator: str
     on_update: OnUpdate | None = None
+    now_s: Callable[[], float] = time.time
 
     @property
     def name(self) -> str:
@@ -44,11 +48,21 @@ class Handle:
         return self.job.name
 
     def watch(self) -> Iterator[Update]:
-        """Yield a line at each change until the job has ended."""
+        """Yield a line at each change until the job has ended.
+
+        Raises:
+            Unavailable: the deadline passed a minute ago, and the coordinator talks on.
+        """
         for update in self.transport.watch(self.job_hash):
             yield update
             if update.state.ended:
                 return
+            if self.now_s() > self.job.deadline_ms / 1000 + GRACE_S:  # nothing waits forever, however much it is told
+                raise Unavailable(
+                    f"the deadline of job {self.name} passed and {self.coordinator} does not end it",
+                    hint="ask the coordinator's operator; the parties stop at the deadline by themselves",
+                    party=self.coordinator,
+                )
 
     def results(self) -> Results:
         """Wait until the job ends, replay its plan on what was opened, and return its results.

@@ -36,6 +36,7 @@ def drawn(picture: Picture, ax: Axes | None = None) -> Axes:
             ax.bar(range(len(heights)), heights, yerr=errors, tick_label=[str(label) for label in picture.x])
         case Drawn.POINTS:
             ax.errorbar(range(len(heights)), heights, yerr=errors, fmt="o", capsize=3)
+            ax.set_xlim(-0.5, len(heights) - 0.5)
             ax.set_xticks(range(len(heights)), [str(label) for label in picture.x])
         case Drawn.STEPS:
             ax.stairs(heights, picture.x, fill=True)

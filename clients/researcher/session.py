@@ -235,6 +235,7 @@ class Session:
             published=published,
             coordinator=self.coordinator,
             on_update=self.on_update,
+            now_s=self._now_s,
         )
 
     def close(self) -> None:

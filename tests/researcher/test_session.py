@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -217,6 +218,20 @@ def test_a_coordinator_that_falls_silent_is_named_and_the_job_can_be_asked_for_a
     with pytest.raises(Unavailable, match="relay stopped telling") as caught:
         opened(Fake(falls_silent=True)).table("tb").count()
     assert "federation result count-0001" in caught.value.hint
+
+
+def test_a_coordinator_that_never_ends_a_job_is_left(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: updates without end. A clock that passes the deadline ends the wait."""
+    clock = itertools.count(NOW_S, 10.0)
+
+    def for_ever(job_hash: bytes) -> Iterator[Update]:
+        while True:
+            yield fake._update(job_hash, State.RUNNING, "permitted")
+
+    monkeypatch.setattr(fake, "watch", for_ever)
+    with pytest.raises(Unavailable, match="relay does not end it"):
+        Session(fake, now_s=lambda: next(clock)).table("tb", deadline_s=60).count()
+    assert next(clock) < NOW_S + 60 + 60 + 50
 
 
 # --- refused before anybody is asked ---------------------------------------------------------------------------------
