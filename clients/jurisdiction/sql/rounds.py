@@ -1,0 +1,289 @@
+"""The queries of a round as statements, and the rows that those return as answers.
+
+Queries that group by the same cells share one statement and one pass over the rows, and so do all that do not group;
+what they have in common is computed once. Every number of a statement is an exact integer: rows are rounded to 64-bit
+integers before they are summed in 128 bits, so a result does not depend on threads or on the order of rows. Refused:
+values that the party's publication refuses (rule "range"), and an own range that the joint description does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from sqlglot import exp
+
+from clients.jurisdiction.sql.arithmetic import Arithmetic, Mode, Part, beyond
+from clients.jurisdiction.sql.cells import cell
+from clients.jurisdiction.sql.layers import (
+    Layers,
+    absent,
+    column,
+    every,
+    present,
+    real,
+    reason,
+    value,
+    when,
+    whole,
+)
+from federation.domain.catalogue import Column, Dataset, Kind, Outside
+from federation.errors import Misuse, Refused
+from federation.query.bounds import Interval, term_intervals
+from federation.query.expression import Expression, Gram, columns
+from federation.query.query import Answer, CountName, Shape, SumQuery, canonical, roots, shape, used
+
+MOST_OUTPUTS: Final = 1_024  # of one statement; more are asked in several passes
+
+Row: TypeAlias = tuple[int | None, ...]
+
+
+@dataclass(slots=True)
+class _Pass:
+    """Aggregates over the same cells."""
+
+    key: str | None  # the column of cells; None: one cell
+    outputs: dict[exp.Expr, int] = field(default_factory=dict)
+    selections: set[str | None] = field(default_factory=set)  # the conditions of its queries; None: all rows
+
+    def ask(self, tree: exp.Expr) -> int:
+        """Return the place of an aggregate; equal ones are asked once."""
+        return self.outputs.setdefault(tree, len(self.outputs))
+
+    def statements(self, layers: Layers) -> list[exp.Select]:
+        """Return what is to be run, at most `MOST_OUTPUTS` aggregates at a time."""
+        only = None
+        if None not in self.selections:
+            found = [column(name) for name in sorted(name for name in self.selections if name)]
+            only = exp.or_(*found, copy=False) if len(found) > 1 else found[0]
+        trees = list(self.outputs)
+        slices = range(0, len(trees), MOST_OUTPUTS)
+        return [layers.select(trees[at : at + MOST_OUTPUTS], self.key, only) for at in slices]
+
+    def table(self, results: Sequence[Sequence[Row]]) -> dict[int | None, list[int]]:
+        """Return cell -> its aggregates, over the results of `statements`; None is where excluded rows fall."""
+        found: dict[int | None, list[int]] = {}
+        for at, rows in enumerate(results):
+            for row in rows:
+                place, numbers = (row[0], row[1:]) if self.key else (0, row)
+                found.setdefault(place, [0] * len(self.outputs))
+                found[place][at * MOST_OUTPUTS : at * MOST_OUTPUTS + len(numbers)] = [item or 0 for item in numbers]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One query: which aggregates of its pass are its numbers."""
+
+    form: Shape
+    asked: _Pass
+    cells: tuple[int, ...]  # units, then every sum
+    counts: tuple[int, ...]
+    refusals: tuple[tuple[int, str, str], ...]  # aggregate, column, what it must not hold
+
+
+class Compiled:
+    """A round over one party's rows.
+
+    Args:
+        queries: independent of each other; any number.
+        joint: `catalogue.agreed` of all parties; types and scales come from it.
+        own: this party's publication; its ranges are enforced.
+
+    Raises:
+        Misuse: a query without a meaning, or an own range that is not inside the joint one.
+    """
+
+    def __init__(self, queries: Sequence[SumQuery], joint: Dataset, own: Dataset) -> None:
+        self._own = own
+        self._index = {item.name: index for index, item in enumerate(own.columns)}
+        self._layers = Layers()
+        self._passes: dict[bytes, _Pass] = {}
+        shapes = [shape(query, joint) for query in queries]
+        self._arithmetic = Arithmetic(self._layers, own, joint)
+        for query in queries:
+            _contained(query, joint, own)
+            self._arithmetic.add(Mode.TERMS, roots(query))
+            self._arithmetic.add(Mode.WHERE, () if query.where is None else (query.where,))
+        self._asked = [self._ask(query, form, joint) for query, form in zip(queries, shapes, strict=True)]
+        self._runs = [asked.statements(self._layers) for asked in self._passes.values()]
+
+    @property
+    def statements(self) -> tuple[exp.Select, ...]:
+        """What is to be run over the relation `rows` of `layers`, each one pass."""
+        return tuple(statement for run in self._runs for statement in run)
+
+    def answers(self, results: Sequence[Sequence[Row]]) -> tuple[Answer, ...]:
+        """Return one answer per query from the rows of each statement. Raises Refused, rule "range"."""
+        taken = iter(results)
+        tables = {
+            id(asked): asked.table([next(taken) for _ in run])
+            for asked, run in zip(self._passes.values(), self._runs, strict=True)
+        }
+        return tuple(self._answer(asked, tables[id(asked.asked)]) for asked in self._asked)
+
+    def _answer(self, asked: _Asked, table: Mapping[int | None, list[int]]) -> Answer:
+        def total(at: int) -> int:
+            return sum(row[at] for row in table.values())
+
+        for at, name, what in asked.refusals:
+            if total(at):
+                raise Refused(
+                    f"column {name!r} of data set {self._own.name!r} holds {what}",
+                    rule="range",
+                    hint="publish the data set again as it is",
+                )
+        nothing = (0,) * len(asked.cells)
+        cells = (table.get(place) for place in range(asked.form.cells))
+        return Answer(
+            table=tuple(nothing if row is None else tuple(row[at] for at in asked.cells) for row in cells),
+            counts=tuple(total(at) for at in asked.counts),
+        )
+
+    # --- one query --------------------------------------------------------------------------------------------------
+
+    def _ask(self, query: SumQuery, form: Shape, joint: Dataset) -> _Asked:
+        key = cell(query, joint, self._index, self._arithmetic, self._layers)
+        group = canonical(SumQuery(dataset=query.dataset, group_by=query.group_by))
+        asked = self._passes.setdefault(group, _Pass(key))
+        selected = self._selected(query)
+        asked.selections.add(selected)
+        names = used(query)
+        fate = self._fate(selected, names, form)
+        good = self._good(fate, query)
+        units = self._units(asked, query, good)
+        sums = self._sums(asked, query, form, joint, good)
+        counts = tuple(self._count(asked, name, fate, good, form) for name in form.counts)
+        return _Asked(form, asked, (units, *sums), counts, tuple(self._refusals(asked, names, fate)))
+
+    def _selected(self, query: SumQuery) -> str | None:
+        """The column that tells whether a row fulfils `where`, None if all rows do."""
+        if query.where is None:
+            return None
+        found = self._arithmetic.part(Mode.WHERE, query.where).number
+        return self._layers.let(exp.Coalesce(this=found, expressions=[exp.false()]))
+
+    def _fate(self, selected: str | None, names: tuple[str, ...], form: Shape) -> str:
+        """The column that is NULL for complete rows, -1 for rows not selected, else the place of the missing count."""
+        conditions: list[tuple[exp.Expr, exp.Expr]] = []
+        if selected is not None:
+            conditions.append((exp.Not(this=column(selected)), whole(-1)))
+        for name in names:
+            index = self._index[name]
+            first = whole(form.counts.index(CountName("missing", name, "null")))
+            coded = bool(self._own.columns[index].missing)
+            place = exp.Add(this=first, expression=column(reason(index))) if coded else first
+            conditions.append((absent(column(value(index))), place))
+        if not conditions:
+            return self._layers.let(exp.cast(exp.Null(), "bigint"))
+        found = when(*conditions[0])
+        for condition, place in conditions[1:]:
+            found.append("ifs", exp.If(this=condition, true=place))
+        return self._layers.let(found)
+
+    def _good(self, fate: str, query: SumQuery) -> str:
+        """The column that is true for rows that count: complete, and with terms and axes that are finite."""
+        parts = [self._arithmetic.part(Mode.TERMS, root) for root in roots(query)]
+        names = dict.fromkeys(part.sql.name for part in parts if part.fails and isinstance(part.sql, exp.Column))
+        return self._layers.let(every([absent(column(fate)), *(present(column(item)) for item in names)]))
+
+    def _units(self, asked: _Pass, query: SumQuery, good: str) -> int:
+        if query.per is None:
+            return asked.ask(exp.CountIf(this=column(good)))
+        unit = value(self._index[query.per.column])
+        kept = when(column(good), column(unit))
+        return asked.ask(exp.Count(this=exp.Distinct(expressions=[kept])))
+
+    def _count(self, asked: _Pass, name: CountName, fate: str, good: str, form: Shape) -> int:
+        match name.kind:
+            case "missing":
+                place = form.counts.index(name)
+                return asked.ask(exp.CountIf(this=exp.EQ(this=column(fate), expression=whole(place))))
+            case "clipped":
+                index = self._index[name.column]
+                return self._beyond(asked, fate, index, self._own.columns[index])
+        lost = exp.And(this=absent(column(fate)), expression=exp.Not(this=column(good)))
+        return asked.ask(exp.CountIf(this=lost))
+
+    def _beyond(self, asked: _Pass, fate: str, index: int, item: Column) -> int:
+        outside = exp.And(this=absent(column(fate)), expression=beyond(index, item))
+        return asked.ask(exp.CountIf(this=outside))
+
+    def _refusals(self, asked: _Pass, names: tuple[str, ...], fate: str) -> list[tuple[int, str, str]]:
+        found: list[tuple[int, str, str]] = []
+        for name in names:
+            index = self._index[name]
+            item = self._own.columns[index]
+            if item.kind is Kind.CATEGORY:
+                strange = exp.LT(this=column(value(index)), expression=whole(0))
+                tree = exp.CountIf(this=exp.And(this=absent(column(fate)), expression=strange))
+                place = asked.ask(tree)
+                found.append((place, name, "categories that are not in its published list"))
+            elif item.kind is not Kind.IDENTIFIER and item.outside is Outside.REFUSE:
+                found.append((self._beyond(asked, fate, index, item), name, "values outside its declared range"))
+        return found
+
+    # --- sums -------------------------------------------------------------------------------------------------------
+
+    def _sums(self, asked: _Pass, query: SumQuery, form: Shape, joint: Dataset, good: str) -> list[int]:
+        found: list[int] = []
+        intervals = term_intervals(query.terms, joint)
+        for term in query.terms:
+            if isinstance(term, Gram):
+                self._gram(asked, term, intervals, form.scales, good, found)
+                continue
+            part = self._arithmetic.part(Mode.TERMS, term)
+            at = len(found)
+            found.append(_sum(asked, part.number, intervals[at], form.scales[at], good))
+        return found
+
+    def _gram(
+        self,
+        asked: _Pass,
+        term: Gram,
+        intervals: tuple[Interval, ...],
+        scales: tuple[int, ...],
+        good: str,
+        found: list[int],
+    ) -> None:
+        """Append the sums of (weight * x_i) * x_j; a row that does not count has no weight, which costs one test."""
+        weight = self._weight(term.weight, good)
+        parts = [self._arithmetic.part(Mode.TERMS, item) for item in term.columns]
+        for i, left in enumerate(parts):
+            for right in parts[i:]:
+                at = len(found)
+                exact = intervals[at].integer
+                weighted = self._weighted(weight, left, is_whole=exact)
+                product = exp.Mul(this=column(weighted), expression=right.number if exact else right.real)
+                found.append(_sum(asked, exp.Paren(this=product), intervals[at], scales[at], None))
+
+    def _weight(self, weight: Expression, good: str) -> Part:
+        part = self._arithmetic.part(Mode.TERMS, weight)
+        kept = when(column(good), part.number)
+        return Part(column(self._layers.let(kept)), part.whole, fails=True)
+
+    def _weighted(self, weight: Part, left: Part, *, is_whole: bool) -> str:
+        a, b = (weight.number, left.number) if is_whole else (weight.real, left.real)
+        return self._layers.let(exp.Paren(this=exp.Mul(this=a, expression=b)))
+
+
+def _sum(asked: _Pass, of: exp.Expr, found: Interval, scale: int, good: str | None) -> int:
+    """Ask for the sum of a term's integers over the rows that count; without `good` the term is NULL in the others."""
+    scaled = of if found.integer else exp.cast(exp.Mul(this=of, expression=real(2.0**scale)), "bigint")
+    kept = scaled if good is None else when(column(good), scaled)
+    return asked.ask(exp.Sum(this=kept))
+
+
+def _contained(query: SumQuery, joint: Dataset, own: Dataset) -> None:
+    """Check that the own range of every used number lies inside the joint one, from which the scales are."""
+    names = {*used(query), *(columns((query.where,)) if query.where is not None else ())}
+    for name in names:
+        mine, theirs = own.column(name), joint.column(name)
+        if mine.kind is not theirs.kind or mine.categories != theirs.categories or mine.missing != theirs.missing:
+            raise Misuse(f"column {name!r} of data set {own.name!r} differs from the joint description")
+        if mine.low is None or mine.high is None or theirs.low is None or theirs.high is None:
+            continue
+        if mine.low < theirs.low or mine.high > theirs.high:
+            hint = "agree on the catalogue again"
+            raise Misuse(f"the own range of column {name!r} is not inside the joint one", hint=hint)
