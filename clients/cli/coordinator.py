@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from clients.cli import daemons
-from clients.cli.options import OutputOption, application
-from clients.cli.output import Format, answer, say
 from clients.cli.main import installed_version
+from clients.cli.options import OutputOption, application
+from clients.cli.output import Format, Plain, answer, say
 from federation.identity import control
 
 app = application(
@@ -67,7 +67,7 @@ def status(config: ConfigOption = Path("coordinator.toml"), output: OutputOption
     lines = [f"listens on {found['address']}, process {found['pid']}"]
     lines += [f"  {name:<20} {'attends' if here else 'not connected'}" for name, here in attending.items()]
     lines.append(f"jobs: {found['running']} running, {found['stored']} stored")
-    data = {
+    data: dict[str, Plain] = {
         "address": str(found["address"]),
         "pid": int(str(found["pid"])),
         "parties": attending,

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from clients.cli import daemons
-from clients.cli.options import OutputOption, application
-from clients.cli.output import Format, answer, say
 from clients.cli.main import installed_version
+from clients.cli.options import OutputOption, application
+from clients.cli.output import Format, Plain, answer, say
 from federation.errors import Misuse
 from federation.identity import control
 
@@ -82,7 +82,7 @@ def check(file: FileArgument, output: OutputOption = Format.TABLE) -> int:
         own = "publishes own figures" if dataset.own_figures else "no own figures"
         lines.append(f"  {name}: {len(dataset.columns)} columns, unit {dataset.unit}, k {dataset.k}, {own}")
     lines.append(f"next: federation jurisdiction start {file}")
-    data = {
+    data: dict[str, Plain] = {
         "name": ready.me.name,
         "coordinator": config.jurisdiction.coordinator,
         "datasets": {name: {"k": d.k, "version": d.version} for name, d in ready.published.items()},
@@ -133,5 +133,9 @@ def status(file: FileArgument, output: OutputOption = Format.TABLE) -> int:
         f"{found['name']}: process {found['pid']}, "
         f"{'attends' if found['connected'] else 'does not reach'} {found['coordinator']}"
     )
-    data = {"name": str(found["name"]), "pid": int(str(found["pid"])), "connected": bool(found["connected"])}
+    data: dict[str, Plain] = {
+        "name": str(found["name"]),
+        "pid": int(str(found["pid"])),
+        "connected": bool(found["connected"]),
+    }
     return answer(data, text=text, output=output)

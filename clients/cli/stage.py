@@ -1,7 +1,7 @@
 """A whole federation of real processes in one folder, on loopback: keys, roster, configurations, daemons.
 
-For the demo, examples, benchmarks and integration tests. It writes what operators write by hand, starts what they start, and
-ends every process that it started.
+For the demo, examples, benchmarks and integration tests. It writes what operators write by hand, starts what they
+start, and ends every process that it started.
 """
 
 from __future__ import annotations

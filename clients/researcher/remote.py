@@ -1,7 +1,7 @@
 """A researcher's transport over gRPC: mutual TLS to the coordinator, every answer made from signed messages.
 
-Reconnects while it watches, so a coordinator that restarts costs a pause and not a job. Refuses whatever the roster does not
-vouch for.
+Reconnects while it watches, so a coordinator that restarts costs a pause and not a job. Refuses whatever the roster
+does not vouch for.
 """
 
 from __future__ import annotations
