@@ -12,8 +12,8 @@ from clients.researcher.rendering import defused
 from federation.domain.job import PartyProgress, Update
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.live import Live
-    from rich.table import Table
 
 _STEPS = ("B", "kB", "MB", "GB")
 
@@ -46,24 +46,25 @@ class Progress:
         """Show one line of the job's life."""
         event(as_event(update), output=self._output)
         if self._live is not None:
-            self._live.update(self._table(update))
+            self._live.update(self._lines(update))
             return
         state = (update.state, update.round_index, tuple((p.party, p.step, p.connected) for p in update.parties))
         if state != self._said:  # bytes alone are no news in a log
             self._said = state
             say(line(self._job, update))
 
-    def _table(self, update: Update) -> Table:
-        from rich import box
+    def _lines(self, update: Update) -> Group:
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
         seconds = round(time.monotonic() - self._since_s)
         title = f"{self._job}: {update.state.value}, round {update.round_index}, {seconds} s"
-        table = Table(title=Text(defused(title)), title_justify="left", box=box.SIMPLE, show_header=False)
+        table = Table.grid(padding=(0, 2))
         for party in update.parties:
-            table.add_row(Text(defused(party.party)), Text(defused(_step(party))), Text(size(party.sent_bytes)))
-        return table
+            cells = (f"  {party.party}", _step(party), size(party.sent_bytes))
+            table.add_row(*(Text(defused(cell)) for cell in cells))
+        return Group(Text(defused(title)), table)
 
 
 def line(job: str, update: Update) -> str:

@@ -18,7 +18,7 @@ from federation.domain.job import Job
 from federation.jobs import planner
 
 if TYPE_CHECKING:
-    from rich.table import Table as TerminalTable
+    from rich.console import Group
 
 COLUMNS = ("in every cell", "cells are", "cells", "numbers", "flags")
 
@@ -88,7 +88,7 @@ class Forecast:
             "failures": [{"question": q, "message": why, "hint": hint} for q, why, hint in self.failures],
         }
 
-    def for_terminal(self) -> TerminalTable:
+    def for_terminal(self) -> Group:
         """Return what a terminal shows."""
         return rendering.for_terminal(COLUMNS, self.rows(), title=self.title(), notes=self.notes())
 

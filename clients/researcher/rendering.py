@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 Cell = str | int | float | bool | None
 
@@ -64,41 +64,41 @@ def as_html(
     parts = ['<div class="federation-result">']
     if title:
         parts.append(f"<p><strong>{_escaped(title)}</strong></p>")
-    parts.append("<table><thead><tr>" + "".join(f"<th>{_escaped(column)}</th>" for column in columns) + "</tr></thead>")
-    parts.append("<tbody>")
-    for row in rows:
-        cells = (
-            f'<td style="text-align: right">{_escaped(shown(cell))}</td>'
-            if to_right
-            else f"<td>{_escaped(shown(cell))}</td>"
-            for cell, to_right in zip(row, right, strict=True)
-        )
-        parts.append("<tr>" + "".join(cells) + "</tr>")
-    parts.append("</tbody></table>")
+    if columns:
+        head = "".join(f"<th>{_escaped(column)}</th>" for column in columns)
+        parts += [f"<table><thead><tr>{head}</tr></thead>", "<tbody>", *(_row(row, right) for row in rows)]
+        parts.append("</tbody></table>")
     parts += [f"<p><small>{_escaped(note)}</small></p>" for note in notes]
     return "\n".join([*parts, "</div>"])
 
 
 def for_terminal(
     columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, title: str = "", notes: Sequence[str] = ()
-) -> Table:
-    """Return a rich table; nothing in it is read as markup."""
+) -> Group:
+    """Return a rich table with its title above and its notes below; nothing in it is read as markup."""
     from rich import box
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title=Text(defused(title)) if title else None,
-        caption=Text("\n".join(defused(note) for note in notes)) if notes else None,
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
+    table = Table(box=box.SIMPLE_HEAD)
     for i, column in enumerate(columns):
         table.add_column(Text(defused(column)), justify="right" if _numeric(rows, i) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(shown(cell)) for cell in row))
-    return table
+    # Not the table's own title and caption: those wrap at its width, and a narrow table would break every sentence.
+    above = [Text(defused(title), style="bold")] if title else []
+    return Group(*above, table, *(Text(defused(note), style="dim") for note in notes))
+
+
+def _row(row: Sequence[Cell], right: Sequence[bool]) -> str:
+    cells = (
+        f'<td style="text-align: right">{_escaped(shown(cell))}</td>'
+        if to_right
+        else f"<td>{_escaped(shown(cell))}</td>"
+        for cell, to_right in zip(row, right, strict=True)
+    )
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _escaped(value: str) -> str:

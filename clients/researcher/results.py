@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from rich.console import Group
-    from rich.table import Table as TerminalTable
 
 
 class Result:
@@ -64,8 +63,7 @@ class Result:
 
     def summary(self) -> str:
         """Return an aligned text table, and below it what was left out, what was withheld and who signed."""
-        table = self.table()
-        return rendering.text(table.columns, table.rows, title=self._title(), notes=self._notes())
+        return self._text([signature(self.receipt)])
 
     def to_dict(self) -> dict[str, Plain]:
         """Return everything as plain values: the question, the result's fields, the receipt; bytes as hexadecimal."""
@@ -100,24 +98,34 @@ class Result:
             raise Misuse(f"{written(self.computation)} is nothing to draw", hint="ask with by=, or for a histogram")
         return drawn(picture, ax)
 
-    def for_terminal(self) -> TerminalTable:
+    def for_terminal(self) -> Group:
         """Return what a terminal shows."""
-        table = self.table()
-        return rendering.for_terminal(table.columns, table.rows, title=self._title(), notes=self._notes())
+        return self._for_terminal([signature(self.receipt)])
 
     def __repr__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
+        return self._html([signature(self.receipt)])
+
+    def _text(self, last: Sequence[str]) -> str:
         table = self.table()
-        return rendering.as_html(table.columns, table.rows, title=self._title(), notes=self._notes())
+        return rendering.text(table.columns, table.rows, title=self._title(), notes=[*self._notes(), *last])
+
+    def _for_terminal(self, last: Sequence[str]) -> Group:
+        table = self.table()
+        return rendering.for_terminal(table.columns, table.rows, title=self._title(), notes=[*self._notes(), *last])
+
+    def _html(self, last: Sequence[str]) -> str:
+        table = self.table()
+        return rendering.as_html(table.columns, table.rows, title=self._title(), notes=[*self._notes(), *last])
 
     def _title(self) -> str:
         where = f" where {self.receipt.where}" if self.receipt.where else ""
         return f"{written(self.computation)} of {self.receipt.dataset}{where}"
 
     def _notes(self) -> list[str]:
-        return [*left_out(self._result), *suppressed(self._result), signature(self.receipt)]
+        return [*left_out(self._result), *suppressed(self._result)]
 
 
 class Results(Sequence["Result"]):
@@ -159,11 +167,12 @@ class Results(Sequence["Result"]):
         return (self[i] for i in range(len(self)))
 
     def summary(self) -> str:
-        """Return all results as text, and in place of a failed one its reason."""
-        return "\n\n".join(
-            _failed(each, asked) if isinstance(each, Failure) else each.summary()
+        """Return all results as text, in place of a failed one its reason, and at the end who signed."""
+        each = [
+            _failed(each, asked) if isinstance(each, Failure) else each._text(())  # noqa: SLF001 - of this file
             for each, asked in zip(self._each, self._computations, strict=True)
-        )
+        ]
+        return "\n\n".join([*each, signature(self.receipt)])
 
     def to_dict(self) -> dict[str, Plain]:
         """Return all results as plain values; a failed one has `error` in place of `result`."""
@@ -181,23 +190,23 @@ class Results(Sequence["Result"]):
         from rich.console import Group
         from rich.text import Text
 
-        return Group(
-            *(
-                Text(rendering.defused(_failed(each, asked))) if isinstance(each, Failure) else each.for_terminal()
-                for each, asked in zip(self._each, self._computations, strict=True)
-            )
-        )
+        each = [
+            Text(rendering.defused(_failed(each, asked))) if isinstance(each, Failure) else each._for_terminal(())  # noqa: SLF001 - of this file
+            for each, asked in zip(self._each, self._computations, strict=True)
+        ]
+        return Group(*each, Text(rendering.defused(signature(self.receipt)), style="dim"))
 
     def __repr__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        return "\n".join(
+        each = [
             rendering.as_html((), (), title=written(asked), notes=[_failed(each, asked)])
             if isinstance(each, Failure)
-            else each._repr_html_()
+            else each._html(())  # noqa: SLF001 - of this file
             for each, asked in zip(self._each, self._computations, strict=True)
-        )
+        ]
+        return "\n".join([*each, rendering.as_html((), (), notes=[signature(self.receipt)])])
 
 
 def error_of(failure: Failure, asked: Computation) -> FederationError:

@@ -19,7 +19,7 @@ from federation.errors import did_you_mean
 from federation.query import predicate
 
 if TYPE_CHECKING:
-    from rich.table import Table as TerminalTable
+    from rich.console import Group
 
     from clients.researcher.forecast import Forecast
     from clients.researcher.results import Result
@@ -143,7 +143,7 @@ class Table:
         """Return the columns as an aligned text table, with parties and rules below."""
         return rendering.text(COLUMNS, self.rows(), title=self._title(), notes=self._notes())
 
-    def for_terminal(self) -> TerminalTable:
+    def for_terminal(self) -> Group:
         """Return what a terminal shows."""
         return rendering.for_terminal(COLUMNS, self.rows(), title=self._title(), notes=self._notes())
 
