@@ -8,6 +8,7 @@ carries names, never class paths: a name that has no file in the package does no
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from typing import TypeVar
@@ -17,6 +18,7 @@ from federation.errors import Misuse, did_you_mean
 T = TypeVar("T")
 
 
+@functools.cache
 def names(package: str) -> tuple[str, ...]:
     """Return the sorted names of a family's members: its folders if it has any, else its modules."""
     found = [m for m in pkgutil.iter_modules(importlib.import_module(package).__path__) if not m.name.startswith("_")]

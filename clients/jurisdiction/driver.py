@@ -20,7 +20,7 @@ from federation.jobs import planner
 from federation.protocols.secure_sum import SecureSum
 from federation.wire import convert
 from federation.wire import messages as m
-from federation.wire.envelope import Opened, attested, opened, signed
+from federation.wire.envelope import Opened, attested, digest_of, opened, signed
 
 PROTOCOLS = "federation.protocols"
 JOBS = b"open jobs"  # the vault's key for the list of jobs whose end was not seen
@@ -49,6 +49,7 @@ class Driver:
     def __init__(self, desk: Desk, software: str, note: Callable[[str, str, str], None] = lambda *_: None) -> None:
         self._desk, self._software, self._note = desk, software, note
         self._entries: dict[bytes, Entry] = {}
+        self._read: dict[bytes, Opened[m.Publication]] = {}  # by digest, verified once
         self._restore()
 
     def hello(self) -> m.Frame:
@@ -156,9 +157,7 @@ class Driver:
         pinned = dict(job.publications)
         datasets = {}
         for envelope in offer.publications:
-            read = attested(
-                envelope, self._desk.roster, domain=m.PUBLICATION, kind=m.Publication, relay=self._desk.coordinator
-            )
+            read = self._publication_in(envelope)
             if pinned.get(read.sender) != read.digest or read.value.dataset.name != job.dataset:
                 raise ProtocolViolation(
                     self._desk.coordinator, phase="offer", expected="the publications that the job pins", got="another"
@@ -176,6 +175,14 @@ class Driver:
                 hint="read the catalogue again and submit a new job",
             )
         return agreed(datasets)
+
+    def _publication_in(self, envelope: m.Signed) -> Opened[m.Publication]:
+        known = self._read.get(digest_of(envelope))
+        if known is None:
+            relay = self._desk.coordinator
+            known = attested(envelope, self._desk.roster, domain=m.PUBLICATION, kind=m.Publication, relay=relay)
+            self._read[known.digest] = known
+        return known
 
     def _objected(self, entry: Entry, run: Run, fault: FederationError) -> list[m.Frame]:
         run.forget()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from federation import registry
 from federation.coordinator.run import Outgoing, Run
 from federation.coordinator.store import Store
-from federation.domain.catalogue import agreed
+from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import Blame, Job, State, Update
 from federation.domain.roster import Role, Roster
 from federation.errors import Misuse, ProtocolViolation, Refused
@@ -49,7 +49,10 @@ class Driver:
     ) -> None:
         self._me, self._roster, self._store, self._changed = me, roster, store, changed
         self._runs: dict[bytes, Run] = {}
+        self._open: dict[bytes, Run] = {}  # those that have not ended
+        self._unstored: dict[bytes, list[tuple[str, bytes]]] = {}
         self._tokens: dict[tuple[str, bytes], bytes] = {}
+        self._read: dict[bytes, tuple[str, Dataset, m.Signed]] = {}  # publications by digest, verified once
         self._attending: dict[str, Attendance] = {}
 
     # --- jurisdictions ----------------------------------------------------------------------------------------------
@@ -116,7 +119,10 @@ class Driver:
         if run.life.state.ended:
             return run.receive(message, frame)
         out = run.receive(message, frame) + run.close_review(self.connected)
-        self._store.append(run.job_hash, [("frame", convert.frame_bytes(frame)), *self._end_of(run)])
+        events = self._unstored.setdefault(run.job_hash, [])
+        events.append(("frame", convert.frame_bytes(frame)))
+        if out:  # what nothing follows from yet is written with what comes next: a crash loses it, the party resends
+            self._keep(run)
         self._changed(run.job_hash)
         return out
 
@@ -154,7 +160,7 @@ class Driver:
         if run.life.state.ended:
             return []
         out = run.stop(Blame(party=researcher, code="job_failed", message=f"{researcher} cancelled the job"))
-        self._store.append(job_hash, self._end_of(run))
+        self._keep(run)
         self._changed(job_hash)
         return out
 
@@ -181,22 +187,21 @@ class Driver:
 
     def counts(self) -> tuple[int, int]:
         """Return how many jobs run and how many are stored."""
-        return sum(not run.life.state.ended for run in self._runs.values()), len(self._runs)
+        return len(self._open), len(self._runs)
 
     # --- time -------------------------------------------------------------------------------------------------------
 
     def next_deadline_ms(self) -> int | None:
         """Return when `tick` has to be called next, or None."""
-        return min((run.job.deadline_ms for run in self._runs.values() if not run.life.state.ended), default=None)
+        return min((run.job.deadline_ms for run in self._open.values()), default=None)
 
     def tick(self, now_ms: int) -> list[Outgoing]:
         """End the jobs whose deadline has passed, naming who did not do what was due."""
         out: list[Outgoing] = []
-        for run in self._runs.values():
-            if not run.life.state.ended and run.job.deadline_ms <= now_ms:
-                out += run.expire()
-                self._store.append(run.job_hash, self._end_of(run))
-                self._changed(run.job_hash)
+        for run in [run for run in self._open.values() if run.job.deadline_ms <= now_ms]:
+            out += run.expire()
+            self._keep(run)
+            self._changed(run.job_hash)
         return out
 
     def resume(self) -> int:
@@ -213,6 +218,8 @@ class Driver:
                 else:
                     frame = convert.frame_of(payload)
                     run.receive(opened(frame.signed, self._roster, relay="the store"), frame)
+            if run.life.state.ended:
+                del self._open[job_hash]
         return self.counts()[0]
 
     # --- inside -----------------------------------------------------------------------------------------------------
@@ -223,17 +230,10 @@ class Driver:
         pins = {}
         documents = []
         for party, digest in job.publications:
-            document = self._store.document(digest)
-            if document is None:
-                raise Misuse(
-                    f"the job pins a publication of {party} that the coordinator does not have",
-                    hint="the data set changed or the party never attended: read the catalogue again",
-                )
-            publication = convert.signed_of(document)
-            read = attested(publication, self._roster, domain=m.PUBLICATION, kind=m.Publication, relay=job.researcher)
-            if read.sender != party or read.value.dataset.name != job.dataset:
+            owner, dataset, publication = self._publication(party, digest, job.researcher)
+            if owner != party or dataset.name != job.dataset:
                 raise Misuse(f"the job pins a publication that is not {party}'s of data set {job.dataset!r}")
-            pins[party] = read.value.dataset
+            pins[party] = dataset
             documents.append(publication)
         joint = agreed(pins)
         replay = planner.replay(job, joint)
@@ -241,9 +241,29 @@ class Driver:
         offer = m.Offer(job=envelope, publications=tuple(documents))
         return Run(job=job, job_hash=job_hash, offer=offer, joint=joint, replay=replay, protocol=protocol, me=self._me)
 
+    def _publication(self, party: str, digest: bytes, relay: str) -> tuple[str, Dataset, m.Signed]:
+        """Return whose publication has this digest, what it says, and its signed bytes."""
+        if digest not in self._read:
+            document = self._store.document(digest)
+            if document is None:
+                raise Misuse(
+                    f"the job pins a publication of {party} that the coordinator does not have",
+                    hint="the data set changed or the party never attended: read the catalogue again",
+                )
+            envelope = convert.signed_of(document)
+            found = attested(envelope, self._roster, domain=m.PUBLICATION, kind=m.Publication, relay=relay)
+            self._read[digest] = (found.sender, found.value.dataset, envelope)
+        return self._read[digest]
+
     def _take(self, run: Run) -> None:
-        self._runs[run.job_hash] = run
+        self._runs[run.job_hash] = self._open[run.job_hash] = run
         self._tokens[(run.job.researcher, run.job.token)] = run.job_hash
+
+    def _keep(self, run: Run) -> None:
+        """Write what the store does not have yet, before anything that follows from it is sent."""
+        self._store.append(run.job_hash, [*self._unstored.pop(run.job_hash, ()), *self._end_of(run)])
+        if run.life.state.ended:
+            self._open.pop(run.job_hash, None)
 
     @staticmethod
     def _end_of(run: Run) -> list[tuple[str, bytes]]:

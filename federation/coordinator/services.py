@@ -79,7 +79,7 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
     async def Attend(self, requests: AsyncIterator[pb.AttendRequest], context: Context) -> None:
         party = caller().name
         outbox: asyncio.Queue[m.Frame | None] = asyncio.Queue()
-        reader = asyncio.create_task(self._read(party, requests, outbox))
+        reader = asyncio.create_task(self._read(party, requests, outbox, context))
         try:
             while (frame := await outbox.get()) is not None:
                 await context.write(pb.AttendResponse(frame=self._outgoing(party, frame)))
@@ -93,7 +93,11 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
                 self.driver.leave(party)
 
     async def _read(
-        self, party: str, requests: AsyncIterator[pb.AttendRequest], outbox: asyncio.Queue[m.Frame | None]
+        self,
+        party: str,
+        requests: AsyncIterator[pb.AttendRequest],
+        outbox: asyncio.Queue[m.Frame | None],
+        context: Context,
     ) -> None:
         """Feed the driver until the stream ends; then close the outbox, which ends the stream's writer."""
         try:
@@ -107,6 +111,7 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
                 if older is not None:
                     older.put_nowait(None)
                 self._outboxes[party] = outbox
+                await context.send_initial_metadata(())  # tells the daemon that its hello was taken
                 self.deliver(out)
         except Unavailable as fault:
             self._failed(fault)

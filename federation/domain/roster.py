@@ -6,6 +6,7 @@ formats and prompts live in `federation.identity`.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,7 +40,12 @@ class Member:
     @property
     def key_id(self) -> bytes:
         """First 16 bytes of SHA-256 of the identity key."""
-        return hashlib.sha256(self.identity_key).digest()[:16]
+        return _key_id(self.identity_key)
+
+
+@functools.lru_cache(maxsize=1024)  # asked for every message that arrives
+def _key_id(identity_key: bytes) -> bytes:
+    return hashlib.sha256(identity_key).digest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
