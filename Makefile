@@ -33,6 +33,7 @@ demo: .venv/.demo ## the first minute: a small environment, then `federation dem
 
 lint: .venv/.dev ## ruff, mypy --strict, the floors, the protos
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/buf lint

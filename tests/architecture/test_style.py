@@ -36,6 +36,11 @@ def test_ruff_has_nothing_to_say(repository: Path) -> None:
     assert not said, said
 
 
+def test_the_formatter_would_change_nothing(repository: Path) -> None:
+    said = said_by("ruff", "format", "--check", "--output-format", "concise", cwd=repository)
+    assert not said, f"run `make format`\n{said}"
+
+
 @pytest.mark.timeout(300)  # the types of the whole house without a cache, on a busy machine
 def test_mypy_strict_has_nothing_to_say(repository: Path) -> None:
     said = said_by("mypy", cwd=repository)
