@@ -15,7 +15,7 @@ import inspect
 import json
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Never
 
@@ -44,6 +44,7 @@ ALLOWED: Mapping[str, frozenset[Role]] = MappingProxyType(
 # Trailing metadata: the typed error as JSON, which clients.channel.connect.explained reads. Metadata ends at 8 KiB.
 ERROR_KEY = "federation-error-bin"
 _LONGEST = 300
+LAST_WRITE_S = 1.0  # how long a member that leaves may take to read what was being sent
 _log = logging.getLogger(__name__)
 _caller: contextvars.ContextVar[Member] = contextvars.ContextVar("federation_caller")
 
@@ -147,33 +148,28 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
         )
 
     def _guarded(self, method: str, behaviour: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        if inspect.isasyncgenfunction(behaviour):
-
-            async def streamed(request: object, context: grpc.aio.ServicerContext) -> AsyncIterator[object]:
-                try:
-                    with self._admitted(method, context):
-                        async with contextlib.aclosing(behaviour(request, context)) as responses:
-                            async for response in responses:
-                                yield response
-                except grpc.aio.AbortError:
-                    raise
-                except Exception as cause:  # noqa: BLE001
-                    await _end(context, method, cause)
-
-            return streamed
-        if not inspect.iscoroutinefunction(behaviour):
+        if not inspect.iscoroutinefunction(behaviour) and not inspect.isasyncgenfunction(behaviour):
             raise Misuse(f"the handler of {method} must be a coroutine or an async generator")
 
-        async def answered(request: object, context: grpc.aio.ServicerContext) -> object:
+        async def served(request: object, context: grpc.aio.ServicerContext) -> object:
+            line = _Line(context)
             try:
                 with self._admitted(method, context):
-                    return await behaviour(request, context)
+                    answer = behaviour(request, line)
+                    if inspect.isawaitable(answer):
+                        return await answer
+                    async with contextlib.aclosing(answer) as responses:
+                        async for response in responses:
+                            await line.write(response)
+                    return None
             except grpc.aio.AbortError:
                 raise
             except Exception as cause:  # noqa: BLE001
+                if not await line.idle():
+                    raise asyncio.CancelledError from None  # the peer does not read: it gets no reason, only the end
                 await _end(context, method, cause)
 
-        return answered
+        return served
 
     @contextlib.contextmanager
     def _admitted(self, method: str, context: grpc.aio.ServicerContext) -> Iterator[None]:
@@ -194,6 +190,29 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
         finally:
             self._revoked.discard(task)
             del self._open[task]
+
+
+class _Line:
+    """A servicer context whose write is never torn: gRPC cannot send a status while a message is half on its way."""
+
+    def __init__(self, context: grpc.aio.ServicerContext) -> None:
+        self._context = context
+        self._sending: asyncio.Task[None] | None = None
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._context, name)
+
+    async def write(self, message: object) -> None:
+        """Send one message; when the caller is cancelled meanwhile, the message still goes out whole."""
+        self._sending = asyncio.ensure_future(self._context.write(message))
+        self._sending.add_done_callback(lambda done: done.cancelled() or done.exception())  # else asyncio complains
+        await asyncio.shield(self._sending)
+
+    async def idle(self) -> bool:
+        """Wait until no message is on its way; False if that takes longer than LAST_WRITE_S."""
+        if self._sending is None:
+            return True
+        return bool((await asyncio.wait([self._sending], timeout=LAST_WRITE_S))[0])
 
 
 async def _end(context: grpc.aio.ServicerContext, method: str, cause: Exception) -> Never:

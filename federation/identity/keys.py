@@ -191,9 +191,11 @@ def _open(name: Path | str, flags: int, folder: int | None, path: Path) -> int:
 
 def _content(folder: int, path: Path) -> bytes:
     opened = _open(path.name, 0, folder, path)
-    with os.fdopen(opened, "rb") as file:
+    try:
         _check(os.fstat(opened), path, folder=False)
-        content = file.read(_LARGEST_BYTES + 1)
+        content = os.read(opened, _LARGEST_BYTES + 1)  # one read gives all of a regular file of this size
+    finally:
+        os.close(opened)
     if len(content) > _LARGEST_BYTES:
         raise _malformed(path, "is too big to be a key")
     return content

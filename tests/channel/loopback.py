@@ -38,6 +38,8 @@ def signed_by_all(people: dict[str, Credentials], *, federation: str = "gba") ->
 
 
 async def who(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+    if request == b"from where":
+        return str(context.peer()).encode()
     return caller().name.encode() + b" " + request
 
 
@@ -46,6 +48,8 @@ async def joined(requests: AsyncIterator[bytes], context: grpc.aio.ServicerConte
 
 
 async def counted(request: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+    while request == b"endless":
+        yield bytes(2**16)
     for index in range(3):
         yield caller().name.encode() + b" %d" % index
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import queue
 import threading
@@ -25,6 +26,7 @@ from tests.channel.loopback import FAULTS, HANDLERS, NAMES, Port, members, serve
 
 PEOPLE = members()
 ROSTER = signed_by_all(PEOPLE)
+WITHOUT_MACAO = replace(ROSTER, version=2, members=tuple(m for m in ROSTER.members if m.name != "macao"))
 STREAMS_IN, STREAMS_OUT = {"Upload", "Attend"}, {"Watch", "Download", "Attend"}
 
 
@@ -137,7 +139,6 @@ def test_a_message_over_the_default_limit_is_refused_with_a_reason(channels: dic
 
 
 def test_a_member_that_leaves_the_roster_loses_its_open_streams_at_once() -> None:
-    revoked = replace(ROSTER, version=2, members=tuple(m for m in ROSTER.members if m.name != "macao"))
     with served(tls.server_credentials(PEOPLE["relay"], ROSTER), ROSTER) as port:
         leaving = connect.sync_channel(port.address, PEOPLE["macao"], ROSTER)
         staying = connect.sync_channel(port.address, PEOPLE["hongkong"], ROSTER)
@@ -151,7 +152,7 @@ def test_a_member_that_leaves_the_roster_loses_its_open_streams_at_once() -> Non
             streams = [channel.stream_stream(f"/{SERVICE}/Attend")(requests()) for channel in (leaving, staying)]
             assert [next(stream) for stream in streams] == [b"macao first", b"hongkong first"]
             began = time.monotonic()
-            port.replace(revoked)
+            port.replace(WITHOUT_MACAO)
             with pytest.raises(grpc.RpcError) as caught:
                 next(streams[0])
             assert time.monotonic() - began < 5  # the promise; it takes milliseconds
@@ -168,16 +169,62 @@ def test_a_member_that_leaves_the_roster_loses_its_open_streams_at_once() -> Non
             staying.close()
 
 
-def test_without_a_replaced_roster_an_open_stream_would_outlive_its_member() -> None:
-    revoked = replace(ROSTER, version=2, members=tuple(m for m in ROSTER.members if m.name != "macao"))
+def test_without_ending_open_calls_a_stream_would_outlive_its_member() -> None:
     with served(tls.server_credentials(PEOPLE["relay"], ROSTER), ROSTER) as port:
         requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         with connect.sync_channel(port.address, PEOPLE["macao"], ROSTER) as channel:
             stream = channel.stream_stream(f"/{SERVICE}/Attend")(iter(requests.get, None))
-            port.access._roster = revoked  # the planted fault: only new calls are judged by it
+            requests.put(b"a member")
+            assert next(stream) == b"macao a member"
+            port.access._roster = WITHOUT_MACAO  # the planted fault: only new calls are judged by it
             requests.put(b"still here")
             assert next(stream) == b"macao still here"
             requests.put(None)
+
+
+def test_a_member_that_leaves_while_it_is_sent_to_loses_its_stream_too() -> None:
+    with served(tls.server_credentials(PEOPLE["relay"], ROSTER), ROSTER) as port:
+        ended = []
+        for reads in (True, False):  # one that reads as fast as it can, one that has stopped reading
+            port.replace(ROSTER)
+            with connect.sync_channel(port.address, PEOPLE["macao"], ROSTER) as channel:
+                stream = channel.unary_stream(f"/{SERVICE}/Download")(b"endless")
+                assert len(next(stream)) == 2**16
+                if not reads:
+                    time.sleep(0.2)  # the windows fill, a write is stuck
+                port.replace(WITHOUT_MACAO)
+                with pytest.raises(grpc.RpcError) as caught:
+                    for _ in stream:
+                        pass
+                ended.append(caught.value.code())
+    assert ended[0] is grpc.StatusCode.UNAUTHENTICATED
+    assert ended[1] in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
+
+
+def faster(options: tuple[tuple[str, int], ...], *, without: str = "") -> tuple[tuple[str, int], ...]:
+    """The options with keepalive twenty times faster, which is as fast as gRPC goes; or without one of them."""
+    return tuple(
+        (name, value // 20 if name.endswith(("keepalive_time_ms", "without_data_ms")) else value)
+        for name, value in options
+        if name != without
+    )
+
+
+def test_a_silent_line_stays_open_and_would_not_without_each_server_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = ("", "grpc.http2.min_ping_interval_without_data_ms", "grpc.keepalive_permit_without_calls")
+    monkeypatch.setattr(connect, "_OPTIONS", faster(connect._OPTIONS))
+    options = tls.OPTIONS
+    with contextlib.ExitStack() as stack:
+        channels = []
+        for without in planted:
+            monkeypatch.setattr(tls, "OPTIONS", faster(options, without=without))
+            port = stack.enter_context(served(tls.server_credentials(PEOPLE["relay"], ROSTER), ROSTER))
+            channels.append(stack.enter_context(connect.sync_channel(port.address, PEOPLE["macao"], ROSTER)))
+        before = [called(channel, "GetStatus", b"from where") for channel in channels]
+        time.sleep(5)  # four pings; the third that comes too early is one too many
+        after = [called(channel, "GetStatus", b"from where") for channel in channels]
+    assert all(peer.startswith(b"ipv4:127.0.0.1:") for peer in before)
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, False]
 
 
 def proof(**changes: object) -> SimpleNamespace:
