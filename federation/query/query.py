@@ -285,7 +285,7 @@ def shape(query: SumQuery, dataset: Dataset) -> Shape:
         dataset: the joint description (`catalogue.agreed`), so that all parties use the same scales.
 
     Raises:
-        Misuse: no meaning over the data set, a term without finite bounds, or too many numbers.
+        Misuse: no meaning over the data set, a term or axis without finite bounds, or too many numbers.
     """
     check(query, dataset)
     cells = prod(axis_size(axis, dataset) for axis in query.group_by)
@@ -293,6 +293,7 @@ def shape(query: SumQuery, dataset: Dataset) -> Shape:
     named = counts(query, dataset)
     if cells * (1 + terms) + len(named) > MOST_NUMBERS:
         raise Misuse(f"a query asks at most {MOST_NUMBERS} numbers", hint="fewer cells, fewer terms or several rounds")
+    bounds.intervals(roots(query), dataset)  # axes too: their nodes need a type
     scales = tuple(bounds.scale(interval) for interval in bounds.term_intervals(query.terms, dataset))
     return Shape(cells=cells, terms=terms, counts=named, scales=scales)
 

@@ -118,7 +118,8 @@ def _objects(column: Column, array: Values) -> Read:
     numeric = column.kind in (Kind.INTEGER, Kind.REAL)
     reason = np.full(len(array), PRESENT, dtype=np.int64)
     held: list[Any] = []
-    for i, item in enumerate(np.ma.getdata(array).tolist()):
+    for i, boxed in enumerate(np.ma.getdata(array).tolist()):
+        item = boxed.item() if isinstance(boxed, np.generic) else boxed
         void = missing[i] or item is None or (not numeric and isinstance(item, float) and math.isnan(item))
         text = "" if void else str(item)
         if void or text in codes:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from federation.domain.catalogue import Column, Dataset, Kind
 from federation.query import expression as e
-from federation.query.bounds import intervals
-from federation.query.query import Argmin, Bins, Categories, SumQuery, counts, shape, used
+from federation.query.bounds import Interval, intervals
+from federation.query.query import Argmin, Bins, Categories, SumQuery, counts, roots, shape, used
 
 Scalar: TypeAlias = Any  # int, float, str or bool; None for not finite, missing, unknown
 
@@ -86,14 +86,14 @@ def rows() -> st.SearchStrategy[list[dict[str, Any]]]:
         st.floats(-4, 8), st.sampled_from((-4.0, 8.0, 0.0, 100.0, -99.0, -98.0, math.nan, math.inf, -math.inf))
     )
     row = st.fixed_dictionaries({
-        "x": st.one_of(st.none(), real),
+        "x": st.one_of(real, real, st.none()),
         "z": st.one_of(st.floats(1, 2), st.sampled_from((1.0, 1.5, 3.0))),
-        "n": st.one_of(st.none(), st.integers(-7, 12)),
+        "n": st.one_of(st.integers(-7, 12), st.sampled_from((None, 12, 0, 3))),
         "b": st.one_of(st.integers(-(2**40), 2**40), st.sampled_from((2**40, 2**50))),
-        "g": st.sampled_from((None, "a", "b", "it's", "?")),
-        "id": st.one_of(st.none(), st.sampled_from(("p", "q", "r"))),
+        "g": st.sampled_from(("a", "b", "it's", "a", "b", None, "?")),
+        "id": st.sampled_from(("p", "q", "r", "p", "q", "r", None)),
     })  # fmt: skip
-    return st.lists(row, max_size=12)
+    return st.lists(row, min_size=1, max_size=12)
 
 
 def arrays(drawn: Sequence[Mapping[str, Any]], *, masked: bool = False) -> dict[str, npt.NDArray[Any]]:
@@ -116,6 +116,12 @@ def arrays(drawn: Sequence[Mapping[str, Any]], *, masked: bool = False) -> dict[
 def slow(query: SumQuery, rows_of: Sequence[Mapping[str, Any]]) -> tuple[list[list[int]], list[int]]:
     """Answer by the letter of the rules, row by row; functions are those of EXACT and powers up to 2."""
     form = shape(query, JOINT)
+    flat = [
+        product
+        for term in query.terms
+        for product in ([(term.weight * x) * y for x, y in term.pairs()] if isinstance(term, e.Gram) else [term])
+    ]
+    known = intervals([*roots(query), *flat], JOINT)
     counted = dict.fromkeys(((c.kind, c.column, c.reason) for c in counts(query, JOINT)), 0)
     table = [[0] * (1 + form.terms) for _ in range(form.cells)]
     units: set[tuple[int, str]] = set()
@@ -127,9 +133,9 @@ def slow(query: SumQuery, rows_of: Sequence[Mapping[str, Any]]) -> tuple[list[li
             counted["missing", lacking[0], lacking[1]] += 1
             continue
         moved = {name: _moved(name, row[name], counted) for name in used(query)}
-        placed = _cell(query, moved)
-        sums = _sums(query, moved)
-        if placed is None or sums is None:
+        placed = _cell(query, moved, known)
+        sums = [_typed(term, moved, known) for term in flat]
+        if placed is None or None in sums:
             counted["non-finite", "", ""] += 1
             continue
         unit = (placed, str(row[query.per.column])) if query.per else None
@@ -163,7 +169,7 @@ def _moved(name: str, value: Scalar, counted: dict[tuple[str, str, str], int]) -
     return float(end) if column.kind is Kind.REAL else int(end)
 
 
-def _cell(query: SumQuery, row: Mapping[str, Any]) -> int | None:
+def _cell(query: SumQuery, row: Mapping[str, Any], known: Mapping[int, Interval]) -> int | None:
     cell = 0
     for axis in query.group_by:
         match axis:
@@ -171,34 +177,21 @@ def _cell(query: SumQuery, row: Mapping[str, Any]) -> int | None:
                 categories = JOINT.column(name).categories
                 cell = cell * len(categories) + categories.index(row[name])
             case Bins(of, edges):
-                value = _typed(of, row)
+                value = _typed(of, row, known)
                 if value is None:
                     return None
                 index = sum(1 for edge in edges if value >= edge)
                 index = len(edges) - 1 if value == edges[-1] else index
                 cell = cell * (len(edges) + 1) + index
             case Argmin(expressions):
-                values = [_typed(of, row) for of in expressions]
+                values = [_typed(of, row, known) for of in expressions]
                 if any(value is None for value in values):
                     return None
                 cell = cell * len(values) + values.index(min(values))  # type: ignore[type-var]
     return cell
 
 
-def _sums(query: SumQuery, row: Mapping[str, Any]) -> list[Scalar] | None:
-    found: list[Scalar] = []
-    for term in query.terms:
-        if isinstance(term, e.Gram):
-            for left, right in term.pairs():
-                product = (term.weight * left) * right
-                found.append(_typed(product, row))
-        else:
-            found.append(_typed(term, row))
-    return None if any(value is None for value in found) else found
-
-
-def _typed(node: e.Expression, row: Mapping[str, Any]) -> Scalar:
-    known = intervals((node,), JOINT)
+def _typed(node: e.Expression, row: Mapping[str, Any], known: Mapping[int, Interval]) -> Scalar:
     return _value(node, row, lambda part: known[id(part)].integer)
 
 
