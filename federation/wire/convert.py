@@ -121,6 +121,8 @@ def frame_to(value: m.Frame, *, blob: bytes = b"") -> signed_pb2.Frame:
 
 def frame_from(message: signed_pb2.Frame, parts: Sequence[bytes] | None = None) -> m.Frame:
     """Return the frame's value; `parts` are what arrived on a stream, if they did. Raises Malformed."""
+    if not message.HasField("signed"):
+        raise Malformed("a frame without a message")
     if message.job_hash:
         _exactly(message.job_hash, HASH_BYTES, "a job hash")
     return m.Frame(
@@ -321,6 +323,8 @@ def _computation_from(message: job_pb2.Computation) -> Computation:
     names = [p.name for p in _few(message.parameters, "parameters", 100)]
     if names != sorted(set(names)):
         raise Malformed("parameters that are not sorted by name")
+    if not all(p.HasField("value") for p in message.parameters):
+        raise Malformed("a parameter without a value")
     return Computation(
         name=_text(message.name, "a statistic's name", LONGEST_NAME),
         version=message.version,
@@ -448,6 +452,8 @@ def _offer_to(v: m.Offer) -> bytes:
 
 def _offer_from(body: bytes) -> m.Offer:
     o = _parsed(job_pb2.Offer, body)
+    if not o.HasField("job"):
+        raise Malformed("an offer without a job")
     return m.Offer(
         job=signed_from(o.job), publications=tuple(signed_from(s) for s in _few(o.publications, "publications", 100))
     )

@@ -1,0 +1,104 @@
+"""Members of a small federation, and one honest message of every domain."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from federation.domain.catalogue import Column, Dataset, Kind, Outside
+from federation.domain.job import Blame, Computation, Job, State
+from federation.domain.roster import Role, Roster
+from federation.domain.verdict import Reason, Verdict
+from federation.identity import keys, roster_file
+from federation.identity.keys import Credentials
+from federation.protocols.masked_sum.messages import Advert, Head
+from federation.wire import messages as m
+from federation.wire.envelope import signed
+
+RELAY = "relay"
+ROLES = {
+    RELAY: Role.COORDINATOR,
+    "ana": Role.RESEARCHER,
+    "ben": Role.RESEARCHER,
+    "guangdong": Role.JURISDICTION,
+    "hongkong": Role.JURISDICTION,
+    "macao": Role.JURISDICTION,
+}
+SPEAKER = {Role.COORDINATOR: RELAY, Role.RESEARCHER: "ana", Role.JURISDICTION: "guangdong"}
+
+
+@cache
+def people() -> dict[str, Credentials]:
+    return {name: keys.made(name, role) for name, role in ROLES.items()}
+
+
+@cache
+def roster() -> Roster:
+    return roster_file.convened("gba", [one.member for one in people().values()])
+
+
+def publication(party: str = "guangdong") -> m.Publication:
+    columns = (
+        Column(name="age", kind=Kind.INTEGER, unit="years", low=0, high=120, missing=(("-9", "refused"),)),
+        Column(name="pay", kind=Kind.REAL, low=-0.5, high=1e6, outside=Outside.REFUSE),
+        Column(name="sex", kind=Kind.CATEGORY, categories=("f", "m")),
+        Column(name="who", kind=Kind.IDENTIFIER),
+    )
+    return m.Publication(
+        party=party,
+        dataset=Dataset(name="people", title="People, 人", unit="person", columns=columns, k=5, version="ab"),
+    )
+
+
+def job() -> Job:
+    return Job(
+        name="mean-age",
+        researcher="ana",
+        purpose="health",
+        dataset="people",
+        where="age > 3",
+        computations=(
+            Computation(name="histogram", version=1, parameters=(("bins", 5), ("column", "age"), ("range", (0, 1.5)))),
+            Computation(name="mean", version=1, parameters=(("by", None), ("column", "age"), ("exact", True))),
+        ),
+        parties=("guangdong", "hongkong", "macao"),
+        publications=tuple((party, b"p" * 32) for party in ("guangdong", "hongkong", "macao")),
+        deadline_ms=1_700_000_000_000,
+        max_rounds=2,
+        roster_hash=roster().hash,
+        token=b"t" * 16,
+    )
+
+
+@cache
+def honest() -> dict[str, object]:
+    """One value of every domain."""
+    here = people()
+    blame = Blame(party="macao", code="refused", message="macao refuses by rule k", hint="ask wider", rule="k")
+    published = signed(here["guangdong"], m.PUBLICATION, publication())
+    advert = Advert(setup_hash=b"s" * 32, party="guangdong", mask_pk=b"k" * 32)
+    return {
+        m.HELLO: m.Hello(
+            party="guangdong",
+            roster_hash=roster().hash,
+            software="0.1",
+            publications=(published,),
+            open_jobs=(b"j" * 32,),
+        ),
+        m.PUBLICATION: publication(),
+        m.JOB: job(),
+        m.OFFER: m.Offer(job=signed(here["ana"], m.JOB, job()), publications=(published,)),
+        m.VERDICT: Verdict(party="guangdong", job_hash=b"j" * 32, reasons=(Reason(rule="k", clause="k is 5"),)),
+        Advert.domain: advert,
+        Head.domain: Head(spec_hash=b"s" * 32, u2_hash=b"u" * 32, party="guangdong", chunk_root=b"r" * 32, length=9),
+        m.BUNDLE: m.Bundle(
+            job_hash=b"j" * 32,
+            round_index=1,
+            round_digest=b"d" * 32,
+            total_digest=b"",
+            messages=(signed(here["guangdong"], Advert.domain, advert),),
+            chunk_counts=(0,),
+        ),
+        m.ATTESTATION: m.Attestation(party="guangdong", job_hash=b"j" * 32, transcript=b"t" * 32),
+        m.OBJECTION: m.Objection(party="guangdong", job_hash=b"j" * 32, blame=blame),
+        m.ENDED: m.Ended(job_hash=b"j" * 32, state=State.ABORTED, blames=(blame,)),
+    }

@@ -1,0 +1,229 @@
+"""Every value that can be signed comes back as it was, type by type, and has one encoding only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from federation.domain.catalogue import Column, Dataset, Kind, Outside
+from federation.domain.job import Blame, Computation, Job, State
+from federation.domain.verdict import Reason, Verdict
+from federation.protocols.masked_sum.messages import Advert, Head
+from federation.wire import bulk, convert
+from federation.wire import messages as m
+from federation.wire.convert import BODIES
+from federation.wire.envelope import attested, digest_of, opened, signed
+from tests.wire.members import RELAY, SPEAKER, honest, people, roster
+
+# Every character that a person may write: no surrogates (they are no text) and no control but tab and newline.
+LETTERS = st.characters(exclude_categories=("Cs", "Cc"), include_characters="\t\n")
+
+
+def texts(longest: int = 40) -> st.SearchStrategy[str]:
+    return st.text(LETTERS, max_size=longest)
+
+
+def sized(size: int) -> st.SearchStrategy[bytes]:
+    return st.binary(min_size=size, max_size=size)
+
+
+hashes = sized(32)
+names = st.from_regex(r"[a-z][a-z0-9-]{0,62}", fullmatch=True)
+int64 = st.integers(-(2**63), 2**63 - 1)
+uint32 = st.integers(0, 2**32 - 1)
+uint64 = st.integers(0, 2**64 - 1)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+envelopes = st.builds(
+    m.Signed, body=st.binary(max_size=60), key_id=st.binary(max_size=20), signature=sized(64), domain=texts(100)
+)
+numbers = st.one_of(int64, finite)
+
+
+@st.composite
+def columns(draw: st.DrawFn, name: str) -> Column:
+    kind = draw(st.sampled_from(Kind))
+    low, high = draw(st.tuples(numbers, numbers).map(lambda pair: tuple(sorted(pair))))
+    numeric = kind in (Kind.INTEGER, Kind.REAL)
+    return Column(
+        name=name,
+        kind=kind,
+        unit=draw(texts()),
+        low=low if numeric else None,
+        high=high if numeric else None,
+        categories=tuple(draw(st.lists(texts(), max_size=3))) if kind is Kind.CATEGORY else (),
+        missing=tuple(draw(st.lists(st.tuples(texts(), texts()), max_size=2))),
+        outside=draw(st.sampled_from(Outside)),
+    )
+
+
+@st.composite
+def publications(draw: st.DrawFn) -> m.Publication:
+    called = draw(st.lists(texts(), unique=True, max_size=4))
+    return m.Publication(
+        party=draw(names),
+        dataset=Dataset(
+            name=draw(texts()),
+            title=draw(texts()),
+            unit=draw(texts()),
+            columns=tuple(draw(columns(name)) for name in called),
+            k=draw(st.integers(1, 2**32 - 1)),
+            own_figures=draw(st.booleans()),
+            version=draw(texts()),
+        ),
+    )
+
+
+scalars = st.one_of(st.none(), st.booleans(), int64, st.floats(allow_nan=False), texts())
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3).map(tuple), max_leaves=6)
+
+
+def depth(value: Any) -> int:
+    return 1 + max(map(depth, value), default=0) if isinstance(value, tuple) else 0
+
+
+@st.composite
+def computations(draw: st.DrawFn) -> Computation:
+    named = sorted(draw(st.lists(texts(), unique=True, max_size=3)))
+    shallow = values.filter(lambda value: depth(value) <= convert.DEEPEST_VALUE)
+    return Computation(
+        name=draw(texts()), version=draw(uint32), parameters=tuple((name, draw(shallow)) for name in named)
+    )
+
+
+@st.composite
+def jobs(draw: st.DrawFn) -> Job:
+    parties = tuple(sorted(draw(st.lists(names, unique=True, max_size=4))))
+    return Job(
+        name=draw(texts()),
+        researcher=draw(names),
+        project=draw(texts()),
+        purpose=draw(texts()),
+        dataset=draw(texts()),
+        where=draw(texts()),
+        computations=tuple(draw(st.lists(computations(), min_size=1, max_size=3))),
+        protection=draw(texts()),
+        parties=parties,
+        publications=tuple((party, draw(hashes)) for party in parties),
+        minimum_parties=draw(uint32),
+        deadline_ms=draw(int64),
+        max_rounds=draw(uint32),
+        roster_hash=draw(hashes),
+        token=draw(sized(16)),
+    )
+
+
+blames = st.builds(Blame, party=texts(), code=texts(), message=texts(200), hint=texts(), rule=texts())
+reasons = st.builds(Reason, rule=texts(), clause=texts(), remedy=texts())
+bundles = st.lists(st.tuples(envelopes, uint32), max_size=3).flatmap(
+    lambda messages: st.builds(
+        m.Bundle,
+        job_hash=hashes,
+        round_index=uint32,
+        round_digest=hashes,
+        total_digest=st.one_of(st.just(b""), hashes),
+        messages=st.just(tuple(message for message, _ in messages)),
+        chunk_counts=st.just(tuple(count for _, count in messages)),
+    )
+)
+
+
+def tuples(of: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(of, max_size=3).map(tuple)
+
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    m.HELLO: st.builds(
+        m.Hello,
+        party=names,
+        roster_hash=hashes,
+        software=texts(),
+        publications=tuples(envelopes),
+        open_jobs=tuples(hashes),
+    ),
+    m.PUBLICATION: publications(),
+    m.JOB: jobs(),
+    m.OFFER: st.builds(m.Offer, job=envelopes, publications=tuples(envelopes)),
+    m.VERDICT: st.builds(Verdict, party=names, job_hash=hashes, reasons=tuples(reasons)),
+    Advert.domain: st.builds(Advert, setup_hash=hashes, party=names, mask_pk=hashes),
+    Head.domain: st.builds(Head, spec_hash=hashes, u2_hash=hashes, party=names, chunk_root=hashes, length=uint64),
+    m.BUNDLE: bundles,
+    m.ATTESTATION: st.builds(m.Attestation, party=names, job_hash=hashes, transcript=hashes),
+    m.OBJECTION: st.builds(m.Objection, party=names, job_hash=hashes, blame=blames),
+    m.ENDED: st.builds(m.Ended, job_hash=hashes, state=st.sampled_from(State), blames=tuples(blames)),
+}
+
+
+def test_every_domain_has_values_here_and_an_honest_message_beside() -> None:
+    assert VALUES.keys() == BODIES.keys() == honest().keys()
+
+
+@pytest.mark.parametrize("domain", sorted(VALUES))
+@given(data=st.data())
+@settings(max_examples=40)
+def test_what_is_signed_is_what_is_read(domain: str, data: st.DataObject) -> None:
+    value = data.draw(VALUES[domain])
+    body = BODIES[domain].encode(value)
+    read = BODIES[domain].decode(body)
+    assert read == value
+    assert repr(read) == repr(value), "1, 1.0 and True are equal and not the same"
+    assert BODIES[domain].encode(read) == body
+
+
+def test_a_round_trip_that_mixes_up_types_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = honest()[m.JOB]
+    body = BODIES[m.JOB].encode(job)
+    plain = convert._value_from
+    monkeypatch.setattr(convert, "_value_from", lambda v, depth=0: float(x) if type(x := plain(v, depth)) is int else x)
+    read = BODIES[m.JOB].decode(body)
+    assert read == job, "equality alone does not see it"
+    assert repr(read) != repr(job)
+
+
+@pytest.mark.parametrize("domain", sorted(VALUES))
+def test_a_signed_message_names_its_sender_and_its_digest(domain: str) -> None:
+    body = BODIES[domain]
+    sender = SPEAKER[body.role]
+    message = signed(people()[sender], domain, honest()[domain])
+    read = opened(message, roster(), relay=RELAY)
+    assert (read.sender, read.value, read.digest) == (sender, honest()[domain], digest_of(message))
+    again = attested(message, roster(), domain=domain, kind=type(honest()[domain]), relay=RELAY)
+    assert again == read
+    assert signed(people()[sender], domain, honest()[domain]) == message, "equal values are equal bytes"
+
+
+def test_a_program_that_expects_another_kind_under_a_domain_is_stopped_by_its_own_error() -> None:
+    message = signed(people()["ana"], m.JOB, honest()[m.JOB])
+    with pytest.raises(TypeError, match="decodes to Job, not Verdict"):
+        attested(message, roster(), domain=m.JOB, kind=Verdict, relay=RELAY)
+
+
+@given(
+    envelope=envelopes,
+    parts=st.lists(st.binary(max_size=30), max_size=4),
+    job_hash=st.one_of(st.just(b""), hashes),
+    index=uint32,
+)
+def test_a_frame_comes_back_from_the_log_as_it_was(
+    envelope: m.Signed, parts: list[bytes], job_hash: bytes, index: int
+) -> None:
+    frame = m.Frame(envelope, tuple(parts), job_hash, index)
+    assert convert.frame_of(convert.frame_bytes(frame)) == frame
+    assert convert.signed_of(convert.signed_bytes(envelope)) == envelope
+    assert frame.size_bytes == len(envelope.body) + sum(map(len, parts))
+    streamed = convert.frame_to(frame, blob=b"b" * 32)
+    assert (streamed.blob_bytes, list(streamed.parts)) == (sum(map(len, parts)), [])
+    assert convert.frame_from(streamed, parts) == frame, "parts that came on a stream of their own"
+
+
+@given(sizes=st.lists(st.integers(0, bulk.PIECE_BYTES), max_size=12))
+@settings(max_examples=30)
+def test_parts_travel_in_order_in_pieces_of_at_most_a_mebibyte(sizes: list[int]) -> None:
+    parts = [memoryview(bytes(bulk.PIECE_BYTES))[:size] for size in sizes]
+    pieces = bulk.pieces_of(parts)  # type: ignore[arg-type]
+    assert [part for piece in pieces for part in piece] == parts
+    assert all(sum(map(len, piece)) <= bulk.PIECE_BYTES for piece in pieces)
+    assert all(pieces), "no piece is empty"
+    assert bulk.is_inline(parts) == (sum(sizes) <= bulk.INLINE_BYTES)  # type: ignore[arg-type]
