@@ -6,9 +6,11 @@ does not vouch for.
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 from clients.channel import connect
 from clients.channel.calls import Calls
@@ -23,7 +25,9 @@ from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.envelope import digest_of, signed
 
-PATIENCE_S = 30.0  # how long a watch dials again after the line broke
+PATIENCE_S = 30.0  # how long a coordinator that answered before may be away
+LONGEST_PAUSE_S = 2.0
+A = TypeVar("A")
 
 
 class RemoteTransport:
@@ -38,6 +42,7 @@ class RemoteTransport:
     def __init__(self, address: str, credentials: Credentials, roster: Roster) -> None:
         self._me, self._roster = credentials, roster
         self._calls = Calls(address, credentials, roster)
+        self._met = False  # whether the coordinator has answered once: before that, a wrong address fails at once
 
     @property
     def roster(self) -> Roster:
@@ -48,23 +53,23 @@ class RemoteTransport:
         return self._me.name
 
     def publications(self) -> Mapping[str, Mapping[str, tuple[Dataset, bytes]]]:
-        response = self._calls.list_publications()
+        response = self._patiently(self._calls.list_publications)
         return received.publications_in((convert.signed_from(p) for p in response.publications), self._roster)
 
     def submit(self, job: Job) -> bytes:
         envelope = signed(self._me, m.JOB, job)
-        response = self._calls.submit(convert.signed_to(envelope))
+        response = self._patiently(lambda: self._calls.submit(convert.signed_to(envelope)))
         if response.job_hash != digest_of(envelope):
             coordinator = received.coordinator_of(self._roster)
             raise ProtocolViolation(coordinator, phase="submit", expected="the hash of this job", got="another hash")
         return response.job_hash
 
     def watch(self, job_hash: bytes) -> Iterator[Update]:
-        attempt, heard = 0, time.monotonic()
-        while True:
+        heard = time.monotonic()
+        for attempt in itertools.count():
             try:
                 for response in self._calls.watch(job_hash):
-                    attempt, heard = 0, time.monotonic()
+                    heard = time.monotonic()
                     update = received.update_in(response)
                     yield update
                     if update.state.ended:
@@ -72,18 +77,36 @@ class RemoteTransport:
             except Unreachable:
                 if time.monotonic() - heard > PATIENCE_S:
                     raise
-            time.sleep(connect.backoff(attempt, secrets.randbelow(1000) / 1000))
-            attempt += 1
+            _pause(attempt)
 
     def released(self, job_hash: bytes) -> Released:
-        response = self._calls.fetch(job_hash)
+        response = self._patiently(lambda: self._calls.fetch(job_hash))
         if not response.attestations:
             for update in self.watch(job_hash):
                 if update.state.ended and update.state is not State.RELEASED:
                     raise ending(update.state, update.blames, coordinator=received.coordinator_of(self._roster))
-            response = self._calls.fetch(job_hash)
+            response = self._patiently(lambda: self._calls.fetch(job_hash))
         attestations = [convert.signed_from(a) for a in response.attestations]
         return received.released_in(job_hash, response.totals, attestations, self._roster)
 
     def close(self) -> None:
         self._calls.close()
+
+    def _patiently(self, call: Callable[[], A]) -> A:
+        """Make a call that may be made twice, again and again while a coordinator that answered before is away."""
+        began = time.monotonic()
+        for attempt in itertools.count():
+            try:
+                answer = call()
+            except Unreachable:
+                if not self._met or time.monotonic() - began > PATIENCE_S:
+                    raise
+            else:
+                self._met = True
+                return answer
+            _pause(attempt)
+        raise AssertionError("counting has no end")
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(min(LONGEST_PAUSE_S, connect.backoff(attempt, secrets.randbelow(1000) / 1000)))
