@@ -183,7 +183,7 @@ class Binary(Expression):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Power(Expression):
-    """base to an integer exponent in 0..64; anything to the power 0 is 1."""
+    """base to an integer exponent in 0..64, multiplied from left to right; anything to the power 0 is 1."""
 
     base: Expression
     exponent: int

@@ -128,7 +128,9 @@ def _arithmetic(node: Expression, parts: Sequence[Known], *, whole: bool) -> Kno
         case Binary("/", _, _):
             value = values[0] / values[1]
         case Power(_, exponent):
-            value = values[0] ** exponent
+            value = values[0] if exponent else np.ones_like(values[0])
+            for _ in range(exponent - 1):  # in written order, as in `bounds`: pow() differs between libraries
+                value = value * values[0]
         case Clip(_, low, high):
             value = np.clip(values[0], low, high)
         case Unary(op, _):
