@@ -169,7 +169,7 @@ def _attested(life: Life, party: str, transcript: bytes) -> Life:
         raise ProtocolViolation(
             party, phase="attestation", expected="a party of the job", got="an outsider's attestation"
         )
-    if transcript != life.transcript:
+    if not life.transcript or transcript != life.transcript:  # before the plan's end there is nothing to attest
         raise ProtocolViolation(
             party, phase="attestation", expected="the transcript of all totals", got="another transcript"
         )
