@@ -18,12 +18,19 @@ from federation.errors import Misuse, did_you_mean
 T = TypeVar("T")
 
 
-@functools.cache
 def names(package: str) -> tuple[str, ...]:
-    """Return the sorted names of a family's members: its folders if it has any, else its modules."""
-    found = [m for m in pkgutil.iter_modules(importlib.import_module(package).__path__) if not m.name.startswith("_")]
-    folders = [m for m in found if m.ispkg]
-    return tuple(sorted(m.name for m in folders or found))
+    """Return the sorted names of a family's members: its folders if it has any, else its modules.
+
+    Names that start with `_` are not members. Folders are scanned once: a file that appears later needs a new process.
+    """
+    return _scanned(tuple(importlib.import_module(package).__path__))
+
+
+@functools.cache
+def _scanned(folders: tuple[str, ...]) -> tuple[str, ...]:
+    found = [m for m in pkgutil.iter_modules(folders) if not m.name.startswith("_")]
+    packages = [m for m in found if m.ispkg]
+    return tuple(sorted(m.name for m in packages or found))
 
 
 def look_up(package: str, contract: type[T], name: str) -> type[T]:

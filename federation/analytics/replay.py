@@ -53,6 +53,7 @@ class Replay:
         self._withheld: tuple[tuple[int, ...], ...] | None = None
         self._round: Round | None = None
         self._results: tuple[Outcome, ...] | None = None
+        self._last: tuple[Totals, ...] | None = None  # of the job's last round, until somebody reads the results
         self._transcript = digest(LABEL)
         self._fed = 0
         self._send(None)
@@ -74,7 +75,15 @@ class Replay:
 
     @property
     def results(self) -> tuple[Outcome, ...]:
-        """One outcome per statistic, in the job's order. Raises Misuse before the end."""
+        """One outcome per statistic, in the job's order; shaped when they are first read.
+
+        Raises:
+            Misuse: before the end.
+            JobFailed: the plan asks for more rounds than the job allows.
+        """
+        if self._last is not None:
+            last, self._last = self._last, None
+            self._send(last)
         if self._results is None:
             raise Misuse("the plan has not come to its end", hint="feed the numbers of `round`")
         return self._results
@@ -101,7 +110,12 @@ class Replay:
             totals = self._opened(asked, numbers)
             self._record(asked, numbers)
             self._withheld = None
-            self._send(totals)
+            if self._fed >= self._max_rounds:
+                # Nothing can be asked any more. What is left is shaping results, which only the researcher reads:
+                # parties and coordinator, who need the transcript, do not pay for it.
+                self._round, self._last = None, totals
+            else:
+                self._send(totals)
 
     def _supported(self, asked: Round, numbers: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         withheld = support(asked, self._joint, numbers)

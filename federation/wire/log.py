@@ -6,6 +6,7 @@ It holds what the wire holds: signed messages and masked words, never a row.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -19,7 +20,9 @@ Heard: TypeAlias = Callable[[str, str, m.Frame], None]  # direction, the other m
 
 @contextlib.contextmanager
 def wire_log(path: Path | None) -> Iterator[Heard]:
-    """Yield a function that appends a frame to `path`: one line of text, the frame's bytes, a newline. None: a no-op.
+    """Yield a function that appends a frame to `path`; None: a no-op.
+
+    A frame is one line of text (Unix time in ns, direction, member, domain, size), its bytes, and a newline.
 
     Raises:
         Unavailable: the file cannot be written.
@@ -35,8 +38,19 @@ def wire_log(path: Path | None) -> Iterator[Heard]:
 
     def heard(direction: str, member: str, frame: m.Frame) -> None:
         body = convert.frame_bytes(frame)
-        file.write(f"{direction} {member} {frame.signed.domain} {len(body)}\n".encode() + body + b"\n")
+        line = f"{time.time_ns()} {direction} {member} {frame.signed.domain} {len(body)}\n"
+        file.write(line.encode() + body + b"\n")
         file.flush()
 
     with file:
         yield heard
+
+
+def frames_in(path: Path) -> Iterator[tuple[int, str, str, m.Frame]]:
+    """Yield (Unix time in ns, direction, member, frame) of a wire log, in order. Raises Malformed."""
+    with path.open("rb") as file:
+        while line := file.readline():
+            at_ns, direction, member, _domain, size = line.decode().split()
+            frame = convert.frame_of(file.read(int(size)))
+            file.readline()
+            yield int(at_ns), direction, member, frame
