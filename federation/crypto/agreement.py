@@ -65,7 +65,7 @@ def shared(private: bytes, peer_public: bytes) -> bytes:
 
 def derive(secret: bytes, info: bytes, length: int = 32, salt: bytes = b"") -> bytes:
     """Return `length` bytes of HKDF-SHA256; `info` says what for and binds everything that must be agreed."""
-    return HKDF(algorithm=hashes.SHA256(), length=length, salt=salt or None, info=info).derive(secret)
+    return HKDF(algorithm=hashes.SHA256(), length=length, salt=salt, info=info).derive(secret)
 
 
 def _private(private: bytes) -> X25519PrivateKey:

@@ -78,5 +78,5 @@ def subtract_into(accumulator: NDArray[np.uint64], term: NDArray[np.uint64]) -> 
 
 
 def _check(accumulator: NDArray[np.uint64], term: NDArray[np.uint64]) -> None:
-    if accumulator.shape != term.shape or accumulator.ndim != 2 or accumulator.shape[1] != 2:
+    if accumulator.shape != term.shape or accumulator.shape[1:] != (2,):
         raise Misuse(f"vectors of shape (d, 2) and equal length expected, got {accumulator.shape} and {term.shape}")

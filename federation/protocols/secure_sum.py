@@ -28,7 +28,7 @@ RING = "z2^128"
 
 
 def chunked(data: bytes) -> tuple[bytes, ...]:
-    """Return `data` in pieces of CHUNK_BYTES, the last one shorter if need be: how bulk bytes are cut, hashed and sent."""
+    """Return `data` in pieces of CHUNK_BYTES, the last one shorter if need be: how bulk bytes are hashed and sent."""
     return tuple(data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES))
 
 
@@ -309,8 +309,8 @@ class Awaits:
     """What a machine waits for and who owes it.
 
     Attributes:
-        what: "begin", "contribution" or "spec" for what the driver gives; a message class in lower case ("advert", "head")
-            for what a party owes; its plural for the bundle that the coordinator owes; "" at the end.
+        what: "begin", "contribution" or "spec" for what the driver gives; a message class in lower case ("advert",
+            "head") for what a party owes; its plural for the bundle that the coordinator owes; "" at the end.
         of: the members who owe it.
     """
 

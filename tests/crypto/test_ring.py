@@ -83,6 +83,12 @@ def test_vectors_of_unequal_length_are_never_broadcast() -> None:
             operation(a, ring.from_ints([1]))
 
 
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (2, 2, 2)])
+def test_arrays_that_are_no_vectors_are_misuse(shape: tuple[int, ...]) -> None:
+    with pytest.raises(Misuse, match="shape"):
+        ring.add_into(np.zeros(shape, dtype="<u8"), np.zeros(shape, dtype="<u8"))
+
+
 def test_a_view_of_bytes_cannot_be_written() -> None:
     with pytest.raises(ValueError, match="read-only"):
         ring.from_ints([1])[0, 0] = 2

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from federation.protocols.machine import Transition
 from federation.protocols.masked_sum import MaskedSum
 from federation.protocols.secure_sum import (
     AggregatorEffect,
@@ -73,10 +75,19 @@ class Machine:
     events: list[PartyEvent | AggregatorEvent] = field(default_factory=list)
     effects: list[PartyEffect | AggregatorEffect] = field(default_factory=list)
 
+    @property
+    def step(self) -> Callable[[State, Any], Transition[State, Any]]:
+        """The step of its role."""
+        return MaskedSum.party_step if self.party else MaskedSum.aggregator_step
+
+    @property
+    def start(self) -> State:
+        """The first state of its role."""
+        return MaskedSum.party() if self.party else MaskedSum.aggregator()
+
     def give(self, event: PartyEvent | AggregatorEvent) -> tuple[PartyEffect | AggregatorEffect, ...]:
         """Step and return the effects; an event that raises leaves no trace."""
-        step = MaskedSum.party_step if self.party else MaskedSum.aggregator_step
-        transition = step(self.state, event)  # type: ignore[operator]
+        transition = self.step(self.state, event)
         self.state = transition.state
         self.events.append(event)
         self.effects.extend(transition.effects)

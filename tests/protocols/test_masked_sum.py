@@ -104,12 +104,10 @@ def test_a_fold_over_the_events_gives_the_same_state_and_the_same_bytes_at_every
     cohort = Cohort(3, 2)
     cohort.total({p: [1, -2] for p in names(3)})
     for machine in (*cohort.parties.values(), cohort.aggregator):
-        step = MaskedSum.party_step if machine.party else MaskedSum.aggregator_step
-        start = MaskedSum.party() if machine.party else MaskedSum.aggregator()
-        live = Machine(state=start, party=machine.party)
+        live = Machine(state=machine.start, party=machine.party)
         for upto, event in enumerate(machine.events, 1):
             live.give(event)
-            again = fold(step, start, machine.events[:upto])  # type: ignore[arg-type]
+            again = fold(machine.step, machine.start, machine.events[:upto])
             assert again.state == live.state
             assert list(again.effects) == live.effects
         assert live.state == machine.state
@@ -231,8 +229,46 @@ def test_nothing_leaves_the_end() -> None:
     assert cohort.parties["p0"].give(DeadlinePassed(missing=("p1",))) == ()
     assert cohort.parties["p0"].give(Stopped(blames=())) == ()
     assert cohort.parties["p0"].state == done
-    with pytest.raises(ProtocolViolation, match="Contribute in state Done"):
+    with pytest.raises(ProtocolViolation, match="expected nothing, got Contribute in state Done"):
         cohort.contribute("p0", [2])
+    finished = cohort.aggregator.state
+    assert cohort.aggregator.give(DeadlinePassed()) == cohort.aggregator.give(Stopped(blames=())) == ()
+    assert cohort.aggregator.state == finished
+
+
+def test_what_arrives_after_an_abort_is_ignored() -> None:
+    cohort = Cohort(3)
+    bundle = cohort.adverts()
+    blames = (Blame(party="p1", code="refused", message="p1 refused"),)
+    arrivals = ((cohort.aggregator, Received(parcel=bundle[0])), (cohort.parties["p0"], Delivered(parcels=bundle)))
+    for machine, late in arrivals:
+        assert machine.give(Stopped(blames=blames)) == (Abort(blames=blames),)
+        for event in (late, DeadlinePassed(), Stopped(blames=())):
+            assert machine.give(event) == ()
+        assert machine.state == Aborted(blames=blames)
+        assert machine.state.ended
+        assert machine.state.awaits == Awaits()
+
+
+def test_a_machine_that_has_not_begun_names_nobody_it_does_not_know() -> None:
+    with pytest.raises(ProtocolViolation, match="the coordinator broke the protocol in vacant"):
+        MaskedSum.aggregator_step(MaskedSum.aggregator(), DeadlinePassed())
+
+
+def test_an_event_out_of_place_says_what_was_due() -> None:
+    cohort = Cohort(3)
+    cohort.begin("p0")
+    with pytest.raises(ProtocolViolation, match="expected adverts, got Contribute in state Advertised"):
+        cohort.contribute("p0", [1])
+    with pytest.raises(ProtocolViolation, match="expected advert, got Opened in state Gathering"):
+        cohort.aggregator.give(Opened(setup=cohort.setup, coordinator=COORDINATOR))
+
+
+def test_an_aggregator_may_be_told_who_is_missing() -> None:
+    cohort = Cohort(3)
+    (abort,) = cohort.aggregator.give(DeadlinePassed(missing=("p2",)))
+    assert isinstance(abort, Abort)
+    assert [blame.party for blame in abort.blames] == ["p2"]
 
 
 # --- a wrong driver --------------------------------------------------------------------------------------------------
@@ -255,8 +291,12 @@ def test_the_driver_s_mistakes_are_misuse_and_blame_nobody() -> None:
         begin = {"setup": cohort.setup, "me": "p0", "coordinator": COORDINATOR, "entropy": entropy("p0"), **wrong}
         with pytest.raises(Misuse):
             cohort.parties["p0"].give(Begin(**begin))  # type: ignore[arg-type]
-    with pytest.raises(Misuse, match="one spec"):
-        cohort.aggregator.give(SpecKnown(spec=spec_of(other, 1)))
+    fresh = Machine(state=MaskedSum.aggregator())
+    fresh.give(Opened(setup=cohort.setup, coordinator=COORDINATOR))
+    for aggregator, spec in ((fresh, spec_of(other, 1)), (cohort.aggregator, spec_of(cohort.setup, 2))):
+        with pytest.raises(Misuse, match="one spec"):
+            aggregator.give(SpecKnown(spec=spec))
+    assert cohort.aggregator.give(SpecKnown(spec=cohort.spec)) == ()  # the same again changes nothing
     cohort.rostered()
     for spec, vector in ((spec_of(other, 1), bytes(16)), (cohort.spec, bytes(32))):
         with pytest.raises(Misuse, match="contribution"):

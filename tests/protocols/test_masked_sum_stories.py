@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from federation.crypto import ring
 from federation.errors import ProtocolViolation
 from federation.protocols.machine import fold
-from federation.protocols.masked_sum import MaskedSum, checks
+from federation.protocols.masked_sum import checks
 from federation.protocols.masked_sum.messages import Advert, Head
 from federation.protocols.secure_sum import Abort, DeadlinePassed, Delivered, Parcel, Received
 from tests.protocols.cohort import COORDINATOR, Cohort, attested, broadcast
@@ -63,7 +63,7 @@ def altered(parcel: Parcel, how: int) -> Parcel:
         wrong: Advert | Head = replace(value, setup_hash=b"x" * 32) if how % 2 else replace(value, mask_pk=bytes(32))
     elif isinstance(value, Head):
         fields = ({"spec_hash": b"x" * 32}, {"u2_hash": b"x" * 32}, {"length": 9}, {"chunk_root": b"x" * 32})
-        wrong = replace(value, **fields[how])  # type: ignore[arg-type]
+        wrong = replace(value, **fields[how])
     else:
         raise TypeError
     return replace(parcel, message=attested(wrong))
@@ -144,9 +144,7 @@ def judge(cohort: Cohort, story: Story, ending: str, named: str) -> None:
     if ending == "released":
         assert len(released) == len(machines)
     for machine in machines:  # whatever happened, the events that were accepted lead to the same state and bytes
-        step = MaskedSum.party_step if machine.party else MaskedSum.aggregator_step
-        start = MaskedSum.party() if machine.party else MaskedSum.aggregator()
-        again = fold(step, start, machine.events)  # type: ignore[arg-type]
+        again = fold(machine.step, machine.start, machine.events)
         assert (again.state, list(again.effects)) == (machine.state, machine.effects)
 
 

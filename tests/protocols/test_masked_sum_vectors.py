@@ -114,7 +114,7 @@ OPERATIONS: dict[str, Callable[[Bundle, int, dict[str, Any]], None]] = {
     "reroot": reroot,
     "swap": swap,
     "other_kind": other_kind,
-    "drop": lambda bundle, i, _: bundle.pop(i) and None,
+    "drop": lambda bundle, i, _: bundle.__delitem__(i),
     "double": lambda bundle, i, _: bundle.append(bundle[i]),
     "sender": lambda bundle, i, change: bundle.__setitem__(
         i, replace(bundle[i], message=replace(bundle[i].message, sender=change["name"]))

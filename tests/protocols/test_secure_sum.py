@@ -37,7 +37,14 @@ def test_the_standard_threshold_is_the_table_s(n: int, t: int, c: int) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"threshold": 6}, {"threshold": 11}, {"colluders": 4}, {"colluders": -1}, {"least": 6}, {"least": 11}],
+    [
+        {"threshold": 6, "colluders": 0},
+        {"threshold": 11},
+        {"colluders": 4},
+        {"colluders": -1},
+        {"least": 6},
+        {"least": 11},
+    ],
     ids=str,
 )
 def test_an_unsafe_threshold_is_refused(changes: dict[str, int]) -> None:
@@ -50,6 +57,20 @@ def test_an_unsafe_threshold_is_refused(changes: dict[str, int]) -> None:
 def test_parties_are_sorted_and_named_once(parties: tuple[str, ...]) -> None:
     with pytest.raises(Misuse, match="sorted"):
         replace(setup_of(3), parties=parties)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"job_hash": b"short"}, {"roster_hash": b"short"}, {"round_index": -1}, {"attempt": -1}], ids=str
+)
+def test_a_setup_without_whole_hashes_and_counts_is_misuse(changes: dict[str, Any]) -> None:
+    with pytest.raises(Misuse, match="32-byte hashes"):
+        replace(setup_of(3), **changes)
+
+
+@pytest.mark.parametrize("changes", [{"length": 0}, {"round_digest": b"short"}, {"transcript_hash": b"short"}], ids=str)
+def test_a_spec_without_whole_digests_and_numbers_is_misuse(changes: dict[str, Any]) -> None:
+    with pytest.raises(Misuse, match="at least one number"):
+        replace(spec_of(setup_of(3), 1), **changes)
 
 
 SETUP = replace(setup_of(10), least=10)

@@ -3,8 +3,8 @@
     Vacant --Opened--> Gathering --all adverts--> Collecting --all heads--> Finished
     any of the first three --DeadlinePassed | Stopped--> Aborted
 
-It checks all that a party will check again, so that a party that breaks the protocol is named at once and by the one member
-who received its message from itself. A message that comes again is ignored, a second different one is a violation.
+It checks all that a party will check again, so that who breaks the protocol is named at once, by the one member who had
+the message from its sender. A message that comes again is ignored, a second different one is a violation.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Finished:
 
 
 def step(state: State, event: AggregatorEvent) -> AggregatorTransition:
-    """Return where `event` leads the aggregator. Raises ProtocolViolation (the state stays) and, for a wrong driver, Misuse."""
+    """Return where `event` leads. Raises ProtocolViolation (the state stays) and, for a wrong driver, Misuse."""
     match state, event:
         case Vacant(), Opened(setup=setup, coordinator=coordinator):
             return Transition(Gathering(setup=setup, coordinator=coordinator))
@@ -136,6 +136,8 @@ def step(state: State, event: AggregatorEvent) -> AggregatorTransition:
             return _gather(now, parcel)
         case Collecting(spec=Spec() as spec) as now, Received(parcel=parcel):
             return _collect(now, spec, parcel)
+        case (Collecting(), Received()):
+            raise Misuse("a head came before the aggregator's driver gave SpecKnown: no party is to blame for that")
         case ((Finished() | Aborted()), (DeadlinePassed() | Stopped())):
             return Transition(state)
         case Aborted(), Received():
@@ -187,7 +189,7 @@ def _collect(now: Collecting, spec: Spec, parcel: Parcel) -> AggregatorTransitio
 
 
 def _again(received: tuple[Attested[Message], ...], parcel: Parcel) -> bool:
-    """Whether exactly this message was accepted before. Raises ProtocolViolation for a second different one of its kind."""
+    """Whether this very message was accepted before. Raises ProtocolViolation for a second, different one."""
     message = parcel.message
     for earlier in received:
         if earlier.sender == message.sender and type(earlier.value) is type(message.value):

@@ -1,8 +1,8 @@
 """What both roles check of adverts and heads, and whom they blame.
 
 The rule of blame: what a signature under our own setup proves falls on the signer. Everything else - a message that is
-missing, doubled, of another setup or by a stranger, chunks that do not belong to the signed root - falls on the relay, the
-member who handed us the message: it could have checked the same. For the aggregator the relay is the sender itself.
+missing, doubled, of another setup or by a stranger, chunks that do not belong to the signed root - falls on the relay,
+the member who handed us the message: it could have checked the same. For the aggregator the relay is the sender itself.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def head(spec: Spec, binding: Binding, parcel: Parcel, relay: str) -> Head:
 
 
 def one_each(setup: Setup, parcels: Iterable[Parcel], relay: str, phase: str) -> dict[str, Parcel]:
-    """Return the parcels by sender, in party order; exactly one of every party of the setup. Raises ProtocolViolation."""
+    """Return the parcels by sender, in party order: exactly one of every party. Raises ProtocolViolation."""
     found: dict[str, Parcel] = {}
     for parcel in parcels:
         sender = parcel.message.sender

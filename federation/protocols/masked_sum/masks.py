@@ -1,8 +1,8 @@
 """What a mask is derived from, and how it hides a vector.
 
 Everything that two parties must agree on enters the seed of their mask: whoever was shown another spec, roster, list of
-parties or key gets a mask that does not cancel, and the sum is noise instead of somebody's figure. The names make the seed of
-(i, j) another one than that of (i, k) even where k's key is a copy or an alias of j's.
+parties or key gets a mask that does not cancel, and the sum is noise instead of somebody's figure. The names make the
+seed of (i, j) another one than that of (i, k) even where k's key is a copy or an alias of j's.
 """
 
 from __future__ import annotations
@@ -94,25 +94,29 @@ def masked(vector: bytes, seeds: Mapping[str, bytes], me: str) -> Iterator[bytes
         me: the masking party's name.
     """
     streams = [(Keystream(seed), me < peer) for peer, seed in sorted(seeds.items())]
-    plain = memoryview(vector)
-    for start in range(0, len(vector), CHUNK_BYTES):
-        chunk = bytearray(plain[start : start + CHUNK_BYTES])
-        words = ring.from_bytes(chunk)
+    plain = ring.from_bytes(vector)
+    most = CHUNK_BYTES // ring.ELEMENT_BYTES
+    scratch = np.empty((min(most, len(plain)), 2), dtype="<u8")
+    for start in range(0, len(plain), most):
+        words = scratch[: len(plain) - start]
+        words[:] = plain[start : start + most]
         for stream, adds in streams:
-            piece = stream.piece(len(chunk))
+            piece = stream.piece(words.nbytes)
             if adds:
                 ring.add_into(words, piece)
             else:
                 ring.subtract_into(words, piece)
-        yield bytes(chunk)
+        yield ring.to_bytes(words)
 
 
 def summed(vectors: Mapping[str, tuple[bytes, ...]]) -> bytes:
-    """Return the sum of masked vectors in Z_2^128, each in chunks of equal sizes; the masks of all parties cancel in it."""
+    """Return the sum in Z_2^128 of vectors in chunks of equal sizes; over all parties the masks cancel."""
     pieces = []
-    for chunks in zip(*vectors.values(), strict=True):
-        total = np.zeros((len(chunks[0]) // ring.ELEMENT_BYTES, 2), dtype="<u8")
-        for chunk in chunks:
+    scratch = np.empty((CHUNK_BYTES // ring.ELEMENT_BYTES, 2), dtype="<u8")
+    for first, *others in zip(*vectors.values(), strict=True):
+        total = scratch[: len(first) // ring.ELEMENT_BYTES]
+        total[:] = ring.from_bytes(first)
+        for chunk in others:
             ring.add_into(total, ring.from_bytes(chunk))
         pieces.append(ring.to_bytes(total))
     return b"".join(pieces)

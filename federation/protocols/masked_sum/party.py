@@ -3,8 +3,8 @@
     Idle --Begin--> Advertised --Delivered(adverts)--> Rostered --Contribute--> Masked --Delivered(heads)--> Done
     any of the first four --DeadlinePassed | Stopped--> Aborted
 
-The mask key leaves the state as soon as the vector is masked: nothing that follows can make a second mask under it. A party
-releases only the total that it added up itself from every party's signed vector.
+The mask key leaves the state as soon as the vector is masked: nothing that follows can make a second mask under it. A
+party releases only the total that it added up itself from every party's signed vector.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Done(Taking):
 
 
 def step(state: State, event: PartyEvent) -> PartyTransition:
-    """Return where `event` leads this party. Raises ProtocolViolation (the state stays) and, for a wrong driver, Misuse."""
+    """Return where `event` leads. Raises ProtocolViolation (the state stays) and, for a wrong driver, Misuse."""
     match state, event:
         case Idle(), Begin() as begin:
             return _advertise(begin)
