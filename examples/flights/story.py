@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from clients.researcher.results import signature
 from federation_examples.flights.data import K
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def run(session: Session, files: Iterable[Path]) -> Report:
         Line(figure="mean delay, minutes", federated=joint.mean, pooled=float(mean), exact=False),
         Line(figure="variance", federated=joint.value, pooled=float(variance), exact=False),
     )
-    return Report(lines=lines, k=K, parties=table.parties, seconds=seconds, receipt=str(joint.receipt))
+    return Report(lines=lines, k=K, parties=table.parties, seconds=seconds, receipt=signature(joint.receipt))
 
 
 def pooled(files: Iterable[Path]) -> tuple[int, int, int]:
