@@ -63,7 +63,10 @@ class MemoryVault:
         self._records[key] = value
 
     def put_new(self, key: bytes, value: bytes) -> bool:
-        return self._records.setdefault(key, value) is value
+        if key in self._records:
+            return False
+        self._records[key] = value
+        return True
 
     def together(self) -> AbstractContextManager[None]:
         return nullcontext()

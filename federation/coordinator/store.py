@@ -6,14 +6,16 @@ contract test. Event payloads are the received signed bytes.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from federation.errors import Unavailable
 
 Event = tuple[str, bytes]  # kind, payload
+WAIT_S = 1.0  # for a coordinator that is just ending; one that goes on holds its store for as long as it lives
 
 
 class Store(Protocol):
@@ -46,7 +48,8 @@ class MemoryStore:
         self._documents: dict[bytes, bytes] = {}
 
     def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
-        self._events.setdefault(job_hash, []).extend(events)
+        if events:
+            self._events.setdefault(job_hash, []).extend(events)
 
     def events(self, job_hash: bytes) -> list[Event]:
         return list(self._events.get(job_hash, ()))
@@ -74,16 +77,24 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+        except (sqlite3.Error, OSError) as fault:
+            raise self._unavailable(fault, path) from None
+        try:
+            # Exclusive before the first access and a transaction at once: the lock is held from here until `close`,
+            # also while nothing is written, so that two coordinators never fold one store.
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._db.execute("BEGIN EXCLUSIVE")
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS event"
                 " (job BLOB, position INTEGER, kind TEXT, payload BLOB, PRIMARY KEY (job, position))"
             )
             self._db.execute("CREATE TABLE IF NOT EXISTS document (digest BLOB PRIMARY KEY, body BLOB)")
-        except (sqlite3.Error, OSError) as fault:
+            self._db.execute("COMMIT")
+        except sqlite3.Error as fault:
+            self._db.close()
             raise self._unavailable(fault, path) from None
         self._path = path
 
@@ -97,15 +108,16 @@ class SqliteStore:
             self._db.execute("COMMIT")
         except sqlite3.Error as fault:
             if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.Error):  # a disk that fails: what was not committed is not there
+                    self._db.execute("ROLLBACK")
             raise self._unavailable(fault, self._path) from None
 
     def events(self, job_hash: bytes) -> list[Event]:
-        rows = self._db.execute("SELECT kind, payload FROM event WHERE job = ? ORDER BY position", (job_hash,))
+        rows = self._found("SELECT kind, payload FROM event WHERE job = ? ORDER BY position", job_hash)
         return [(kind, payload) for kind, payload in rows]
 
     def jobs(self) -> list[bytes]:
-        return [job for (job,) in self._db.execute("SELECT job FROM event WHERE position = 0 ORDER BY rowid")]
+        return [job for (job,) in self._found("SELECT job FROM event WHERE position = 0 ORDER BY rowid")]
 
     def put_document(self, digest: bytes, body: bytes) -> None:
         try:
@@ -114,8 +126,14 @@ class SqliteStore:
             raise self._unavailable(fault, self._path) from None
 
     def document(self, digest: bytes) -> bytes | None:
-        row = self._db.execute("SELECT body FROM document WHERE digest = ?", (digest,)).fetchone()
-        return None if row is None else bytes(row[0])
+        rows = self._found("SELECT body FROM document WHERE digest = ?", digest)
+        return bytes(rows[0][0]) if rows else None
+
+    def _found(self, statement: str, *values: bytes) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(statement, values).fetchall()
+        except sqlite3.Error as fault:
+            raise self._unavailable(fault, self._path) from None
 
     def close(self) -> None:
         self._db.close()
