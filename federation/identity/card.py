@@ -59,7 +59,12 @@ def fingerprint(member: Member) -> str:
     Enough against a second card with the fingerprint of somebody else's, which costs 2^128. A member who makes two
     cards of its own with one fingerprint (2^64) gains nothing: the roster holds only one of them.
     """
-    text = hashlib.sha256(_body(member)).hexdigest()[:32]
+    return readable(hashlib.sha256(_body(member)).digest())
+
+
+def readable(hash_bytes: bytes) -> str:
+    """Return the first 128 bits of a hash in eight groups of four hex digits."""
+    text = hash_bytes[:16].hex()
     return " ".join(text[i : i + 4] for i in range(0, 32, 4))
 
 

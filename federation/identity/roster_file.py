@@ -162,6 +162,11 @@ def in_force(roster: Roster) -> Roster:
     return roster
 
 
+def fingerprint(roster: Roster) -> str:
+    """Return what all members compare before they sign: 128 bits over every member, in eight groups of hex digits."""
+    return card.readable(roster.hash)
+
+
 def _signature(value: object, what: str) -> tuple[str, bytes]:
     given = document.fields(value, what, ("member", "signature"))
     name = document.text(given["member"], f"the member of {what}", certificate.NAME)
@@ -195,7 +200,11 @@ def _check_roles(roster: Roster) -> None:
     coordinators, jurisdictions = roster.with_role(Role.COORDINATOR), roster.with_role(Role.JURISDICTION)
     if len(coordinators) != 1:
         names = ", ".join(member.name for member in coordinators) or "none"
-        raise Refused(f"a roster has exactly one coordinator, this one has: {names}", rule="roster")
+        raise Refused(
+            f"a roster has exactly one coordinator, this one has: {names}",
+            rule="roster",
+            hint="collect the cards again with `federation roster init`",
+        )
     if len(jurisdictions) < 3:
         raise Refused(
             f"a roster has at least 3 jurisdictions, this one has {len(jurisdictions)}",
