@@ -28,12 +28,17 @@ class JobRefused(Refused):
     """
 
     def __init__(self, blames: Sequence[Blame]) -> None:
-        several = len(blames) > 1
-        remedies = dict.fromkeys(f"{b.party}: {b.hint}" if several and b.party else b.hint for b in blames if b.hint)
+        blames = sorted(blames, key=lambda blame: blame.party)
+        said: dict[tuple[str, str], list[str]] = {}
+        for blame in blames:
+            said.setdefault((blame.message.removeprefix(f"{blame.party} "), blame.hint), []).append(blame.party)
+        hints = {hint for _, hint in said if hint}
         super().__init__(
-            "; ".join(blame.message for blame in blames) or "the job was refused",
+            "; ".join(_told(what, parties) for (what, _), parties in said.items()) or "the job was refused",
             rule=", ".join(dict.fromkeys(rule_of(blame) for blame in blames)),
-            hint="; ".join(remedies),
+            hint=hints.pop()
+            if len(hints) == 1
+            else "; ".join(f"{', '.join(parties)}: {hint}" for (_, hint), parties in said.items() if hint),
             party=blames[0].party if len({blame.party for blame in blames}) == 1 else "",
         )
         self.blames = tuple(blames)
@@ -99,3 +104,10 @@ def rule_of(blame: Blame) -> str:
     """Return the rule that a refusal names (`federation.jobs.lifecycle` words it), or "no answer"."""
     found = re.search(r"\brefuses by rule ([\w./-]+):", blame.message)
     return found.group(1) if found else "no answer"
+
+
+def _told(what: str, parties: Sequence[str]) -> str:
+    """One sentence for all parties that refuse in the same words."""
+    if len(parties) == 1:
+        return f"{parties[0]} {what}" if parties[0] else what
+    return f"{', '.join(parties)} {re.sub(r'^refuses', 'refuse', what)}"

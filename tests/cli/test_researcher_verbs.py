@@ -166,8 +166,8 @@ def test_a_refusal_is_exit_3_with_every_party_rule_and_remedy(
     connected(monkeypatch, Fake(ending=(State.REFUSED, blames)))
     assert main(["run", job]) == 3
     assert capsys.readouterr().err.splitlines()[-2:] == [
-        "error: hongkong refuses by rule purposes: a clause; macao refuses by rule purposes: a clause",
-        "hint: hongkong: use 'tb'; macao: use 'tb'",
+        "error: hongkong, macao refuse by rule purposes: a clause",
+        "hint: use 'tb'",
     ]
 
 

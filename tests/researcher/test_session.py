@@ -176,6 +176,15 @@ def test_a_refusal_names_every_party_rule_and_remedy() -> None:
     assert error.exit_code == 3
 
 
+def test_parties_that_refuse_in_the_same_words_share_one_sentence_and_one_remedy() -> None:
+    blames = tuple(refusal(party, "purposes", "use 'tb'") for party in ("macao", "guangdong", "hongkong"))
+    with pytest.raises(JobRefused) as caught:
+        opened(Fake(ending=(State.REFUSED, blames))).table("tb").count()
+    assert caught.value.message == "guangdong, hongkong, macao refuse by rule purposes: a clause"
+    assert caught.value.hint == "use 'tb'"
+    assert len(caught.value.blames) == 3
+
+
 def test_silence_until_the_deadline_is_a_refusal_with_a_name() -> None:
     blame = Blame(party="macao", code="refused", message="macao gave no verdict before the deadline", hint="ask it")
     with pytest.raises(Refused, match="macao gave no verdict") as caught:
