@@ -118,9 +118,11 @@ class Driver:
     def _folded(self, run: Run, message: Opened[object], frame: m.Frame) -> list[Outgoing]:
         if run.life.state.ended:
             return run.receive(message, frame)
+        again = run.knows(message, frame)  # not stored twice: a line that breaks often must not fill the disk
         out = run.receive(message, frame) + run.close_review(self.connected)
         events = self._unstored.setdefault(run.job_hash, [])
-        events.append(("frame", convert.frame_bytes(frame)))
+        if not again:
+            events.append(("frame", convert.frame_bytes(frame)))
         if out:  # what nothing follows from yet is written with what comes next: a crash loses it, the party resends
             self._keep(run)
         self._changed(run.job_hash)

@@ -35,6 +35,8 @@ from federation.wire import messages as m
 from federation.wire.envelope import Opened as OpenedMessage
 from federation.wire.envelope import Signer, signed
 
+MOST_EARLY = 4  # of one party: what it sends in a round, and its key for the next
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -80,6 +82,7 @@ class Run:
         self._offer = m.Frame(signed(me, m.OFFER, offer), job_hash=job_hash)
         self._joint, self._replay, self._protocol, self._me = joint, replay, protocol, me
         self._sum: SumState | None = None
+        self._known: set[tuple[str, bytes]] = set()
         self._early: list[tuple[OpenedMessage[object], m.Frame]] = []
         self._envelopes: dict[bytes, m.Signed] = {}
         self._bundles: list[m.Frame] = []  # of this round and the one before: what a party that comes back may lack
@@ -96,11 +99,18 @@ class Run:
 
     # --- what arrives -----------------------------------------------------------------------------------------------
 
+    def knows(self, message: OpenedMessage[object], frame: m.Frame) -> bool:
+        """Return whether this very message came before: a party that attends again sends everything again."""
+        return (frame.signed.domain, message.digest) in self._known
+
     def receive(self, message: OpenedMessage[object], frame: m.Frame) -> list[Outgoing]:
         """Return what to send after a party's message; a party that breaks the protocol ends the job by its name."""
         sender = message.sender
         if self.life.state.ended:
             return [self._ended(sender)]
+        if self.knows(message, frame):
+            return []
+        self._known.add((frame.signed.domain, message.digest))
         self._bytes[sender] += frame.size_bytes
         try:
             match message.value:
@@ -241,7 +251,8 @@ class Run:
         return out
 
     def _keep(self, message: OpenedMessage[object], frame: m.Frame) -> None:
-        if frame.round_index > len(self.totals) + 1 or len(self._early) >= 4 * len(self.job.parties):
+        kept = sum(early.sender == message.sender for early, _ in self._early)
+        if frame.round_index > len(self.totals) + 1 or kept >= MOST_EARLY:
             raise ProtocolViolation(
                 message.sender,
                 phase="secure sum",
