@@ -18,6 +18,7 @@ from federation.wire.v1 import signed_pb2
 import grpc  # isort: skip  # after `connect`, which restricts TLS
 
 A = TypeVar("A")
+WATCH_S = 60.0
 CALL_S = 20.0  # a unary call that takes longer has lost its coordinator
 
 
@@ -31,7 +32,9 @@ class Calls:
 
     def list_publications(self) -> pb.ListPublicationsResponse:
         """Return what is published now."""
-        response: pb.ListPublicationsResponse = self._called(lambda: self._stub.ListPublications(pb.ListPublicationsRequest(), timeout=CALL_S))
+        response: pb.ListPublicationsResponse = self._called(
+            lambda: self._stub.ListPublications(pb.ListPublicationsRequest(), timeout=CALL_S)
+        )
         return response
 
     def submit(self, job: signed_pb2.Signed) -> pb.SubmitResponse:
@@ -41,21 +44,30 @@ class Calls:
 
     def fetch(self, job_hash: bytes) -> pb.FetchResponse:
         """Return what a job opened, with the signatures under it; both empty unless it is released."""
-        response: pb.FetchResponse = self._called(lambda: self._stub.Fetch(pb.FetchRequest(job_hash=job_hash), timeout=CALL_S))
+        response: pb.FetchResponse = self._called(
+            lambda: self._stub.Fetch(pb.FetchRequest(job_hash=job_hash), timeout=CALL_S)
+        )
         return response
 
     def status(self) -> pb.GetStatusResponse:
         """Return who attends and what runs."""
-        response: pb.GetStatusResponse = self._called(lambda: self._stub.GetStatus(pb.GetStatusRequest(), timeout=CALL_S))
+        response: pb.GetStatusResponse = self._called(
+            lambda: self._stub.GetStatus(pb.GetStatusRequest(), timeout=CALL_S)
+        )
         return response
 
     def watch(self, job_hash: bytes) -> Iterator[pb.WatchResponse]:
-        """Yield the lines of a job's life until it has ended or the line breaks."""
-        call = self._stub.Watch(pb.WatchRequest(job_hash=job_hash))
+        """Yield the lines of a job's life until it has ended, the line breaks, or a minute has passed.
+
+        A stream that lives for a minute cannot be kept silent for ever by a coordinator that stays connected: whoever
+        watches asks again, and hears at least where the job stands.
+        """
+        call = self._stub.Watch(pb.WatchRequest(job_hash=job_hash), timeout=WATCH_S)
         try:
             yield from call
         except grpc.RpcError as fault:
-            raise connect.explained(fault, self._address) from None
+            if fault.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise connect.explained(fault, self._address) from None
         finally:
             call.cancel()
 

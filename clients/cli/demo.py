@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,7 +66,7 @@ def demo(
 
 def _played(folder: Path, *, keep: bool, output: Format) -> int:
     try:
-        from federation_examples.flights import data, story
+        from federation_examples.flights import data
     except ModuleNotFoundError as missing:
         raise Misuse(
             f"the demo needs {missing.name!r}", hint="install the extra: pip install 'pearl-federation[examples]'"
@@ -74,21 +75,42 @@ def _played(folder: Path, *, keep: bool, output: Format) -> int:
     say("Three airports want their joint arrival delay; no airport shows its flights.")
     with tempfile.TemporaryDirectory(prefix="federation-flights-") as scratch:
         home = folder.with_name(folder.name + "-data") if keep else Path(scratch)
-        files = _timed("the flights of 2013, one file an airport", lambda: data.split(home))
+        files: dict[str, Path] = _timed("the flights of 2013, one file an airport", lambda: data.split(home))
         stage = Stage(folder, data.tables(files), told=lambda line: say(f"  {line}"))
-        try:
-            _timed("keys, roster, coordinator and three daemons", stage.__enter__)
-            with stage.session() as session, Progress("flights", output=output) as progress:
-                session.on_update = progress.show
-                report = story.run(session, files.values())
-        except BaseException:
-            stage.stop()
-            raise
+        report = _staged(stage, files, output)
         (folder / "job.toml").write_text(JOB)
         if not keep:
             _timed("every process has ended", stage.stop)
     seconds = time.perf_counter() - began
-    found = {
+    text = "\n".join([*_lines(report), "", *_closing(report, seconds), "", *_next(folder, keep=keep)])
+    code = answer(
+        _plain(report, seconds, str(folder) if keep else ""),
+        text=text,
+        output=output,
+        exit_code=0 if report.agrees else 1,
+        shown=lambda: _shown(report, seconds, _next(folder, keep=keep)),
+    )
+    if not report.agrees:
+        raise JobFailed("a joint figure differs from its pooled reference")
+    return code
+
+
+def _staged(stage: Stage, files: Mapping[str, Path], output: Format) -> Any:  # noqa: ANN401 - the examples are apart
+    """Start everything and tell the story; what was started ends if the story fails."""
+    from federation_examples.flights import story
+
+    try:
+        _timed("keys, roster, coordinator and three daemons", stage.__enter__)
+        with stage.session() as session, Progress("flights", output=output) as progress:
+            session.on_update = progress.show
+            return story.run(session, files.values())
+    except BaseException:
+        stage.stop()
+        raise
+
+
+def _plain(report: Any, seconds: float, folder: str) -> dict[str, Plain]:  # noqa: ANN401
+    return {
         "figures": [
             {
                 "figure": line.figure,
@@ -105,19 +127,8 @@ def _played(folder: Path, *, keep: bool, output: Format) -> int:
         "job_seconds": report.seconds,
         "seconds": seconds,
         "receipt": report.receipt,
-        "folder": str(folder) if keep else "",
+        "folder": folder,
     }
-    text = "\n".join([*_lines(report), "", *_closing(report, seconds), "", *_next(folder, keep=keep)])
-    code = answer(
-        found,
-        text=text,
-        output=output,
-        exit_code=0 if report.agrees else 1,
-        shown=lambda: _shown(report, seconds, folder, keep),
-    )
-    if not report.agrees:
-        raise JobFailed("a joint figure differs from its pooled reference")
-    return code
 
 
 def _timed(what: str, work: Any) -> Any:  # noqa: ANN401 - whatever the step returns
@@ -169,7 +180,7 @@ def _next(folder: Path, *, keep: bool) -> list[str]:
     ]
 
 
-def _shown(report: Any, seconds: float, folder: Path, keep: bool) -> RenderableType:  # noqa: ANN401
+def _shown(report: Any, seconds: float, after: list[str]) -> RenderableType:  # noqa: ANN401
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -181,7 +192,7 @@ def _shown(report: Any, seconds: float, folder: Path, keep: bool) -> RenderableT
         table.add_column(name, justify="right")
     for row in _rows(report):
         table.add_row(*(Text(cell) for cell in row))
-    closing = [*_closing(report, seconds), "", *_next(folder, keep=keep)]
+    closing = [*_closing(report, seconds), "", *after]
     return Group(table, *(Text(line) for line in closing))
 
 

@@ -99,37 +99,14 @@ async def serve(config: JurisdictionConfig, software: str, started: Callable[[st
     Raises:
         Refused, Misuse, Unavailable: it cannot start, or the coordinator will not have it.
     """
-    mine = config.jurisdiction
     ready = prepared(config)
+    mine = config.jurisdiction
     mine.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    stopping = asyncio.Event()
-    connected = False
-
-    async def stop() -> control.Answer:
-        stopping.set()
-        return {"pid": os.getpid()}
-
-    async def status() -> control.Answer:
-        return {
-            "pid": os.getpid(),
-            "name": ready.me.name,
-            "coordinator": mine.coordinator,
-            "connected": connected,
-            "datasets": sorted(ready.published),
-        }
-
-    def joined(is_connected: bool) -> None:
-        nonlocal connected
-        connected = is_connected
-        if is_connected:
-            started(ready.me.name)
-
     with contextlib.ExitStack() as stack:
         stack.callback(ready.close)
         vault = stack.enter_context(SealedLog(mine.state, ready.me.storage_key))
-        controlled = await control.serve(mine.state, {"stop": stop, "status": status})
-        stack.callback((mine.state / control.SOCKET).unlink, missing_ok=True)
-        stack.callback(controlled.close)
+        heard = stack.enter_context(wire_log(mine.wire_log))
+        worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rows"))
         desk = Desk(
             me=ready.me,
             coordinator=ready.roster.with_role(Role.COORDINATOR)[0].name,
@@ -141,14 +118,29 @@ async def serve(config: JurisdictionConfig, software: str, started: Callable[[st
             entropy=secrets.token_bytes,
         )
         driver = Driver(desk, software, lambda event, job, text: log.info(event, job=job, why=text))
-        worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rows"))
-        heard = stack.enter_context(wire_log(mine.wire_log))
+        app = App(ready, mine.coordinator, started)
+        line = Line(ready, mine.coordinator, driver, worker, heard, app.joined)
+        controlled = await control.serve(mine.state, {"stop": app.stop, "status": app.status})
+        stack.callback((mine.state / control.SOCKET).unlink, missing_ok=True)
+        stack.callback(controlled.close)
+        await app.run(line)
+
+
+class App:
+    """A running daemon: whether it attends, and what ends it."""
+
+    def __init__(self, ready: Ready, address: str, started: Callable[[str], None]) -> None:
+        self._ready, self._address, self._started = ready, address, started
+        self._stopping = asyncio.Event()
+        self._connected = False
+
+    async def run(self, line: Line) -> None:
+        """Attend until told to stop, or until dialling again cannot mend what is wrong; then raise that."""
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, stopping.set)
-        line = Line(ready, mine.coordinator, driver, worker, heard, joined)
+            loop.add_signal_handler(name, self._stopping.set)
         attending = asyncio.create_task(line.attend())
-        stopped = asyncio.create_task(stopping.wait())
+        stopped = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({attending, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if attending.done():
@@ -156,7 +148,28 @@ async def serve(config: JurisdictionConfig, software: str, started: Callable[[st
         attending.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await attending
-        log.info("stopped", name=ready.me.name)
+        log.info("stopped", name=self._ready.me.name)
+
+    def joined(self, connected: bool) -> None:
+        """Note whether the coordinator has us."""
+        self._connected = connected
+        if connected:
+            self._started(self._ready.me.name)
+
+    async def stop(self) -> control.Answer:
+        """The control command `stop`."""
+        self._stopping.set()
+        return {"pid": os.getpid()}
+
+    async def status(self) -> control.Answer:
+        """The control command `status`."""
+        return {
+            "pid": os.getpid(),
+            "name": self._ready.me.name,
+            "coordinator": self._address,
+            "connected": self._connected,
+            "datasets": sorted(self._ready.published),
+        }
 
 
 class Line:

@@ -35,7 +35,7 @@ class JobRefused(Refused):
         hints = {hint for _, hint in said if hint}
         super().__init__(
             "; ".join(_told(what, parties) for (what, _), parties in said.items()) or "the job was refused",
-            rule=", ".join(dict.fromkeys(rule_of(blame) for blame in blames)),
+            rule=", ".join(dict.fromkeys(blame.rule for blame in blames if blame.rule)),
             hint=hints.pop()
             if len(hints) == 1
             else "; ".join(f"{', '.join(parties)}: {hint}" for (_, hint), parties in said.items() if hint),
@@ -98,12 +98,6 @@ def ending(state: State, blames: Sequence[Blame], *, coordinator: str) -> Federa
     codes = {blame.code for blame in blames}
     kind = kinds[codes.pop()] if len(codes) == 1 and codes <= kinds.keys() else JobFailed
     return kind(message, hint=hint, party=party)
-
-
-def rule_of(blame: Blame) -> str:
-    """Return the rule that a refusal names (`federation.jobs.lifecycle` words it), or "no answer"."""
-    found = re.search(r"\brefuses by rule ([\w./-]+):", blame.message)
-    return found.group(1) if found else "no answer"
 
 
 def _told(what: str, parties: Sequence[str]) -> str:

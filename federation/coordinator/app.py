@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import grpc
 import structlog
@@ -22,13 +21,12 @@ from federation.coordinator.config import CoordinatorConfig
 from federation.coordinator.driver import Driver
 from federation.coordinator.services import CoordinatorService, now_ms
 from federation.coordinator.store import SqliteStore
-from federation.domain.roster import Role
+from federation.domain.roster import Role, Roster
 from federation.errors import FederationError, Misuse, Unavailable
 from federation.identity import control, keys, roster_file
-from federation.wire.log import wire_log
+from federation.wire.log import Heard, wire_log
 from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
 
-ADDRESS = "address"  # file in the state folder: where it listens, for `status` and the demo
 GRACE_S = 1.0
 log = structlog.get_logger()
 
@@ -51,52 +49,67 @@ async def serve(config: CoordinatorConfig, software: str, started: Callable[[str
         raise Misuse(
             f"{me.name} is a {me.role.value}, not the coordinator", hint="set `keys` to the coordinator's folder"
         )
-    stopping = asyncio.Event()
-    faults: list[FederationError] = []
-
-    def failed(fault: FederationError) -> None:
-        faults.append(fault)
-        stopping.set()
-
-    async def stop() -> control.Answer:
-        stopping.set()
-        return {"pid": os.getpid()}
-
-    async def status() -> control.Answer:
-        running, stored = service.driver.counts()
-        parties = {name: here is not None for name, here in service.driver.attendance().items()}
-        return {"pid": os.getpid(), "address": address, "running": running, "stored": stored, "parties": parties}
-
     config.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.ExitStack() as stack:
-        heard = stack.enter_context(wire_log(config.wire_log))
-        service = CoordinatorService(roster, software, heard, failed)
-        controlled = await control.serve(config.state, {"stop": stop, "status": status})
-        stack.callback(_quietly_removed, config.state / control.SOCKET)
+        app = App(config, roster, software, stack.enter_context(wire_log(config.wire_log)))
+        controlled = await control.serve(config.state, {"stop": app.stop, "status": app.status})
+        stack.callback((config.state / control.SOCKET).unlink, missing_ok=True)
         stack.callback(controlled.close)
         store = SqliteStore(config.state / "events.db")
         stack.callback(store.close)
-        service.driver = Driver(me, roster, store, service.changed)
-        going_on = service.driver.resume()
-        server = grpc.aio.server(interceptors=[AccessInterceptor(roster)])
-        pb_grpc.add_CoordinatorServiceServicer_to_server(service, server)
+        app.service.driver = Driver(me, roster, store, app.service.changed)
+        going_on = app.service.driver.resume()
+        server = grpc.aio.server(interceptors=[AccessInterceptor(roster)], options=tls.OPTIONS)
+        pb_grpc.add_CoordinatorServiceServicer_to_server(app.service, server)
         address = _bound(server, config.listen, tls.server_credentials(me, roster))
         await server.start()
-        (config.state / ADDRESS).write_text(address)
-        stack.callback(_quietly_removed, config.state / ADDRESS)
+        app.address = address
         log.info("listening", address=address, jobs_going_on=going_on)
         started(address)
+        await app.run(server)
+
+
+class App:
+    """A running coordinator: its service, its deadlines, and what ends it."""
+
+    def __init__(self, config: CoordinatorConfig, roster: Roster, software: str, heard: Heard) -> None:
+        self.service = CoordinatorService(roster, software, heard, self.failed)
+        self.address = ""
+        self._config = config
+        self._stopping = asyncio.Event()
+        self._faults: list[FederationError] = []
+
+    async def run(self, server: grpc.aio.Server) -> None:
+        """Serve until told to stop. Raises Unavailable if the store failed."""
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, stopping.set)
-        deadlines = asyncio.create_task(_keep_deadlines(service, failed))
-        await stopping.wait()
+            loop.add_signal_handler(name, self._stopping.set)
+        deadlines = asyncio.create_task(_keep_deadlines(self.service, self.failed))
+        await self._stopping.wait()
         deadlines.cancel()
-        service.hang_up()
+        self.service.hang_up()
         await server.stop(GRACE_S)
         log.info("stopped")
-    if faults:
-        raise faults[0]
+        if self._faults:
+            raise self._faults[0]
+
+    def failed(self, fault: FederationError) -> None:
+        """End the process: the store cannot be written, so nothing may follow; the next start folds what it holds."""
+        self._faults.append(fault)
+        self._stopping.set()
+
+    async def stop(self) -> control.Answer:
+        """The control command `stop`."""
+        self._stopping.set()
+        return {"pid": os.getpid()}
+
+    async def status(self) -> control.Answer:
+        """The control command `status`; the address is "" until the port is open."""
+        if not self.address:
+            return {"pid": os.getpid(), "address": "", "running": 0, "stored": 0, "parties": {}}
+        running, stored = self.service.driver.counts()
+        parties = {name: here is not None for name, here in self.service.driver.attendance().items()}
+        return {"pid": os.getpid(), "address": self.address, "running": running, "stored": stored, "parties": parties}
 
 
 async def _keep_deadlines(service: CoordinatorService, failed: Callable[[FederationError], None]) -> None:
@@ -125,7 +138,3 @@ def _bound(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredent
             f"cannot listen on {listen}", hint="is another program on this port? choose another in `listen`"
         )
     return f"{host}:{taken}"
-
-
-def _quietly_removed(path: Path) -> None:
-    path.unlink(missing_ok=True)

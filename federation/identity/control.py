@@ -7,17 +7,17 @@ It is never a network port. A socket that a killed daemon left behind is replace
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 from federation.errors import Misuse, Unavailable, Unreachable, did_you_mean
 
 SOCKET = "control.sock"
 LONGEST_LINE = 64 * 1024
-LONGEST_PATH = 100  # bytes; the system's limit for Unix sockets is 108
 WAIT_S = 5.0
 
 Answer = Mapping[str, object]
@@ -30,9 +30,9 @@ async def serve(folder: Path, commands: Mapping[str, Command]) -> asyncio.Abstra
     Raises:
         Unavailable: another daemon answers on this socket, or the system refuses it.
     """
-    path = _short(folder)
+    path = folder / SOCKET
     if path.exists():
-        if _answers(path):
+        if _answers(folder):
             raise Unavailable(
                 f"a daemon already runs on {folder.name}", hint="stop it first, or use another state folder"
             )
@@ -49,7 +49,8 @@ async def serve(folder: Path, commands: Mapping[str, Command]) -> asyncio.Abstra
 
     old = os.umask(0o177)
     try:
-        return await asyncio.start_unix_server(answer, path=str(path), limit=LONGEST_LINE)
+        with _short(folder) as short:
+            return await asyncio.start_unix_server(answer, path=short, limit=LONGEST_LINE)
     except OSError as fault:
         raise Unavailable(f"no control socket in {folder.name}: {fault.strerror}") from None
     finally:
@@ -63,11 +64,10 @@ def ask(folder: Path, command: str, *, wait_s: float = WAIT_S) -> dict[str, obje
         Unreachable: no daemon runs there.
         Misuse: the daemon does not know the command.
     """
-    path = _short(folder)
     try:
-        with socket.socket(socket.AF_UNIX) as link:
+        with _short(folder) as short, socket.socket(socket.AF_UNIX) as link:
             link.settimeout(wait_s)
-            link.connect(str(path))
+            link.connect(short)
             link.sendall(json.dumps({"command": command}).encode() + b"\n")
             line = link.makefile("rb").readline(LONGEST_LINE)
     except OSError:
@@ -88,23 +88,21 @@ async def _answered(line: bytes, commands: Mapping[str, Command]) -> Answer:
     return {"ok": True, **await commands[name]()}
 
 
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as link:
+def _answers(folder: Path) -> bool:
+    with _short(folder) as short, socket.socket(socket.AF_UNIX) as link:
         try:
             link.settimeout(1.0)
-            link.connect(str(path))
+            link.connect(short)
         except OSError:
             return False
         return True
 
 
-def _short(folder: Path) -> Path:
-    """Return the socket's path, relative if that is shorter: Unix socket paths are at most 108 bytes."""
-    absolute = folder.absolute() / SOCKET
-    shorter = min((str(absolute), os.path.relpath(absolute)), key=len)
-    if len(shorter.encode()) > LONGEST_PATH:
-        raise Misuse(
-            f"the path of the state folder {folder.name} is too long for a control socket",
-            hint=f"choose a state folder whose path has fewer than {LONGEST_PATH - len(SOCKET)} bytes",
-        )
-    return Path(shorter)
+@contextlib.contextmanager
+def _short(folder: Path) -> Iterator[str]:
+    """Yield a short name of the socket: the system's limit is 108 bytes, and a state folder may lie deeper."""
+    handle = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{handle}/{SOCKET}"
+    finally:
+        os.close(handle)

@@ -159,7 +159,8 @@ def test_without_the_comparison_of_transcripts_a_false_total_would_pass(monkeypa
 
 
 def refusal(party: str, rule: str, remedy: str) -> Blame:
-    return Blame(party=party, code="refused", message=f"{party} refuses by rule {rule}: a clause", hint=remedy)
+    message = f"{party} refuses by rule {rule}: a clause"
+    return Blame(party=party, code="refused", message=message, hint=remedy, rule=rule)
 
 
 def test_a_refusal_names_every_party_rule_and_remedy() -> None:
@@ -186,7 +187,8 @@ def test_parties_that_refuse_in_the_same_words_share_one_sentence_and_one_remedy
 
 
 def test_silence_until_the_deadline_is_a_refusal_with_a_name() -> None:
-    blame = Blame(party="macao", code="refused", message="macao gave no verdict before the deadline", hint="ask it")
+    message = "macao gave no verdict before the deadline"
+    blame = Blame(party="macao", code="refused", message=message, hint="ask it", rule="no answer")
     with pytest.raises(Refused, match="macao gave no verdict") as caught:
         opened(Fake(ending=(State.REFUSED, (blame,)))).table("tb").count()
     assert (caught.value.rule, caught.value.party, caught.value.hint) == ("no answer", "macao", "ask it")
