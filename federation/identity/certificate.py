@@ -42,7 +42,18 @@ def host_of(name: str) -> str:
 def self_made(name: str) -> tuple[bytes, bytes]:
     """Return a new (private key as PKCS #8 PEM, certificate as DER) for the member called `name`."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = _subject(name)
+    certificate = _made_out(name, key.public_key(), x509.random_serial_number(), key)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private, certificate.public_bytes(serialization.Encoding.DER)
+
+
+def _made_out(
+    name: str, key: ec.EllipticCurvePublicKey, serial: int, signer: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    """Return the one certificate that there is for this name, key and serial number, signed by `signer`."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, checked_name(name))])
     usage = x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,
@@ -54,12 +65,12 @@ def self_made(name: str) -> tuple[bytes, bytes]:
         encipher_only=False,
         decipher_only=False,
     )
-    certificate = (
+    return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .public_key(key)
+        .serial_number(serial)
         .not_valid_before(_BEGINS)
         .not_valid_after(_NEVER_ENDS)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host_of(name))]), critical=False)
@@ -68,12 +79,8 @@ def self_made(name: str) -> tuple[bytes, bytes]:
         .add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
         )
-        .sign(key, hashes.SHA256())
+        .sign(signer, hashes.SHA256())
     )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return private, certificate.public_bytes(serialization.Encoding.DER)
 
 
 def check(name: str, certificate: bytes) -> None:
@@ -96,7 +103,12 @@ def check(name: str, certificate: bytes) -> None:
 
 
 def _fault(name: str, certificate: bytes) -> str:
-    """Return what is wrong with the certificate, or ""."""
+    """Return what is wrong with the certificate, or "".
+
+    It has to be, bit for bit, the one that `self_made` would make for this name, key and serial number. TLS libraries
+    differ in what they read: a certificate that ours reads and gRPC's does not would cut the coordinator's list of roots
+    short, and shut out the members behind it.
+    """
     if len(certificate) > LARGEST_BYTES:
         return f"has more than {LARGEST_BYTES} bytes"
     parsed = x509.load_der_x509_certificate(certificate)
@@ -106,21 +118,32 @@ def _fault(name: str, certificate: bytes) -> str:
     hosts = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     if list(hosts) != [x509.DNSName(host_of(name))]:
         return f"is not made out to {host_of(name)} alone"
-    if parsed.subject != _subject(name) or parsed.issuer != _subject(name):
-        return "has another subject or issuer"  # TLS looks trusted certificates up by subject
-    if parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
-        return "may sign other certificates"
-    if parsed.public_bytes(serialization.Encoding.DER) != certificate:
-        return "is not plain DER"
+    ours = _made_out(name, key, parsed.serial_number, ec.generate_private_key(ec.SECP256R1()))
+    body, signature = ours.tbs_certificate_bytes, parsed.signature
+    if certificate != _sequence(
+        body + _ECDSA_WITH_SHA256 + b"\x03" + _length(len(signature) + 1) + b"\x00" + signature
+    ):
+        return "is not one that `federation roster join` makes"
     try:
-        parsed.verify_directly_issued_by(parsed)
+        key.verify(signature, body, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
         return "is not signed by its own key"
     return ""
 
 
-def _subject(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, checked_name(name))])
+_ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
+
+
+def _sequence(content: bytes) -> bytes:
+    return b"\x30" + _length(len(content)) + content
+
+
+def _length(size: int) -> bytes:
+    """Return a DER length: one byte below 128, else the number of bytes and the shortest big-endian form."""
+    if size < 128:
+        return bytes([size])
+    content = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([0x80 | len(content)]) + content
 
 
 def belongs(private: bytes, certificate: bytes) -> bool:

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -232,32 +233,49 @@ def made_badly(**changes: Any) -> bytes:
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(5)
-        .not_valid_before(good.not_valid_before_utc)
+        .not_valid_before(changes.get("begin", good.not_valid_before_utc))
         .not_valid_after(good.not_valid_after_utc)
     )
-    if hosts:
-        builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
-    if "ca" in changes:
-        builder = builder.add_extension(x509.BasicConstraints(ca=changes["ca"], path_length=None), critical=True)
+    given = {type(extension.value): extension for extension in good.extensions}
+    given[x509.SubjectAlternativeName] = x509.Extension(
+        x509.SubjectAlternativeName.oid, changes.get("critical", False), x509.SubjectAlternativeName(hosts)
+    )
+    given[x509.BasicConstraints] = x509.Extension(
+        x509.BasicConstraints.oid, True, x509.BasicConstraints(changes.get("ca", False), None)
+    )
+    for kind, extension in given.items():
+        if kind is not changes.get("lacks"):
+            builder = builder.add_extension(extension.value, extension.critical)
+    if "extra" in changes:
+        builder = builder.add_extension(changes["extra"], critical=True)
     signer = changes.get("signer", key)
-    digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else changes.get("digest", hashes.SHA256())
     return builder.sign(signer, digest).public_bytes(serialization.Encoding.DER)
 
 
+GOOD = PEOPLE["macao"].member.tls_certificate
 BAD_CERTIFICATES = {
-    "another host": made_badly(ca=False, hosts=["hongkong.federation.internal"]),
-    "two hosts": made_badly(ca=False, hosts=["macao.federation.internal", "relay.federation.internal"]),
-    "a wildcard": made_badly(ca=False, hosts=["*.federation.internal"]),
-    "no host": made_badly(ca=False, hosts=[]),
+    "another host": made_badly(hosts=["hongkong.federation.internal"]),
+    "two hosts": made_badly(hosts=["macao.federation.internal", "relay.federation.internal"]),
+    "a wildcard": made_badly(hosts=["*.federation.internal"]),
+    "no host": made_badly(lacks=x509.SubjectAlternativeName),
+    "a critical host": made_badly(critical=True),
     "an authority": made_badly(ca=True),
-    "no constraints": made_badly(),
-    "another subject": made_badly(ca=False, subject="relay"),
-    "another issuer": made_badly(ca=False, issuer="relay"),
-    "another curve": made_badly(ca=False, key=ec.generate_private_key(ec.SECP384R1())),
-    "an Ed25519 key": made_badly(ca=False, key=ed25519.Ed25519PrivateKey.generate()),
-    "another signer": made_badly(ca=False, signer=ec.generate_private_key(ec.SECP256R1())),
-    "a byte more": PEOPLE["macao"].member.tls_certificate + b"\x00",
-    "a byte less": PEOPLE["macao"].member.tls_certificate[:-1],
+    "no constraints": made_badly(lacks=x509.BasicConstraints),
+    "no key usage": made_badly(lacks=x509.KeyUsage),
+    "an extension that TLS does not know": made_badly(
+        extra=x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"?")
+    ),
+    "another subject": made_badly(subject="relay"),
+    "another issuer": made_badly(issuer="relay"),
+    "another begin": made_badly(begin=datetime(2021, 1, 1, tzinfo=UTC)),
+    "another curve": made_badly(key=ec.generate_private_key(ec.SECP384R1())),
+    "an Ed25519 key": made_badly(key=ed25519.Ed25519PrivateKey.generate()),
+    "another signer": made_badly(signer=ec.generate_private_key(ec.SECP256R1())),
+    "another hash": made_badly(digest=hashes.SHA512()),
+    "a byte more": GOOD + b"\x00",
+    "a byte less": GOOD[:-1],
+    "a longer length": b"\x30\x83\x00" + GOOD[2:],
     "too big": bytes(5000),
     "empty": b"",
 }
@@ -272,16 +290,20 @@ def test_a_certificate_that_we_would_not_have_made_is_refused(name: str) -> None
 
 
 def test_the_bad_certificates_have_one_thing_wrong_each() -> None:
-    card.checked(replace(PEOPLE["macao"].member, tls_certificate=made_badly(ca=False)))
+    card.checked(replace(PEOPLE["macao"].member, tls_certificate=made_badly()))
 
 
-def test_every_flipped_byte_of_a_certificate_or_card_is_refused() -> None:
+def test_every_flipped_bit_of_a_certificate_is_refused() -> None:
     good = PEOPLE["macao"].member
-    for position in range(len(good.tls_certificate)):
+    for position, bit in itertools.product(range(len(good.tls_certificate)), range(8)):
         flipped = bytearray(good.tls_certificate)
-        flipped[position] ^= 0x01
+        flipped[position] ^= 1 << bit
         with pytest.raises(Refused):
             card.checked(replace(good, tls_certificate=bytes(flipped)))
+
+
+def test_every_flipped_byte_of_a_card_is_refused() -> None:
+    good = PEOPLE["macao"].member
     content = PEOPLE["macao"].card()
     for position in range(0, len(content), 3):
         changed = bytearray(content)
