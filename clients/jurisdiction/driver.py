@@ -7,15 +7,15 @@ names who did it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from clients.jurisdiction.run import Desk, Run
+from clients.jurisdiction.run import Desk, Run, secrets_of
 from federation import registry
 from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import Blame, Job
 from federation.domain.verdict import Reason, Verdict
-from federation.errors import FederationError, ProtocolViolation, Refused
+from federation.errors import FederationError, Misuse, ProtocolViolation, Refused
 from federation.jobs import planner
 from federation.protocols.secure_sum import SecureSum
 from federation.wire import convert
@@ -78,8 +78,11 @@ class Driver:
                     return self._bundled(bundle, frame)
                 case m.Ended() as ended:
                     return self._ended(ended)
-        raise ProtocolViolation(
-            message.sender, phase="attend", expected="an offer, a bundle or an end", got=type(message.value).__name__
+        raise ProtocolViolation(  # whoever signed it: that it comes here is the coordinator's doing
+            self._desk.coordinator,
+            phase="attend",
+            expected="an offer, a bundle or an end",
+            got=type(message.value).__name__,
         )
 
     def tick(self, now_ms: int) -> None:
@@ -106,7 +109,8 @@ class Driver:
         self._note("permitted" if verdict.permits else "refused", read.value.name, self._why(verdict))
         entry = Entry(self._verdict_frame(verdict), read.value.deadline_ms, run)
         self._entries[read.digest] = entry
-        self._desk.vault.append_many(read.digest, [("offer", convert.frame_bytes(frame))])
+        said = [("offer", convert.frame_bytes(frame)), ("verdict", convert.frame_bytes(entry.verdict))]
+        self._desk.vault.append_many(read.digest, said)
         self._list_jobs()
         return [entry.verdict, *(run.begin() if run is not None else [])]
 
@@ -121,7 +125,8 @@ class Driver:
         try:
             return entry.run.receive(bundle, frame)
         except FederationError as fault:
-            return self._objected(entry, entry.run, fault)
+            entry.run.forget()
+            return [self._objected(entry, bundle.job_hash, entry.run.job.name, fault)]
 
     def _ended(self, ended: m.Ended) -> list[m.Frame]:
         if ended.job_hash in self._entries:
@@ -140,6 +145,8 @@ class Driver:
         try:
             joint = self._joint(job, offer)
             replay = planner.replay(job, joint)
+            if replay.round is None:  # no round, no bundle, no attestation: it would only wait for its deadline
+                raise Misuse("no question of the job asks anything", hint="federation plan says why each one fails")
             protocol = registry.look_up(PROTOCOLS, SecureSum, job.protection)
             verdict = self._desk.guard.judge(job, read.digest, joint)
         except FederationError as fault:
@@ -184,17 +191,17 @@ class Driver:
             self._read[known.digest] = known
         return known
 
-    def _objected(self, entry: Entry, run: Run, fault: FederationError) -> list[m.Frame]:
-        run.forget()
+    def _objected(self, entry: Entry, job_hash: bytes, name: str, fault: FederationError) -> m.Frame:
+        """Stop taking part, and say why; what is said once is said again after a restart."""
         rule = fault.rule if isinstance(fault, Refused) else ""
         party = fault.party or self._desk.name
         blame = Blame(party=party, code=fault.code, message=fault.message, hint=fault.hint, rule=rule)
-        value = m.Objection(party=self._desk.name, job_hash=run.job_hash, blame=blame)
+        value = m.Objection(party=self._desk.name, job_hash=job_hash, blame=blame)
         entry.run = None
-        entry.objection = m.Frame(signed(self._desk.me, m.OBJECTION, value), job_hash=run.job_hash)
-        self._desk.vault.append_many(run.job_hash, [("objection", convert.frame_bytes(entry.objection))])
-        self._note("objected", run.job.name, fault.message)
-        return [entry.objection]
+        entry.objection = m.Frame(signed(self._desk.me, m.OBJECTION, value), job_hash=job_hash)
+        self._desk.vault.append_many(job_hash, [("objection", convert.frame_bytes(entry.objection))])
+        self._note("objected", name, fault.message)
+        return entry.objection
 
     def _resent(self, entry: Entry) -> list[m.Frame]:
         if entry.objection is not None:
@@ -213,25 +220,41 @@ class Driver:
 
     def _restore(self) -> None:
         listed = self._desk.vault.get(JOBS) or b""
-        for job_hash in (listed[i : i + 32] for i in range(0, len(listed), 32)):
-            events = self._desk.vault.read(job_hash)
-            if not events or events[0][0] != "offer":
-                continue
-            offer = attested(
-                convert.frame_of(events[0][1]).signed,
-                self._desk.roster,
-                domain=m.OFFER,
-                kind=m.Offer,
-                relay=self._desk.coordinator,
-            ).value
-            read = attested(offer.job, self._desk.roster, domain=m.JOB, kind=Job, relay=self._desk.coordinator)
-            verdict, run = self._judged(read, offer)
-            objection = next((convert.frame_of(payload) for kind, payload in events if kind == "objection"), None)
-            if run is not None and objection is None:
-                run.restore()
-            self._entries[job_hash] = Entry(
-                self._verdict_frame(verdict), read.value.deadline_ms, None if objection else run, objection
-            )
+        with self._desk.vault.together():
+            for job_hash in (listed[i : i + 32] for i in range(0, len(listed), 32)):
+                self._restore_job(job_hash)
+            if len(self._entries) * 32 != len(listed):
+                self._list_jobs()
+
+    def _restore_job(self, job_hash: bytes) -> None:
+        """Say again what was said, and go on; object where a new version or policy no longer lets us."""
+        events = self._desk.vault.read(job_hash)
+        frames = {kind: convert.frame_of(payload) for kind, payload in events if kind != "total"}
+        relay, roster = self._desk.coordinator, self._desk.roster
+        try:
+            offer = attested(frames["offer"].signed, roster, domain=m.OFFER, kind=m.Offer, relay=relay).value
+            read = attested(offer.job, roster, domain=m.JOB, kind=Job, relay=relay)
+            said = attested(frames["verdict"].signed, roster, domain=m.VERDICT, kind=Verdict, relay=relay).value
+        except (KeyError, ProtocolViolation):  # of another roster, or of an older version: nobody goes on with it
+            self._desk.vault.erase(job_hash)
+            return self._erase_secrets(job_hash, events)
+        entry = Entry(frames["verdict"], read.value.deadline_ms, None, frames.get("objection"))
+        self._entries[job_hash] = entry
+        if entry.objection is not None or not said.permits:
+            return None
+        verdict, entry.run = self._judged(read, offer)
+        if entry.run is not None:
+            return entry.run.restore()
+        why = verdict.reasons[0]
+        message = f"{self._desk.name} permitted the job and can no longer take part, by rule {why.rule}: {why.clause}"
+        fault = Refused(message, rule=why.rule, hint=why.remedy, party=self._desk.name)
+        self._objected(entry, job_hash, read.value.name, fault)
+        return self._erase_secrets(job_hash, events)
+
+    def _erase_secrets(self, job_hash: bytes, events: Sequence[tuple[str, bytes]]) -> None:
+        closed = sum(kind == "total" for kind, _ in events)
+        for index in (closed, closed + 1):
+            self._desk.vault.erase(secrets_of(job_hash, index))
 
     def _verdict_frame(self, verdict: Verdict) -> m.Frame:
         return m.Frame(signed(self._desk.me, m.VERDICT, verdict), job_hash=verdict.job_hash)

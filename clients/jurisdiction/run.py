@@ -68,6 +68,11 @@ class Desk:
         return self.me.member.name
 
 
+def secrets_of(job_hash: bytes, index: int) -> bytes:
+    """Return the vault's stream of one secure sum: entropy, bundles, the encoded vector; erased when it is closed."""
+    return digest("federation/round-secrets/v1", job_hash, index.to_bytes(8, "big"))
+
+
 class Run:
     """A permitted job: its replay, the secure sum that is open and the one whose keys are already out.
 
@@ -132,7 +137,7 @@ class Run:
     def forget(self) -> None:
         """Erase the secrets of every round that is open or prepared."""
         for index in self._states:
-            self._desk.vault.erase(self._secrets(index))
+            self._desk.vault.erase(secrets_of(self.job_hash, index))
         self._states.clear()
         self._sent.clear()
         self._answers.clear()
@@ -144,7 +149,7 @@ class Run:
                 self._replay.feed(Release(total=payload, parties=self.job.parties).numbers)
                 self._rounds += 1
         for index in (self._rounds, self._rounds + 1):
-            for kind, payload in self._desk.vault.read(self._secrets(index)):
+            for kind, payload in self._desk.vault.read(secrets_of(self.job_hash, index)):
                 self._refold(index, kind, payload)
 
     # --- the steps --------------------------------------------------------------------------------------------------
@@ -169,7 +174,7 @@ class Run:
     def _closed(self, total: bytes) -> list[m.Frame]:
         index = self._rounds
         self._desk.vault.append_many(self.job_hash, [("total", total)])
-        self._desk.vault.erase(self._secrets(index))
+        self._desk.vault.erase(secrets_of(self.job_hash, index))
         self._states.pop(index, None)
         self._sent.pop(index, None)
         self._rounds += 1
@@ -200,7 +205,7 @@ class Run:
         """Step the machine of round `index`, and seal the event before its effects are carried out."""
         state = self._states.get(index)
         transition = self._protocol.party_step(self._protocol.party() if state is None else state, event)
-        self._desk.vault.append_many(self._secrets(index), [(kind, payload)])
+        self._desk.vault.append_many(secrets_of(self.job_hash, index), [(kind, payload)])
         self._states[index] = transition.state
         return transition.effects
 
@@ -272,9 +277,6 @@ class Run:
     def _attestation(self) -> m.Frame:
         value = m.Attestation(party=self._desk.name, job_hash=self.job_hash, transcript=self._replay.transcript)
         return m.Frame(signed(self._desk.me, m.ATTESTATION, value), job_hash=self.job_hash)
-
-    def _secrets(self, index: int) -> bytes:
-        return digest("federation/round-secrets/v1", self.job_hash, index.to_bytes(8, "big"))
 
     def _expect(self, holds: bool, expected: str, got: str) -> None:
         if not holds:

@@ -207,10 +207,15 @@ class Driver:
         return out
 
     def resume(self) -> int:
-        """Fold the store: every job stands where it stood; return how many have not ended."""
+        """Fold the store: every job stands where it stood; return how many have not ended.
+
+        Jobs of an earlier roster stay in the store and are not taken up: their members' keys may be gone.
+        """
         for job_hash in self._store.jobs():
             (_, first), *rest = self._store.events(job_hash)
             envelope = convert.signed_of(first)
+            if convert.job_of(envelope.body).roster_hash != self._roster.hash:
+                continue
             job = attested(envelope, self._roster, domain=m.JOB, kind=Job, relay="the store").value
             run = self._admitted(job, job_hash, envelope)
             self._take(run)
@@ -239,6 +244,8 @@ class Driver:
             documents.append(publication)
         joint = agreed(pins)
         replay = planner.replay(job, joint)
+        if replay.round is None:
+            raise Misuse("no question of the job asks anything", hint="federation plan says why each one fails")
         protocol = registry.look_up(PROTOCOLS, SecureSum, job.protection)
         offer = m.Offer(job=envelope, publications=tuple(documents))
         return Run(job=job, job_hash=job_hash, offer=offer, joint=joint, replay=replay, protocol=protocol, me=self._me)

@@ -334,7 +334,8 @@ def _computation_from(message: job_pb2.Computation) -> Computation:
     )
 
 
-def _job_from(body: bytes) -> Job:
+def job_of(body: bytes) -> Job:
+    """Return the job that a body says, from the wire or from a store. Raises Malformed."""
     j = _parsed(job_pb2.Job, body)
     parties = tuple(_name(p, "a party") for p in _few(j.parties, "parties", 100))
     if parties != tuple(sorted(set(parties))) or tuple(p.party for p in j.publications) != parties:
@@ -581,7 +582,7 @@ BODIES: dict[str, Body] = {
     Head.domain: Body(Role.JURISDICTION, "party", _head_to, _head_from),
     m.ATTESTATION: Body(Role.JURISDICTION, "party", _attestation_to, _attestation_from),
     m.OBJECTION: Body(Role.JURISDICTION, "party", _objection_to, _objection_from),
-    m.JOB: Body(Role.RESEARCHER, "researcher", _job_to, _job_from),
+    m.JOB: Body(Role.RESEARCHER, "researcher", _job_to, job_of),
     m.OFFER: Body(Role.COORDINATOR, "", _offer_to, _offer_from),
     m.BUNDLE: Body(Role.COORDINATOR, "", _bundle_to, bundle_of),
     m.ENDED: Body(Role.COORDINATOR, "", _ended_to, ended_of),
