@@ -106,8 +106,8 @@ def _fault(name: str, certificate: bytes) -> str:
     """Return what is wrong with the certificate, or "".
 
     It has to be, bit for bit, the one that `self_made` would make for this name, key and serial number. TLS libraries
-    differ in what they read: a certificate that ours reads and gRPC's does not would cut the coordinator's list of roots
-    short, and shut out the members behind it.
+    differ in what they read: a certificate that ours reads and gRPC's does not would cut the coordinator's list of
+    roots short, and shut out the members behind it.
     """
     if len(certificate) > LARGEST_BYTES:
         return f"has more than {LARGEST_BYTES} bytes"
