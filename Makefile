@@ -39,7 +39,7 @@ lint: .venv/.dev ## ruff, mypy --strict, the floors, the protos
 	$(BIN)/buf lint
 
 test: lint ## lint, then all tests on two cores
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 format: .venv/.dev ## let ruff put the code in shape
 	$(BIN)/ruff check --fix
