@@ -90,19 +90,19 @@ def found(source: str | os.PathLike[str]) -> Files:
     return Files(paths, kind, _stamps(paths))
 
 
-def header(files: Files, wanted: Sequence[str]) -> tuple[tuple[str, ...], str]:
+def header(files: Files, wanted: Sequence[str] | None) -> tuple[tuple[str, ...], str]:
     """Return the names of the columns of CSV files and what separates them.
 
     Args:
         files: all must have the same header.
-        wanted: published columns; the separator is the one that gives most of them.
+        wanted: published columns, of which the separator gives most; None for the separator that gives most columns.
 
     Raises:
         Misuse: an empty file, bytes that are not UTF-8, or a header that differs from the first file's.
     """
     first = _header_line(files.paths[0])
     splits = {delimiter: tuple(next(csv.reader([first], delimiter=delimiter), ())) for delimiter in _DELIMITERS}
-    delimiter = max(_DELIMITERS, key=lambda item: len(set(splits[item]) & set(wanted)))
+    delimiter = max(splits, key=lambda item: len(splits[item] if wanted is None else set(splits[item]) & set(wanted)))
     for path in files.paths[1:]:
         if tuple(next(csv.reader([_header_line(path)], delimiter=delimiter), ())) != splits[delimiter]:
             raise Misuse(f"{Path(path).name} has another header than {Path(files.paths[0]).name}")

@@ -20,6 +20,7 @@ from clients.jurisdiction.sql.layers import (
     Layers,
     absent,
     as_real,
+    as_whole,
     call,
     column,
     finite,
@@ -57,6 +58,9 @@ _COMBINED: Final = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul}
 _INT64: Final = (-(2**63), 2**63 - 1)
 
 
+_NEVER: Final[frozenset[str]] = frozenset()
+
+
 class Mode(Enum):
     """Which values an expression reads."""
 
@@ -71,12 +75,12 @@ class Part:
     Attributes:
         sql: its expression; a column of `Layers` if it is used more than once.
         whole: True for BIGINT, False for DOUBLE; meaningless for conditions.
-        fails: whether it can be NULL in a row that has all its columns.
+        fails: columns of which one is NULL where this is NULL, in a row that has all its values; none if it never is.
     """
 
     sql: exp.Expr
     whole: bool
-    fails: bool
+    fails: frozenset[str] = _NEVER
 
     @property
     def number(self) -> exp.Expr:
@@ -162,50 +166,61 @@ class Arithmetic:
             case Col(name):
                 return self._column(entry, *self._own[name])
             case Const(number):
-                return Part(_constant(number, is_whole=entry.whole), entry.whole, fails=False)
+                return Part(_constant(number, is_whole=entry.whole), entry.whole)
             case Text(text):
-                return Part(exp.Literal.string(text), whole=False, fails=False)  # read by _compared, never written out
+                return Part(exp.Literal.string(text), whole=False)  # looked up by _condition, never written out
             case Missing(of):
-                return self._named(entry, absent(column(value(self._own[of.name][0]))), fails=False)
-            case Compare() | Member() | Not() | Both() | Either():
-                return self._named(entry, self._condition(entry, parts), fails=any(part.fails for part in parts))
-            case Indicator():
-                return self._named(entry, exp.cast(parts[0].number, "bigint"), fails=parts[0].fails)
+                return self._named(entry, absent(column(value(self._own[of.name][0]))), _NEVER)
+            case Both() | Either():  # one side may settle it while the other is unknown
+                can_fail = any(part.fails for part in parts)
+                return self._settled(entry, self._condition(entry, parts)) if can_fail else self._plain(entry, parts)
+            case Compare() | Member() | Not() | Indicator():
+                return self._plain(entry, parts)
         if entry.mode is Mode.WHERE:
             return self._guarded(entry, parts)
         found, can_fail = self._arithmetic(entry, parts)
-        return self._named(entry, found, fails=can_fail or any(part.fails for part in parts))
+        return self._settled(entry, found) if can_fail else self._named(entry, found, _all(parts))
 
-    def _named(self, entry: _Entry, found: exp.Expr, *, fails: bool) -> Part:
+    def _plain(self, entry: _Entry, parts: list[Part]) -> Part:
+        return self._named(entry, self._condition(entry, parts), _all(parts))
+
+    def _named(self, entry: _Entry, found: exp.Expr, fails: frozenset[str]) -> Part:
         if entry.uses > 1 and not isinstance(found, exp.Column):
             found = column(self._layers.let(found))
         return Part(found, entry.whole, fails)
+
+    def _settled(self, entry: _Entry, found: exp.Expr) -> Part:
+        """A column that tells by itself whether it failed."""
+        name = self._layers.let(found)
+        return Part(column(name), entry.whole, frozenset({name}))
 
     def _guarded(self, entry: _Entry, parts: list[Part]) -> Part:
         """In `where` nothing bounds a result: what is not finite becomes NULL at once."""
         found, _ = self._arithmetic(entry, parts)
         raw = self._layers.let(found)
-        return Part(column(self._layers.let(when(finite(raw), column(raw)))), entry.whole, fails=True)
+        return self._settled(entry, when(finite(raw), column(raw)))
 
     # --- columns ----------------------------------------------------------------------------------------------------
 
     def _column(self, entry: _Entry, index: int, item: Column) -> Part:
         raw = value(index)
         if item.kind not in (Kind.INTEGER, Kind.REAL):
-            return Part(column(raw), whole=True, fails=False)
+            return Part(column(raw), whole=True)
         if entry.mode is Mode.WHERE:
             if item.kind is Kind.INTEGER:
-                return Part(column(raw), whole=True, fails=False)
-            return Part(column(self._layers.let(when(finite(raw), column(raw)))), whole=False, fails=True)
+                return Part(column(raw), whole=True)
+            return self._settled(entry, when(finite(raw), column(raw)))
+        if item.kind is Kind.REAL:
+            return self._settled(entry, within(index, item))
         inside = column(self._layers.let(within(index, item)))
-        if item.kind is Kind.INTEGER and not entry.whole:
-            return self._named(entry, as_real(inside), fails=False)
-        return Part(inside, entry.whole, fails=item.kind is Kind.REAL)
+        return Part(inside, whole=True) if entry.whole else self._named(entry, as_real(inside), _NEVER)
 
     # --- conditions -------------------------------------------------------------------------------------------------
 
     def _condition(self, entry: _Entry, parts: list[Part]) -> exp.Expr:
         match entry.node:
+            case Indicator():
+                return as_whole(parts[0].number)
             case Not():
                 return exp.Not(this=exp.Paren(this=parts[0].number))
             case Both():
@@ -313,6 +328,11 @@ class Arithmetic:
         return exp.Paren(this=exp.Add(this=positive, expression=log1p))
 
 
+def is_one(part: Part) -> bool:
+    """Return whether a part is the constant 1: a product with it is the other factor, bit for bit."""
+    return part.sql in (whole(1), real(1))
+
+
 def limits(item: Column) -> tuple[exp.Expr, exp.Expr]:
     """Return the declared range of a numeric column in the type of its values."""
     low, high = item.low, item.high
@@ -321,17 +341,6 @@ def limits(item: Column) -> tuple[exp.Expr, exp.Expr]:
     if item.kind is Kind.INTEGER:
         return whole(max(math.ceil(low), _INT64[0])), whole(min(math.floor(high), _INT64[1]))
     return real(low), real(high)
-
-
-def beyond(index: int, item: Column) -> exp.Expr:
-    """Return the condition that a column holds a finite number outside its declared range."""
-    low, high = limits(item)
-    raw = value(index)
-    below, above = exp.LT(this=column(raw), expression=low), exp.GT(this=column(raw), expression=high)
-    outside = exp.Or(this=below, expression=above)
-    if item.kind is Kind.INTEGER:
-        return exp.Paren(this=outside)
-    return exp.Paren(this=exp.And(this=exp.Paren(this=outside), expression=exp.Paren(this=finite(raw))))
 
 
 def within(index: int, item: Column) -> exp.Expr:
@@ -346,6 +355,10 @@ def moved(of: exp.Expr, low: exp.Expr, high: exp.Expr) -> exp.Case:
     found = when(exp.LT(this=of, expression=low), low.copy(), of.copy())
     found.append("ifs", exp.If(this=exp.GT(this=of.copy(), expression=high), true=high.copy()))
     return found
+
+
+def _all(parts: Iterable[Part]) -> frozenset[str]:
+    return frozenset().union(*(part.fails for part in parts))
 
 
 def _constant(number: Number, *, is_whole: bool) -> exp.Expr:

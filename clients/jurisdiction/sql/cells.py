@@ -48,7 +48,7 @@ def _bin(of: Expression, edges: tuple[Number, ...], arithmetic: Arithmetic, laye
     number = layers.let(part.number if exact else part.real)
     texts = [exp.Literal.string(str(edge) if exact else repr(float(edge))) for edge in edges]
     kind = exp.DataType.build("array<bigint>" if exact else "array<double>")
-    listed = layers.let(exp.cast(exp.Array(expressions=texts), kind))
+    listed = layers.let(exp.Cast(this=exp.Array(expressions=texts), to=kind))
     place = layers.let(whole(0))
     step = 1 << (len(edges).bit_length() - 1)
     while step:

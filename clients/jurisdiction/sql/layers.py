@@ -30,22 +30,32 @@ def reason(index: int) -> str:
 
 def column(name: str) -> exp.Expr:
     """Return a fresh reference to a column: a tree may hold each of its nodes once."""
-    return exp.column(name, quoted=True)
+    return exp.Column(this=exp.Identifier(this=name, quoted=True))
 
 
 def whole(number: int) -> exp.Expr:
     """Return a 64-bit integer; cast from text, so that no engine chooses a narrower type."""
-    return exp.cast(exp.Literal.string(str(number)), "bigint")
+    return as_whole(exp.Literal.string(str(number)))
 
 
 def real(number: Number) -> exp.Expr:
     """Return a binary64; cast from its shortest text, which every engine reads back to the same bits."""
-    return exp.cast(exp.Literal.string(repr(float(number))), "double")
+    return as_real(exp.Literal.string(repr(float(number))))
+
+
+def as_whole(of: exp.Expr) -> exp.Expr:
+    """Return `of` as a 64-bit integer; a real is rounded half to even."""
+    return exp.Cast(this=of, to=exp.DataType(this=exp.DataType.Type.BIGINT))
 
 
 def as_real(of: exp.Expr) -> exp.Expr:
     """Return `of` in binary64."""
-    return exp.cast(of, "double")
+    return exp.Cast(this=of, to=exp.DataType(this=exp.DataType.Type.DOUBLE))
+
+
+def named(of: exp.Expr, name: str) -> exp.Alias:
+    """Return `of` under a name."""
+    return exp.Alias(this=of, alias=exp.Identifier(this=name, quoted=True))
 
 
 def call(name: str, *arguments: exp.Expr) -> exp.Expr:
@@ -112,23 +122,22 @@ class Layers:
         """Return the statement that computes `outputs` over all rows, in one pass.
 
         Args:
-            outputs: aggregates; copied, so that they may be asked again.
+            outputs: aggregates; they become part of the statement.
             key: a column to group by; comes first in every row of the result.
             only: a condition that rows must fulfil.
         """
-        wanted = [item.copy() for item in (*outputs, *((only,) if only is not None else ()))]
-        needed = self._needed([*wanted, *((column(key),) if key else ())])
         keys = [column(key)] if key else []
+        needed = self._needed([*outputs, *keys, *([] if only is None else [only])])
         top = max((self._depth[name] for name in needed), default=0)
-        found = exp.select(*keys, *wanted[: len(outputs)], copy=False).from_(_table(top), copy=False)
+        found = exp.select(*keys, *outputs, copy=False).from_(_table(top), copy=False)
         if only is not None:
-            found.where(wanted[-1], copy=False)
+            found.where(only.copy(), copy=False)
         if key:
             found.group_by(column(key), copy=False)
         for depth in range(1, top + 1):
             here = [name for name in needed if self._depth[name] == depth]
-            named = [exp.alias_(self._lets[name].copy(), name, quoted=True) for name in here]
-            layer = exp.select(exp.Star(), *named, copy=False).from_(_table(depth - 1), copy=False)
+            lets = [named(self._lets[name].copy(), name) for name in here]
+            layer = exp.select(exp.Star(), *lets, copy=False).from_(_table(depth - 1), copy=False)
             found.with_(_layer(depth), as_=layer, copy=False)
         return found
 

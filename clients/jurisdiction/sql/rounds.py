@@ -14,11 +14,12 @@ from typing import Final, TypeAlias
 
 from sqlglot import exp
 
-from clients.jurisdiction.sql.arithmetic import Arithmetic, Mode, Part, beyond
+from clients.jurisdiction.sql.arithmetic import Arithmetic, Mode, Part, is_one, within
 from clients.jurisdiction.sql.cells import cell
 from clients.jurisdiction.sql.layers import (
     Layers,
     absent,
+    as_whole,
     column,
     every,
     present,
@@ -176,7 +177,7 @@ class Compiled:
             place = exp.Add(this=first, expression=column(reason(index))) if coded else first
             conditions.append((absent(column(value(index))), place))
         if not conditions:
-            return self._layers.let(exp.cast(exp.Null(), "bigint"))
+            return self._layers.let(as_whole(exp.Null()))
         found = when(*conditions[0])
         for condition, place in conditions[1:]:
             found.append("ifs", exp.If(this=condition, true=place))
@@ -184,8 +185,7 @@ class Compiled:
 
     def _good(self, fate: str, query: SumQuery) -> str:
         """The column that is true for rows that count: complete, and with terms and axes that are finite."""
-        parts = [self._arithmetic.part(Mode.TERMS, root) for root in roots(query)]
-        names = dict.fromkeys(part.sql.name for part in parts if part.fails and isinstance(part.sql, exp.Column))
+        names = sorted({name for root in roots(query) for name in self._arithmetic.part(Mode.TERMS, root).fails})
         return self._layers.let(every([absent(column(fate)), *(present(column(item)) for item in names)]))
 
     def _units(self, asked: _Pass, query: SumQuery, good: str) -> int:
@@ -207,8 +207,9 @@ class Compiled:
         return asked.ask(exp.CountIf(this=lost))
 
     def _beyond(self, asked: _Pass, fate: str, index: int, item: Column) -> int:
-        outside = exp.And(this=absent(column(fate)), expression=beyond(index, item))
-        return asked.ask(exp.CountIf(this=outside))
+        inside = self._layers.let(within(index, item))
+        moved = exp.NEQ(this=column(inside), expression=column(value(index)))
+        return asked.ask(exp.CountIf(this=exp.And(this=absent(column(fate)), expression=moved)))
 
     def _refusals(self, asked: _Pass, names: tuple[str, ...], fate: str) -> list[tuple[int, str, str]]:
         found: list[tuple[int, str, str]] = []
@@ -255,22 +256,26 @@ class Compiled:
                 at = len(found)
                 exact = intervals[at].integer
                 weighted = self._weighted(weight, left, is_whole=exact)
-                product = exp.Mul(this=column(weighted), expression=right.number if exact else right.real)
-                found.append(_sum(asked, exp.Paren(this=product), intervals[at], scales[at], None))
+                product: exp.Expr = column(weighted)
+                if not is_one(right):
+                    product = exp.Paren(this=exp.Mul(this=product, expression=right.number if exact else right.real))
+                found.append(_sum(asked, product, intervals[at], scales[at], None))
 
     def _weight(self, weight: Expression, good: str) -> Part:
         part = self._arithmetic.part(Mode.TERMS, weight)
         kept = when(column(good), part.number)
-        return Part(column(self._layers.let(kept)), part.whole, fails=True)
+        return Part(column(self._layers.let(kept)), part.whole)
 
     def _weighted(self, weight: Part, left: Part, *, is_whole: bool) -> str:
+        if is_one(left):
+            return self._layers.let(weight.number if is_whole else weight.real)
         a, b = (weight.number, left.number) if is_whole else (weight.real, left.real)
         return self._layers.let(exp.Paren(this=exp.Mul(this=a, expression=b)))
 
 
 def _sum(asked: _Pass, of: exp.Expr, found: Interval, scale: int, good: str | None) -> int:
     """Ask for the sum of a term's integers over the rows that count; without `good` the term is NULL in the others."""
-    scaled = of if found.integer else exp.cast(exp.Mul(this=of, expression=real(2.0**scale)), "bigint")
+    scaled = of if found.integer else as_whole(exp.Mul(this=of, expression=real(2.0**scale)))
     kept = scaled if good is None else when(column(good), scaled)
     return asked.ask(exp.Sum(this=kept))
 

@@ -1,0 +1,5 @@
+"""clients/local/: all programs of a federation in one process, with the code that they run apart.
+
+federation (`fed.local`: the session and its in-process transport) · network (who hands frames to whom) ·
+infer (what frames are, where nobody published a description). For notebooks, tests and scale runs.
+"""
