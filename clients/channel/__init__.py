@@ -4,3 +4,7 @@ connect: TLS 1.3 with pinned keys, identity, retries, deadlines · streams: vect
 Jurisdictions only dial out and nothing polls. Refuses plaintext, older TLS, a certificate that is not the pinned one,
 and messages whose signature is not the named member's.
 """
+
+from federation.identity.tls import restricted
+
+restricted()  # before anything here loads gRPC: no handshake below TLS 1.3

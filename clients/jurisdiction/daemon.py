@@ -203,7 +203,7 @@ class Line:
                 reason = "the coordinator closed the line"
             except grpc.RpcError as fault:
                 error = connect.explained(fault, self._address)
-                if isinstance(error, Refused | Misuse):
+                if isinstance(error, Refused | Misuse | connect.WrongIdentity):
                     raise error from None
                 reason = str(error)
             except ProtocolViolation as fault:
