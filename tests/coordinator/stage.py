@@ -401,7 +401,7 @@ def counted(total: int) -> dict[str, int]:
     return {party: total // BASE**i % BASE for i, party in enumerate(PARTIES)}
 
 
-# --- a plan of several rounds -------------------------------------------------------------------------------------
+# --- a plan of several rounds ----------------------------------------------------------------------------------------
 
 WALK = Computation(name="walk", version=1, parameters=(("rounds", 3),))
 
@@ -432,3 +432,53 @@ def numbers_in(total: bytes) -> list[int]:
 
 
 SUMS = (Advert.domain, Head.domain)
+
+
+# --- one job with one thing going wrong ------------------------------------------------------------------------------
+
+
+def begun(stage: Stage, job: Job | None = None) -> tuple[Job, bytes]:
+    """Everybody attends and a job is handed in; nothing of it is delivered yet."""
+    stage.attend()
+    stage.settle()
+    made = stage.job() if job is None else job
+    return made, stage.submit(made)
+
+
+def disturbed(stage: Stage, at: int, act: Callable[[Stage], None]) -> tuple[Job, bytes]:
+    """Run one job, do `act` before delivery number `at` of it, and let whoever is away come back in the end."""
+    job, job_hash = begun(stage)
+    start = stage.delivered
+
+    def boundary(stage: Stage) -> None:
+        if stage.delivered - start == at:
+            stage.boundary = lambda _: None
+            act(stage)
+
+    stage.boundary = boundary
+    stage.settle()
+    stage.boundary = lambda _: None
+    stage.come_back()
+    return job, job_hash
+
+
+@cache
+def boundaries(k: int, own_figures: bool) -> int:
+    """How many frames an undisturbed job of three parties takes."""
+    stage = Stage(k=k, own_figures=own_figures)
+    _, job_hash = begun(stage)
+    start = stage.delivered
+    stage.settle()
+    assert stage.state(job_hash) is State.RELEASED
+    return stage.delivered - start
+
+
+def assert_exact(stage: Stage, job: Job, job_hash: bytes) -> None:
+    """The job ended with the reference's totals, everybody in it once, and nobody told two stories."""
+    assert stage.state(job_hash) is State.RELEASED, (stage.blames(job_hash), stage.violations)
+    totals = stage.totals(job_hash)
+    assert totals == reference(stage, job)
+    assert counted(totals[-1][1]) == {party: int(party in job.parties) for party in PARTIES}
+    assert set(stage.released(job_hash).attested_by) == set(job.parties)
+    assert not stage.stories()
+    assert not stage.violations
