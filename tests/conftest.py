@@ -1,8 +1,9 @@
-"""What every test stands on: a home of its own, and properties that do not depend on the speed of the machine."""
+"""What every test stands on: a home of its own, short paths, and properties that ignore how fast the machine is."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -14,10 +15,26 @@ settings.register_profile("house", deadline=None, print_blob=True, suppress_heal
 settings.register_profile("deep", parent=settings.get_profile("house"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
+GROUND = pytest.StashKey[Path]()
 
-def pytest_configure() -> None:
-    """Give the session a home that is nobody's: no test reads or writes the profiles and keys of whoever runs it."""
-    os.environ["FEDERATION_HOME"] = tempfile.mkdtemp(prefix="federation-home-")
+
+@pytest.hookimpl(tryfirst=True)  # before pytest makes its own temporary folders
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the session a home that is nobody's, and temporary folders that a socket's path fits into.
+
+    No test reads or writes the profiles and keys of whoever runs it. A Unix socket has a path of at most 107 bytes, and
+    the folders that workers get by default take 70 of them.
+    """
+    ground = config.stash[GROUND] = Path(tempfile.mkdtemp(prefix="fed-"))
+    os.environ["FEDERATION_HOME"] = str(ground / "home")
+    if hasattr(config, "workerinput") or config.option.basetemp is None:
+        config.option.basetemp = ground / "t"
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Remove what the session wrote; after a failure it stays, to be looked at."""
+    if exitstatus == pytest.ExitCode.OK:
+        shutil.rmtree(session.config.stash[GROUND], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
