@@ -6,7 +6,6 @@ delivers one frame at a time, so every test can act at every boundary between tw
 
 from __future__ import annotations
 
-import copy
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -131,7 +130,8 @@ class TornVault(MemoryVault):
     @contextmanager
     def together(self) -> Iterator[None]:
         outermost, self._depth = self._depth == 0, self._depth + 1
-        before = (copy.deepcopy(self._streams), dict(self._records)) if outermost else None
+        streams = {name: list(events) for name, events in self._streams.items()}
+        before = (streams, dict(self._records)) if outermost else None
         try:
             yield
         except BaseException:
@@ -162,6 +162,25 @@ class TornVault(MemoryVault):
     def put_new(self, key: bytes, value: bytes) -> bool:
         self._write()
         return super().put_new(key, value)
+
+
+class DyingStore(MemoryStore):
+    """A store in memory that can die at any append, before or after it is on the disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.appends = 0
+        self.dies_at = -1
+        self.dies_after = False
+
+    def append(self, job_hash: bytes, events: Sequence[tuple[str, bytes]]) -> None:
+        due = self.appends == self.dies_at
+        self.appends += 1
+        if due and not self.dies_after:
+            raise Killed
+        super().append(job_hash, events)
+        if due:
+            raise Killed
 
 
 # (direction "in" to or "out" of the coordinator, party, frame) -> the frames that arrive instead
