@@ -1,7 +1,7 @@
 """How fast the spine is: start-up, a masked sum over daemons, a count from submit to result, a count in `fed.local`.
 
-Real processes on loopback with TLS; medians over many runs, the first ones left out. The engine's own figure (a logistic step
-over three million rows) is `benchmarks/engine.py`. `--json` ends with one JSON object on the last line.
+Real processes on loopback with TLS; medians over many runs, the first ones left out. The engine's own figure (a
+logistic step over three million rows) is `benchmarks/engine.py`. `--json` ends with one JSON object on the last line.
 
     python benchmarks/spine.py [--runs N] [--json] [--ours-only]
 """
@@ -44,7 +44,7 @@ def timed(work: Callable[[], object], runs: int, warm: int) -> list[float]:
 
 
 def written(folder: Path) -> dict[str, str]:
-    """Write one CSV a party and return its tables: the same rows as public data and, with k = 2, as data that are not."""
+    """Write one CSV a party and return its tables: the rows as public data, and with k = 2 as data that are not."""
     codes = [f"c{i:03d}" for i in range(CATEGORIES)]
     tables = {}
     for index, party in enumerate(PARTIES):
@@ -63,8 +63,8 @@ def written(folder: Path) -> dict[str, str]:
 def rounds_in(log: Path) -> list[float]:
     """Return, for every job of two secure sums, the milliseconds from the first sum's opening to the second's.
 
-    That is a round in steady state: query, mask, seal, sign, send, add up, check at every party. The support round before it
-    has the same parties and keys are exchanged while it runs.
+    That is a round in steady state: query, mask, seal, sign, send, add up, check at every party. The support round
+    before it has the same parties and keys are exchanged while it runs.
     """
     from federation.wire import convert, messages
     from federation.wire.log import frames_in

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from federation.domain.catalogue import Column, Dataset, Kind, Outside
