@@ -15,11 +15,12 @@ from federation import registry
 from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import Blame, Job
 from federation.domain.verdict import Reason, Verdict
-from federation.errors import FederationError, Misuse, ProtocolViolation, Refused
+from federation.errors import FederationError, JobFailed, Misuse, ProtocolViolation, Refused
 from federation.jobs import planner
 from federation.protocols.secure_sum import SecureSum
 from federation.wire import convert
 from federation.wire import messages as m
+from federation.wire.convert import sayable
 from federation.wire.envelope import Opened, attested, digest_of, opened, signed
 
 PROTOCOLS = "federation.protocols"
@@ -122,11 +123,17 @@ class Driver:
             )
         if entry.run is None:
             return []
+        fault: FederationError
         try:
             return entry.run.receive(bundle, frame)
-        except FederationError as fault:
-            entry.run.forget()
-            return [self._objected(entry, bundle.job_hash, entry.run.job.name, fault)]
+        except FederationError as found:
+            fault = found
+        except Exception as found:  # noqa: BLE001 - a defect ends this job, not the daemon, at every start again
+            fault = JobFailed(
+                f"{self._desk.name} failed at this job with {type(found).__name__}", party=self._desk.name
+            )
+        entry.run.forget()
+        return [self._objected(entry, bundle.job_hash, entry.run.job.name, fault)]
 
     def _ended(self, ended: m.Ended) -> list[m.Frame]:
         if ended.job_hash in self._entries:
@@ -151,7 +158,7 @@ class Driver:
             verdict = self._desk.guard.judge(job, read.digest, joint)
         except FederationError as fault:
             rule = fault.rule if isinstance(fault, Refused) else fault.code
-            reason = Reason(rule=rule, clause=fault.message, remedy=fault.hint)
+            reason = Reason(rule=rule, clause=sayable(fault.message), remedy=sayable(fault.hint))
             return Verdict(party=name, job_hash=read.digest, reasons=(reason,)), None
         if not verdict.permits:
             return verdict, None
@@ -195,7 +202,7 @@ class Driver:
         """Stop taking part, and say why; what is said once is said again after a restart."""
         rule = fault.rule if isinstance(fault, Refused) else ""
         party = fault.party or self._desk.name
-        blame = Blame(party=party, code=fault.code, message=fault.message, hint=fault.hint, rule=rule)
+        blame = Blame(party=party, code=fault.code, message=sayable(fault.message), hint=sayable(fault.hint), rule=rule)
         value = m.Objection(party=self._desk.name, job_hash=job_hash, blame=blame)
         entry.run = None
         entry.objection = m.Frame(signed(self._desk.me, m.OBJECTION, value), job_hash=job_hash)

@@ -15,7 +15,7 @@ from federation.analytics.replay import Replay
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Blame, Job, PartyProgress, State, Update
 from federation.domain.verdict import Verdict
-from federation.errors import FederationError, ProtocolViolation, Refused
+from federation.errors import FederationError, JobFailed, ProtocolViolation, Refused
 from federation.jobs import lifecycle
 from federation.protocols.secure_sum import (
     Attested,
@@ -32,6 +32,7 @@ from federation.protocols.secure_sum import (
 from federation.protocols.secure_sum import State as SumState
 from federation.query.round import length, round_digest
 from federation.wire import messages as m
+from federation.wire.convert import sayable
 from federation.wire.envelope import Opened as OpenedMessage
 from federation.wire.envelope import Signer, signed
 
@@ -49,7 +50,16 @@ class Outgoing:
 def blame_of(fault: FederationError) -> Blame:
     """Return who and what an error names, as the value that travels."""
     rule = fault.rule if isinstance(fault, Refused) else ""
-    return Blame(party=fault.party, code=fault.code, message=fault.message, hint=fault.hint, rule=rule)
+    return Blame(
+        party=fault.party, code=fault.code, message=sayable(fault.message), hint=sayable(fault.hint), rule=rule
+    )
+
+
+def _as_told(accuser: str, blame: Blame) -> Blame:
+    """Return an accusation as what it is, one member's word: who says it stands before what it says."""
+    if blame.party == accuser:
+        return replace(blame, message=sayable(blame.message), hint=sayable(blame.hint))
+    return replace(blame, message=sayable(f"{accuser} says: {blame.message}"), hint=sayable(blame.hint))
 
 
 class Run:
@@ -118,13 +128,17 @@ class Run:
                     out = self._judged(verdict)
                 case m.Attestation(party=party, transcript=transcript):
                     out = self._attested(party, transcript, frame.signed)
-                case m.Objection(blame=blame):
-                    self.life = lifecycle.step(self.life, lifecycle.Stopped(blame=blame))
+                case m.Objection(party=party, blame=blame):
+                    self.life = lifecycle.step(self.life, lifecycle.Stopped(blame=_as_told(party, blame)))
                     out = []
                 case _:
                     out = self._summed(message, frame)
         except FederationError as fault:
             self.life = lifecycle.step(self.life, lifecycle.Stopped(blame=blame_of(fault)))
+            out = []
+        except Exception as fault:  # noqa: BLE001 - a defect of ours ends this job, not the coordinator at every start
+            ours = JobFailed(f"the coordinator failed at this job with {type(fault).__name__}")
+            self.life = lifecycle.step(self.life, lifecycle.Stopped(blame=blame_of(ours)))
             out = []
         return out + self._farewell()
 

@@ -13,6 +13,9 @@ from federation.domain.job import Blame, State
 from federation.domain.verdict import Verdict
 from federation.errors import ProtocolViolation
 
+LONGEST = 600  # characters of one sentence about a refusal, and of its remedy
+MOST_BLAMES = 300  # of one job: with LONGEST they stay far below what a message may have
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:
@@ -150,18 +153,28 @@ def _judged(life: Life, verdict: Verdict) -> Life:
 
 
 def _refused(life: Life) -> Life:
-    blames = tuple(
-        Blame(
-            party=v.party,
-            code="refused",
-            message=f"{v.party} refuses by rule {r.rule}: {r.clause}",
-            hint=r.remedy,
-            rule=r.rule,
+    told = [
+        (
+            turn,
+            Blame(
+                party=v.party,
+                code="refused",
+                message=_clipped(f"{v.party} refuses by rule {r.rule}: {r.clause}"),
+                hint=_clipped(r.remedy),
+                rule=r.rule,
+            ),
         )
         for v in life.verdicts
-        for r in v.reasons
-    )
+        for turn, r in enumerate(v.reasons)
+    ]
+    # Everybody's first reason goes before anybody's second one: nobody's many words push out another's.
+    in_turn = sorted(range(len(told)), key=lambda i: told[i][0])
+    blames = tuple(told[i][1] for i in sorted(in_turn[:MOST_BLAMES]))
     return replace(life, state=State.REFUSED, blames=blames)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _attested(life: Life, party: str, transcript: bytes) -> Life:

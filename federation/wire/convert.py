@@ -77,9 +77,22 @@ def _exactly(value: bytes, size: int, what: str) -> bytes:
 def _text(value: str, what: str, longest: int = LONGEST_TEXT) -> str:
     if len(value) > longest:
         raise Malformed(f"{what} longer than {longest} characters")
-    if any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in value if c not in "\n\t"):
+    if any(_is_control(c) for c in value if c not in "\n\t"):
         raise Malformed(f"{what} with control characters")
     return value
+
+
+def sayable(text: str, longest: int = LONGEST_TEXT // 4) -> str:
+    """Return a text of our own so that it may travel: no control characters or surrogates, and not too long.
+
+    What we say may quote a file name or an engine; what arrives otherwise would be our own malformed message.
+    """
+    plain = "".join(c if c in "\n\t" or not _is_control(c) else "?" for c in text)
+    return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
+
+
+def _is_control(c: str) -> bool:
+    return ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000
 
 
 def _name(value: str, what: str) -> str:

@@ -198,6 +198,18 @@ def test_a_refused_job_tells_every_rule_of_every_party_and_its_remedy() -> None:
     assert life.blames[0].message == "hongkong refuses by rule purposes: only health"
 
 
+def test_the_words_of_a_refusal_are_bounded_and_nobody_talks_another_down() -> None:
+    many = tuple(Reason(rule=f"r{i}", clause="c" * 4096, remedy="r" * 4096) for i in range(100))
+    parties = tuple(sorted(f"p{i:02}" for i in range(100)))
+    life = step(Life(parties=parties), Offered())
+    for party in parties:
+        life = step(life, Judged(verdict=Verdict(party=party, job_hash=JOB, reasons=many)))
+    life = step(life, ReviewClosed())
+    assert len(life.blames) == lifecycle.MOST_BLAMES
+    assert Counter(blame.party for blame in life.blames) == dict.fromkeys(parties, 3)
+    assert max(len(text) for blame in life.blames for text in (blame.message, blame.hint)) == lifecycle.LONGEST
+
+
 def test_silence_in_review_is_a_refusal_with_the_names_of_the_silent() -> None:
     life = folded(Offered(), permits("guangdong"), Expired(missing=("hongkong", "macao")))
     assert life.state is State.REFUSED
