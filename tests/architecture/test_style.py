@@ -146,5 +146,5 @@ def test_every_module_says_what_it_is_for(repository: Path) -> None:
 
 
 def test_every_folder_of_the_product_is_a_package(repository: Path) -> None:
-    folders = {path.parent for path in modules(repository, *PRODUCT)}
+    folders = {folder for path in modules(repository, *PRODUCT) for folder in path.parents if folder.name}
     assert not [str(folder) for folder in folders if not (repository / folder / "__init__.py").is_file()]
