@@ -416,7 +416,10 @@ def reference(stage: Stage, job: Job) -> list[list[int]]:
 
 
 def counted(total: int) -> dict[str, int]:
-    """How often each party is in a sum of x: the digits in base BASE."""
+    """How often each party is in a sum of x: the digits in base BASE.
+
+    A statistic may sum about the centre of the range; everybody has four rows, so that adds multiples of 2 BASE**5.
+    """
     return {party: total // BASE**i % BASE for i, party in enumerate(PARTIES)}
 
 
