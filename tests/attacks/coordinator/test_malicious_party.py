@@ -342,9 +342,9 @@ def test_an_outsider_is_named_and_the_job_goes_on() -> None:
 
 
 def flood(frame: m.Frame) -> Sequence[m.Frame]:
-    """Twelve different keys for the next round, before anybody else speaks."""
+    """Its key, and twelve different ones for the next round, before anybody else has one."""
     adverts = (replace(advert_in(frame), mask_pk=bytes([9 + i]) + bytes(31)) for i in range(12))
-    return [replace(by_liar(Advert.domain, advert, frame), round_index=1) for advert in adverts]
+    return [frame, *(replace(by_liar(Advert.domain, advert, frame), round_index=1) for advert in adverts)]
 
 
 def test_messages_for_later_rounds_are_bounded_by_party_and_blamed_on_the_one_who_sends_them() -> None:
