@@ -5,6 +5,9 @@ Ends every process that it started, unless `--keep` leaves the federation runnin
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -165,18 +168,19 @@ def _closing(report: Any, seconds: float) -> list[str]:  # noqa: ANN401
 
 
 def _next(folder: Path, *, keep: bool) -> list[str]:
+    federation = "federation" if shutil.which("federation") else os.path.relpath(sys.argv[0])  # as it can be typed here
     if keep:
         return [
             "It is still running. Next:",
-            f"  FEDERATION_HOME={folder} federation catalog show flights",
-            f"  FEDERATION_HOME={folder} federation run {folder}/job.toml",
-            f"  federation demo --stop --folder {folder}",
+            f"  FEDERATION_HOME={folder} {federation} catalog show flights",
+            f"  FEDERATION_HOME={folder} {federation} run {folder}/job.toml",
+            f"  {federation} demo --stop --folder {folder}",
         ]
     return [
         "Next:",
-        "  federation demo --keep                 leave it running and ask your own questions",
-        "  federation jurisdiction init gd.toml   publish a table of yours",
-        "  federation --help                      what else there is",
+        f"  {federation} demo --keep                 leave it running and ask your own questions",
+        f"  {federation} jurisdiction init gd.toml   publish a table of yours",
+        f"  {federation} --help                      what else there is",
     ]
 
 
