@@ -144,18 +144,25 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
 
     async def Upload(self, requests: AsyncIterator[pb.UploadRequest], context: Context) -> pb.UploadResponse:
         party = caller().name
-        blob, due, parts = b"", 0, list[bytes]()
-        async for request in requests:
-            if not blob:
-                blob, due = request.blob, request.blob_bytes
-            due -= sum(map(len, request.parts))
-            if due < 0:
-                break
-            parts.extend(request.parts)
+        first = await anext(requests, None)
+        if first is None:
+            raise self._miscounted(party)
+        with self._blobs.room(party, first.blob, first.blob_bytes):
+            parts = list(first.parts)
+            due = first.blob_bytes - sum(map(len, parts))
+            async for request in requests:
+                due -= sum(map(len, request.parts))
+                if due < 0 or not all(request.parts or (b"",)):  # empty ones could go on for ever
+                    break
+                parts.extend(request.parts)
         if due:
-            raise ProtocolViolation(party, phase="upload", expected="as many bytes as it said", got="another number")
-        self._blobs.keep(party, blob, tuple(parts))
+            raise self._miscounted(party)
+        self._blobs.keep(party, first.blob, tuple(parts))
         return pb.UploadResponse()
+
+    @staticmethod
+    def _miscounted(party: str) -> ProtocolViolation:
+        return ProtocolViolation(party, phase="upload", expected="as many bytes as it said", got="another number")
 
     async def Download(self, request: pb.DownloadRequest, context: Context) -> AsyncIterator[pb.DownloadResponse]:
         party = caller().name
