@@ -53,6 +53,11 @@ class Files:
     format: Format
     stamps: tuple[tuple[int, int, int], ...]
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The paths as patterns that match nothing else: DuckDB reads every path as one."""
+        return tuple(glob.escape(path) for path in self.paths)
+
     def unchanged(self) -> None:
         """Check that the files are still those that were opened. Raises Refused, rule "version"."""
         if _stamps(self.paths) != self.stamps:
@@ -87,6 +92,8 @@ def found(source: str | os.PathLike[str]) -> Files:
     if kinds or kind is None:
         hint = f"files end in {' '.join(_SUFFIXES)}; a folder needs /*.csv"
         raise Misuse(f"{name!r} does not name files of one kind", hint=hint)
+    if any("\\" in path and _MAGIC & set(path) for path in paths):
+        raise Misuse(f"{name!r} holds a backslash beside * ? or [", hint="rename it")  # DuckDB's patterns cannot say it
     return Files(paths, kind, _stamps(paths))
 
 
@@ -111,13 +118,18 @@ def header(files: Files, wanted: Sequence[str] | None) -> tuple[tuple[str, ...],
 
 def broken_line(path: str, delimiter: str, columns: int) -> int | None:
     """Return the line in which a CSV file stops being one: undecodable, badly quoted or of another width; or None."""
-    records = _records(path, delimiter)
+    with Path(path).open("rb") as file:
+        for line, content in enumerate(file, start=1):
+            try:
+                content.decode("utf-8")
+            except UnicodeDecodeError:
+                return line
     line = 0
     try:
-        for line, width in records:
+        for line, width in _records(path, delimiter):
             if width not in (0, columns):
                 return line
-    except (csv.Error, UnicodeDecodeError):
+    except csv.Error:
         return line + 1
     return None
 
@@ -134,16 +146,17 @@ def line_of(path: str, delimiter: str, record: int) -> int:
 
 def _records(path: str, delimiter: str) -> Iterator[tuple[int, int]]:
     """Yield (line at which it ends, fields) of every record."""
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
+    with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         for record in reader:
             yield reader.line_num, len(record)
 
 
 def _header_line(path: str) -> str:
+    with Path(path).open("rb") as file:
+        first = file.readline()
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            line = file.readline().rstrip("\r\n")
+        line = first.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
         raise Misuse(f"{Path(path).name}, line 1: not UTF-8", hint="convert the file to UTF-8") from None
     if not line:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.domain.catalogue import Dataset, Kind
-from federation.errors import Misuse
+from federation.errors import Misuse, did_you_mean
 
 Array: TypeAlias = npt.NDArray[Any]  # int64, float64, or objects that are str; masked where a value is missing
 
@@ -39,10 +39,14 @@ class Frame:
 
 
 def found(source: object, wanted: Sequence[str] | None = None) -> Frame:
-    """Return the frame in `source`, with the wanted columns only (None: all of them). Raises Misuse if it is none."""
+    """Return a frame with the wanted columns only (None: all). Raises Misuse if it is none or lacks one."""
     name = _library(source)
     table: Any = source
     labels = list(table.column_names if name == "pyarrow" else table.columns)
+    lacking = [item for item in wanted or () if item not in labels]
+    if lacking:
+        hint = did_you_mean(lacking[0], [label for label in labels if isinstance(label, str)])
+        raise Misuse(f"the frame has no column {lacking[0]!r}", hint=hint)
     places = [i for i, label in enumerate(labels) if isinstance(label, str) and (wanted is None or label in wanted)]
     match name:
         case "pandas":

@@ -14,11 +14,10 @@ from sqlglot import exp
 
 from clients.jurisdiction.engines._held import Held
 from clients.jurisdiction.engines._sources import Source, opened
-from clients.jurisdiction.sql.layers import column, named, real
+from clients.jurisdiction.sql.layers import column, finite, named, when
 from federation.errors import Misuse
 from federation.query.expression import INTEGER_LIMIT, Number
 
-MOST: Final = 1.7976931348623157e308
 NOT_GIVEN: Final = "NA"  # what R writes into a CSV file where there is no value
 
 
@@ -109,13 +108,12 @@ def _parts(columns: dict[str, Held]) -> list[tuple[str, exp.Expr]]:
 def _summary(held: Held, source: Source) -> list[exp.Expr]:
     given, integer, number = held.name, f"{held.name}i", f"{held.name}r"
     coded = exp.EQ(this=column(given), expression=exp.Literal.string(NOT_GIVEN)) if source.is_text else exp.false()
-    bounded = exp.Between(this=column(number), low=real(-MOST), high=real(MOST))
-    finite = exp.Case(ifs=[exp.If(this=bounded, true=column(number))])
+    bounded = when(finite(number), column(number))
     return [
         *(exp.Count(this=column(name)) for name in (given, integer, number)),
         exp.CountIf(this=coded),
         *(of(this=column(integer)) for of in (exp.Min, exp.Max)),
-        *(of(this=finite.copy()) for of in (exp.Min, exp.Max)),
+        *(of(this=bounded.copy()) for of in (exp.Min, exp.Max)),
     ]
 
 

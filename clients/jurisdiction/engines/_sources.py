@@ -7,8 +7,9 @@ they quote values.
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -107,7 +108,7 @@ class Source:
         """Find the first record that cannot be read: the slow way, taken once there is an error."""
         number = named(exp.Window(this=exp.RowNumber()), "record")
         numbered = exp.select(number, named(_typed.fault(field), "fault")).from_(
-            _csv([path], self.delimiter, len(self.names))
+            _csv([glob.escape(path)], self.delimiter, len(self.names))
         )
         wanted = exp.select(exp.Min(this=exp.column("record"))).from_(numbered.subquery("numbered"))
         row = self.connection.execute(wanted.where(exp.column("fault")).sql(DIALECT)).fetchone()
@@ -149,8 +150,8 @@ def _frame(connection: Connection, frame: _frames.Frame) -> Source:
 
 
 def _parquet(connection: Connection, files: _files.Files) -> Source:
-    _lock(connection, files.paths)
-    listed = exp.Array(expressions=[exp.Literal.string(path) for path in files.paths])
+    _lock(connection, {*files.paths, *files.patterns})
+    listed = exp.Array(expressions=[exp.Literal.string(path) for path in files.patterns])
     table = call("READ_PARQUET", listed, _option("hive_partitioning", exp.false()))
     names, types = _described(connection, table)
     return Source(connection, _typed.aliased(table, len(names)), names, _held(types), Path(files.paths[0]).name, files)
@@ -158,12 +159,12 @@ def _parquet(connection: Connection, files: _files.Files) -> Source:
 
 def _text(connection: Connection, files: _files.Files, wanted: Sequence[str] | None) -> Source:
     names, delimiter = _files.header(files, wanted)
-    relation = _csv(files.paths, delimiter, len(names))
+    relation = _csv(files.patterns, delimiter, len(names))
     held = _held(("VARCHAR",) * len(names))
     return Source(connection, relation, names, held, Path(files.paths[0]).name, files, delimiter)
 
 
-def _csv(paths: Sequence[str], delimiter: str, columns: int) -> exp.Table:
+def _csv(patterns: Sequence[str], delimiter: str, columns: int) -> exp.Table:
     """Return CSV files as columns of text: nothing is sniffed, and nothing malformed is passed over."""
     text = exp.Literal.string("VARCHAR")
     names = [exp.to_identifier(_typed.source_name(place)) for place in range(columns)]
@@ -176,7 +177,7 @@ def _csv(paths: Sequence[str], delimiter: str, columns: int) -> exp.Table:
         "strict_mode": exp.true(),
         "columns": exp.Struct(expressions=[exp.PropertyEQ(this=name, expression=text.copy()) for name in names]),
     }
-    listed = exp.Array(expressions=[exp.Literal.string(path) for path in paths])
+    listed = exp.Array(expressions=[exp.Literal.string(path) for path in patterns])
     return _typed.aliased(call("READ_CSV", listed, *(_option(name, item) for name, item in options.items())), columns)
 
 
@@ -202,9 +203,9 @@ def _connected(threads: int) -> Connection:
     return duckdb.connect(":memory:", config=config)
 
 
-def _lock(connection: Connection, paths: Sequence[str]) -> None:
+def _lock(connection: Connection, paths: Collection[str]) -> None:
     """Close everything but `paths`, then the closing itself."""
-    listed = exp.Array(expressions=[exp.Literal.string(path) for path in paths]).sql(DIALECT)
+    listed = exp.Array(expressions=[exp.Literal.string(path) for path in sorted(paths)]).sql(DIALECT)
     connection.execute(f"SET allowed_paths = {listed}")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
