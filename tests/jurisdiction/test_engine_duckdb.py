@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -179,6 +180,16 @@ def test_engines_over_frames_do_not_see_each_other() -> None:
         assert [engine.sums((count,), PEOPLE)[0].table for engine in (first, second)] == [((4,),), ((1,),)]
         second.close()
         assert first.sums((count,), PEOPLE)[0].table == ((4,),)
+
+
+def test_engines_are_opened_and_asked_by_several_threads_at_once() -> None:
+    def work(ages: int) -> tuple[tuple[int, ...], ...]:
+        frame = pa.table({"age": [ages] * 5})
+        with DuckDB.open(one(AGE), frame) as engine:
+            return engine.sums((SumQuery(dataset="one", terms=(Col("age"),)),), one(AGE))[0].table
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(work, range(60))) == [((5, 5 * ages),) for ages in range(60)]
 
 
 def test_frames_libraries_are_not_imported_before_somebody_brings_one() -> None:

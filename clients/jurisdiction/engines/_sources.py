@@ -130,7 +130,7 @@ def opened(source: object, wanted: Sequence[str] | None, threads: int | None) ->
     except ImportError:
         raise Misuse("a polars frame needs pyarrow to be read", hint="pip install pyarrow") from None
     except duckdb.Error as error:
-        hint = "columns of one plain type each"
+        hint = "Parquet that is whole, or a frame with columns of one plain type each"
         raise Misuse(f"the source cannot be read ({type(error).__name__})", hint=hint) from None
 
 
