@@ -94,12 +94,18 @@ class Driver:
                 out.append(self._unknown(party, job_hash))
         return out
 
-    def leave(self, party: str) -> None:
-        """Note that a control stream is closed."""
+    def leave(self, party: str) -> list[Outgoing]:
+        """Note that a control stream is closed; a refused job that only waited for this party's verdict ends."""
         self._attending.pop(party, None)
-        for job_hash, run in self._runs.items():
-            if party in run.job.parties and not run.life.state.ended:
+        out: list[Outgoing] = []
+        for job_hash, run in list(self._open.items()):
+            if party in run.job.parties:
+                told = run.close_review(self.connected)
+                if told:
+                    self._keep(run)
+                out += told
                 self._changed(job_hash)
+        return out
 
     def receive(self, party: str, frame: m.Frame) -> list[Outgoing]:
         """Return what to send after a frame of `party`.

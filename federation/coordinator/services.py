@@ -90,7 +90,10 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
             if self._outboxes.get(party) is outbox:
                 del self._outboxes[party]
                 self._blobs.drop(party)
-                self.driver.leave(party)
+                try:
+                    self.deliver(self.driver.leave(party))
+                except Unavailable as fault:
+                    self._failed(fault)
 
     async def _read(
         self,

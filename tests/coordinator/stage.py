@@ -271,7 +271,7 @@ class Stage:
     def hang_up(self, party: str) -> None:
         """Break a line: what was on its way is lost."""
         if self.lines.pop(party, None) is not None:
-            self.coordinator.leave(party)
+            self.route(self.coordinator.leave(party))
 
     def route(self, outgoing: Sequence[Outgoing]) -> None:
         """Put what the coordinator sends on the lines that are open."""
