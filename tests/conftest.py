@@ -31,6 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = ground / "t"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test whose name holds an address in memory: two workers would not agree on what there is to run."""
+    wandering = [item.nodeid for item in items if " at 0x" in item.nodeid.lower()]
+    if wandering:
+        message = f"name the cases of these tests, their ids change from process to process: {wandering}"
+        raise pytest.UsageError(message)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Remove what the session wrote; after a failure it stays, to be looked at."""
     if exitstatus == pytest.ExitCode.OK:
