@@ -160,7 +160,8 @@ def _terms(query: SumQuery, values: Mapping[int, nodes.Known], found: tuple[Inte
             if found[len(every)].integer:
                 every.append(weight * x * y)
             else:
-                every.append(nodes.real(weight) * nodes.real(x) * nodes.real(y))
+                with np.errstate(all="ignore"):  # rows that are not finite are excluded and counted, not warned about
+                    every.append(nodes.real(weight) * nodes.real(x) * nodes.real(y))
     return every
 
 

@@ -1,3 +1,5 @@
+"""Interval arithmetic over declared ranges holds every value, and scales never overflow 64 bits."""
+
 from __future__ import annotations
 
 import itertools

@@ -1,3 +1,5 @@
+"""Equal queries have equal bytes, whatever their objects; different queries never do."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,3 +1,5 @@
+"""The numpy oracle answers by the row rules, exactly."""
+
 from __future__ import annotations
 
 import math

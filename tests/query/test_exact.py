@@ -1,3 +1,5 @@
+"""What decides a later query is the same on every processor, to the last bit."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""Expressions are typed, bounded graphs in which a shared node costs once."""
+
 from __future__ import annotations
 
 import gc

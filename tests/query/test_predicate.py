@@ -1,3 +1,5 @@
+"""Predicates are parsed and never evaluated; every fault has a position."""
+
 from __future__ import annotations
 
 import sys

@@ -1,3 +1,5 @@
+"""A query has one shape, whoever reads it."""
+
 from __future__ import annotations
 
 import pytest

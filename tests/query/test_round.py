@@ -1,3 +1,5 @@
+"""What parties encode adds up to what everybody decodes."""
+
 from __future__ import annotations
 
 from collections import Counter

@@ -18,6 +18,7 @@ from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.convert import BODIES
 from federation.wire.envelope import attested, opened
+from federation.wire.jobs import value_to
 from federation.wire.v1 import signed_pb2
 from tests.wire.members import RELAY, honest, people, roster
 
@@ -140,4 +141,4 @@ def test_a_frame_without_a_message_and_one_of_half_a_job_are_no_frames() -> None
 
 def test_a_value_that_no_job_can_carry_is_a_mistake_of_the_program() -> None:
     with pytest.raises(TypeError, match="cannot be a list"):
-        convert._value_to([1])  # type: ignore[arg-type]
+        value_to([1])  # type: ignore[arg-type]

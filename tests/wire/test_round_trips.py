@@ -13,9 +13,13 @@ from federation.domain.job import Blame, Computation, Job, State
 from federation.domain.verdict import Reason, Verdict
 from federation.protocols.masked_sum.messages import Advert, Head
 from federation.wire import bulk, convert
+from federation.wire import jobs as job_bodies
 from federation.wire import messages as m
 from federation.wire.convert import BODIES
 from federation.wire.envelope import attested, digest_of, opened, signed
+from federation.wire.fields import DEEPEST_VALUE
+from federation.wire.jobs import value_from
+from federation.wire.v1 import job_pb2
 from tests.wire.members import RELAY, SPEAKER, honest, people, roster
 
 # Every character that a person may write: no surrogates (they are no text) and no control but tab and newline.
@@ -87,7 +91,7 @@ def depth(value: Any) -> int:
 @st.composite
 def computations(draw: st.DrawFn) -> Computation:
     named = sorted(draw(st.lists(texts(), unique=True, max_size=3)))
-    shallow = values.filter(lambda value: depth(value) <= convert.DEEPEST_VALUE)
+    shallow = values.filter(lambda value: depth(value) <= DEEPEST_VALUE)
     return Computation(
         name=draw(texts()), version=draw(uint32), parameters=tuple((name, draw(shallow)) for name in named)
     )
@@ -175,8 +179,13 @@ def test_what_is_signed_is_what_is_read(domain: str, data: st.DataObject) -> Non
 def test_a_round_trip_that_mixes_up_types_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     job = honest()[m.JOB]
     body = BODIES[m.JOB].encode(job)
-    plain = convert._value_from
-    monkeypatch.setattr(convert, "_value_from", lambda v, depth=0: float(x) if type(x := plain(v, depth)) is int else x)
+    plain = value_from
+
+    def mixed(value: job_pb2.Value, depth: int = 0) -> object:
+        found = plain(value, depth)
+        return float(found) if type(found) is int else found
+
+    monkeypatch.setattr(job_bodies, "value_from", mixed)
     read = BODIES[m.JOB].decode(body)
     assert read == job, "equality alone does not see it"
     assert repr(read) != repr(job)

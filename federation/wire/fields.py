@@ -1,0 +1,88 @@
+"""What every message's fields are held to: sizes, lengths, names, one canonical serialisation.
+
+A body that does not parse, carries unknown fields, is not in canonical form, leaves a required field out or exceeds a
+limit raises `Malformed`, whose text never quotes the bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+M = TypeVar("M", bound=Message)
+
+HASH_BYTES = 32
+TOKEN_BYTES = 16
+LONGEST_NAME = 200
+LONGEST_TEXT = 4096  # a predicate, a hint, a title
+MOST_ITEMS = 10_000  # parameters, categories, parties: nothing unbounded
+DEEPEST_VALUE = 4
+NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+
+
+class Malformed(ValueError):
+    """Foreign bytes are not the message that they claim to be; the text says what is wrong, without the bytes."""
+
+
+def parsed(kind: type[M], body: bytes) -> M:
+    """Return the message in `body`: it parses, has no unknown field and is in the one canonical serialisation."""
+    message = kind()
+    try:
+        message.ParseFromString(body)
+    except DecodeError:
+        raise Malformed("bytes that do not parse") from None
+    message.DiscardUnknownFields()
+    if message.SerializeToString(deterministic=True) != body:
+        raise Malformed("unknown fields or a non-canonical encoding")
+    return message
+
+
+def canonical(message: Message) -> bytes:
+    """Return the one serialisation of a message."""
+    return message.SerializeToString(deterministic=True)
+
+
+def exactly(value: bytes, size: int, what: str) -> bytes:
+    """Return `value` if it has `size` bytes."""
+    if len(value) != size:
+        raise Malformed(f"{what} of {len(value)} bytes instead of {size}")
+    return value
+
+
+def text(value: str, what: str, longest: int = LONGEST_TEXT) -> str:
+    """Return `value` if it is short enough and has no control characters."""
+    if len(value) > longest:
+        raise Malformed(f"{what} longer than {longest} characters")
+    if any(_is_control(c) for c in value if c not in "\n\t"):
+        raise Malformed(f"{what} with control characters")
+    return value
+
+
+def sayable(text: str, longest: int = LONGEST_TEXT // 4) -> str:
+    """Return a text of our own so that it may travel: no control characters or surrogates, and not too long.
+
+    What we say may quote a file name or an engine; what arrives otherwise would be our own malformed message.
+    """
+    plain = "".join(c if c in "\n\t" or not _is_control(c) else "?" for c in text)
+    return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
+
+
+def _is_control(c: str) -> bool:
+    return ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000
+
+
+def name(value: str, what: str) -> str:
+    """Return `value` if it is a member's name."""
+    if not NAME.fullmatch(value):
+        raise Malformed(f"{what} that is not a name")
+    return value
+
+
+def few(items: Sequence[Any], what: str, most: int = MOST_ITEMS) -> Sequence[Any]:
+    """Return `items` if they are no more than `most`."""
+    if len(items) > most:
+        raise Malformed(f"more than {most} {what}")
+    return items
