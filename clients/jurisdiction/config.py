@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from federation.domain.catalogue import Column, Dataset, Kind, Outside
 from federation.errors import Misuse, did_you_mean
 from federation.policy.rule import Settings
+from federation.wire import convert
+from federation.wire import messages as m
+
+
+def _bound(value: object) -> object:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole and not (isinstance(value, float) and math.isfinite(value)):  # nothing that could be read as one
+        raise ValueError("a bound is a finite number")
+    return value
+
+
+Bound = Annotated[int | float, BeforeValidator(_bound)]
 
 
 class _Table(BaseModel):
@@ -22,8 +36,8 @@ class ColumnConfig(_Table):
 
     kind: Kind
     unit: str = ""
-    low: int | float | None = None
-    high: int | float | None = None
+    low: Bound | None = None
+    high: Bound | None = None
     categories: tuple[str, ...] = ()
     missing: Mapping[str, str] = Field(default_factory=dict)
     outside: Outside = Outside.CLIP
@@ -87,7 +101,7 @@ def described(config: DatasetConfig) -> Dataset:
     """Return the publication of a data set, without its version, which only the data has.
 
     Raises:
-        Misuse: a numeric column without a range, or a category column without its list.
+        Misuse: a numeric column without a range, a category column without its list, or what no message can say.
     """
     for name, column in config.columns.items():
         numeric = column.kind in (Kind.INTEGER, Kind.REAL)
@@ -98,9 +112,13 @@ def described(config: DatasetConfig) -> Dataset:
             )
         if not numeric and (column.low is not None or column.high is not None):
             raise Misuse(f"{where}: only numbers have a range")
+        if column.kind is Kind.INTEGER and not (isinstance(column.low, int) and isinstance(column.high, int)):
+            raise Misuse(f"{where}: the range of whole numbers is of whole numbers", hint="or say kind = 'real'")
         if (column.kind is Kind.CATEGORY) != bool(column.categories):
             raise Misuse(f"{where}: a category column, and only that, needs its closed list `categories`")
-    return Dataset(
+        if len(set(column.categories)) != len(column.categories):
+            raise Misuse(f"{where}: a category stands in the list twice")
+    dataset = Dataset(
         name=config.name,
         title=config.title or config.name,
         unit=config.unit,
@@ -120,6 +138,12 @@ def described(config: DatasetConfig) -> Dataset:
         k=config.k,
         own_figures=config.publish_own_figures,
     )
+    try:  # what the others could not read would be this jurisdiction's violation, every time it attends
+        body = convert.BODIES[m.PUBLICATION]
+        body.decode(body.encode(m.Publication(party="me", dataset=dataset)))
+    except ValueError as fault:
+        raise Misuse(f"data set {config.name!r} cannot be published: {fault}") from None
+    return dataset
 
 
 def load(path: Path) -> JurisdictionConfig:
@@ -161,7 +185,8 @@ _KNOWN: dict[str, type[BaseModel]] = {"jurisdiction": IdentityConfig, "dataset":
 
 
 def _explained(path: Path, fault: ValidationError) -> Misuse:
-    first = fault.errors()[0]
+    # An unknown key is why another one is missing: it is told first.
+    first = min(fault.errors(), key=lambda error: error["type"] != "extra_forbidden")
     parts = [str(part) for part in first["loc"]]
     key = ".".join(parts)
     if first["type"] == "extra_forbidden":
