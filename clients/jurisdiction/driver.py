@@ -132,8 +132,11 @@ class Driver:
             fault = JobFailed(
                 f"{self._desk.name} failed at this job with {type(found).__name__}", party=self._desk.name
             )
-        entry.run.forget()
-        return [self._objected(entry, bundle.job_hash, entry.run.job.name, fault)]
+        try:
+            entry.run.forget()
+            return [self._objected(entry, bundle.job_hash, entry.run.job.name, fault)]
+        except FederationError:  # it was our memory that failed: what cannot be sealed is not said
+            raise fault from None
 
     def _ended(self, ended: m.Ended) -> list[m.Frame]:
         if ended.job_hash in self._entries:
