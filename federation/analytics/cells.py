@@ -147,3 +147,13 @@ def counted(query: SumQuery, totals: Totals, cell: int, label: str, joint: Datas
     n = sums[-1] >> scale if sums else units
     high = None if further is None else n + further
     return Estimate(label=label, value=n, n=n, units=units, interval=(n, high), withheld=withheld)
+
+
+def rows_between(query: SumQuery, totals: Totals, cell: int, joint: Dataset) -> tuple[int, int | None]:
+    """Return the least and the most rows of a cell whose query counts rows in its last column; None for no bound."""
+    withheld = totals.withheld[cell]
+    further = rows_left_out(query, totals, cell, joint)
+    if is_closed(totals, cell):
+        return 0, further if withheld >= totals.parties else None
+    rows = totals.table[cell][-1]
+    return rows, None if further is None else rows + further

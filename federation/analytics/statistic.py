@@ -51,12 +51,28 @@ class Drawn(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One more curve of STEPS: its name, its edges, and a height between each two of them."""
+
+    label: str
+    x: tuple[int | float, ...]
+    y: tuple[int | float | None, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y) + 1:
+            raise Misuse("a curve of steps has one edge more than heights")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """A result as something to draw, in plain values; None in `y` is a closed cell and is drawn as a gap.
 
     Attributes:
         x: labels, or edges (one more than `y`) for STEPS.
         error: half widths of an error bar, one standard error, as long as `y`; () for none.
+        label: the name of the curve `y` where there are others, else "".
+        others: further curves of STEPS.
+        filled: whether STEPS stand on a filled area (a histogram) or are a curve (a distribution function).
     """
 
     drawn: Drawn
@@ -66,6 +82,9 @@ class Picture:
     x: tuple[int | float | str, ...]
     y: tuple[int | float | None, ...]
     error: tuple[float | None, ...] = ()
+    label: str = ""
+    others: tuple[Series, ...] = ()
+    filled: bool = True
 
 
 class Result(ABC):
@@ -97,8 +116,11 @@ class Statistic(ABC, Generic[P, R]):
     Parameters: ClassVar[type[Any]]
 
     @abstractmethod
-    def rounds(self, parameters: P) -> int:
-        """Return the most rounds of sums that the plan asks for; the rounds of support come on top."""
+    def rounds(self, parameters: P, joint: Dataset) -> int:
+        """Return the most rounds of sums that the plan asks for over `joint`; the rounds of support come on top.
+
+        Raises Misuse where the plan would not get as far as a query.
+        """
 
     @abstractmethod
     def plan(self, parameters: P, where: Expression | None, joint: Dataset) -> Plan[R]:

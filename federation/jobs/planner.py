@@ -16,7 +16,7 @@ from federation.analytics.replay import Replay
 from federation.analytics.statistic import Statistic, parameters_of
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Computation, Job
-from federation.errors import Misuse, Refused, did_you_mean
+from federation.errors import FederationError, Misuse, Refused, did_you_mean
 from federation.protocols.secure_sum import Setup
 from federation.query import expression, predicate
 from federation.query.expression import Expression, Gram
@@ -98,7 +98,7 @@ def replay(job: Job, joint: Dataset) -> Replay:
 
 def rounds(job: Job, joint: Dataset) -> int:
     """Return the most secure sums that the job's plans ask for, rounds of support included. Raises as `replay`."""
-    sums = max(statistic.rounds(parameters) for statistic, parameters in _members(job))
+    sums = max(_rounds(statistic, parameters, joint) for statistic, parameters in _members(job))
     return sums if joint.own_figures else 2 * sums
 
 
@@ -159,6 +159,13 @@ def _statistic(computation: Computation) -> Statistic[Any, Any]:
 def _plan(statistic: Statistic[Any, Any], parameters: object, where: Expression | None, joint: Dataset) -> Plan[Any]:
     """The statistic's plan; whatever it raises, it raises when it is advanced, and so fails alone."""
     return (yield from statistic.plan(parameters, where, joint))
+
+
+def _rounds(statistic: Statistic[Any, Any], parameters: object, joint: Dataset) -> int:
+    try:
+        return statistic.rounds(parameters, joint)
+    except FederationError:
+        return 1  # it asks nothing: its plan fails with the same reason, alone
 
 
 def _failures(job: Job, joint: Dataset) -> tuple[tuple[int, Failure], ...]:

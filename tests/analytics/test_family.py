@@ -51,7 +51,7 @@ class CeilingStatistic(Statistic[Ceiling, CeilingResult]):
     version = 3
     Parameters = Ceiling
 
-    def rounds(self, parameters):
+    def rounds(self, parameters, joint):
         return 1
 
     def plan(self, parameters, where, joint):

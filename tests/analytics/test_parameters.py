@@ -32,7 +32,7 @@ class Sample(Statistic[Everything, Any]):
     version = 1
     Parameters = Everything
 
-    def rounds(self, parameters: Everything) -> int:
+    def rounds(self, parameters: Everything, joint: Dataset) -> int:
         return 1
 
     def plan(self, parameters: Everything, where: Expression | None, joint: Dataset) -> Generator[Any, Any, Any]:

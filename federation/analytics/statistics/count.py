@@ -45,7 +45,7 @@ class Count(Statistic[CountParameters, CountResult]):
     version = 1
     Parameters = CountParameters
 
-    def rounds(self, parameters: CountParameters) -> int:  # noqa: ARG002 - the contract's argument
+    def rounds(self, parameters: CountParameters, joint: Dataset) -> int:  # noqa: ARG002 - the contract's arguments
         return 1
 
     def plan(self, parameters: CountParameters, where: Expression | None, joint: Dataset) -> Plan[CountResult]:

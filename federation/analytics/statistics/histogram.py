@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import pairwise
 
-from federation.analytics.cells import counted, left_out, require_an_open_cell, unit
+from federation.analytics.bins import binned, named, spread
+from federation.analytics.cells import counted, labels, left_out, require_an_open_cell
 from federation.analytics.estimates import Estimate, Number, RowsLeftOut, Suppressed, suppressed_cells
 from federation.analytics.moments import ends, numeric
 from federation.analytics.plan import Plan
-from federation.analytics.statistic import Drawn, Picture, Result, Statistic, Table
+from federation.analytics.statistic import Drawn, Picture, Result, Series, Shown, Statistic, Table
 from federation.domain.catalogue import Column, Dataset
-from federation.errors import Misuse
-from federation.query.expression import Col, Const, Expression
-from federation.query.query import Bins, SumQuery, shape
-
-MOST_BINS = 4_096  # as many as a round of quantiles asks (DESIGN section 5)
+from federation.errors import Misuse, did_you_mean
+from federation.query.expression import Expression
+from federation.query.query import SumQuery, Totals, shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,39 +26,87 @@ class HistogramParameters:
         bins: how many of equal width between `low` and `high`, or the edges themselves, increasing.
         low: left end of the first bin; None is the least declared value.
         high: right end of the last bin; None is the greatest declared value.
+        by: a category column, for one histogram per category over the same bins.
     """
 
     column: str
     bins: int | tuple[float, ...] = 20
     low: float | None = None
     high: float | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HistogramResult(Result):
-    """Rows per bin.
+class Bars:
+    """The histogram of one group.
 
     Attributes:
-        edges: one more than bins.
+        label: its category, or "all rows".
         estimates: one per bin; a closed bin has no value.
         below: rows below the first edge; known to be 0 where the declared range has nothing there.
         above: rows above the last edge.
-        left_out: rows that were not used, or whose value was moved, per reason.
     """
 
-    column: str
-    edges: tuple[Number, ...]
+    label: str
     estimates: tuple[Estimate, ...]
     below: Estimate
     above: Estimate
-    left_out: RowsLeftOut
-    parties: int
-    k: int
 
     @property
     def value(self) -> tuple[Number | None, ...]:
         """Rows per bin; None where a bin is closed."""
         return tuple(cell.value for cell in self.estimates)
+
+    @property
+    def n(self) -> int:
+        """Rows in the opened bins."""
+        return sum(cell.n or 0 for cell in self.estimates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistogramResult(Result):
+    """Rows per bin, per group if asked.
+
+    Attributes:
+        edges: one more than bins.
+        groups: one per category of `by`, or one.
+        left_out: rows that were not used, or whose value was moved, per reason.
+    """
+
+    column: str
+    by: str | None
+    edges: tuple[Number, ...]
+    groups: tuple[Bars, ...]
+    left_out: RowsLeftOut
+    parties: int
+    k: int
+
+    @property
+    def only(self) -> Bars:
+        """The one histogram of a result without `by`."""
+        if self.by is not None:
+            raise Misuse(f"there is one histogram per {self.by!r}", hint=f"index it with a {self.by}")
+        return self.groups[0]
+
+    @property
+    def value(self) -> tuple[Number | None, ...]:
+        """Rows per bin of a result without `by`; None where a bin is closed."""
+        return self.only.value
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """One per bin of a result without `by`."""
+        return self.only.estimates
+
+    @property
+    def below(self) -> Estimate:
+        """Rows below the first edge, without `by`."""
+        return self.only.below
+
+    @property
+    def above(self) -> Estimate:
+        """Rows above the last edge, without `by`."""
+        return self.only.above
 
     @property
     def se(self) -> None:
@@ -71,7 +116,7 @@ class HistogramResult(Result):
     @property
     def n(self) -> int:
         """Rows in the opened bins."""
-        return sum(cell.n or 0 for cell in self.estimates)
+        return sum(group.n for group in self.groups)
 
     @property
     def n_missing(self) -> tuple[tuple[str, str, int | None], ...]:
@@ -79,92 +124,108 @@ class HistogramResult(Result):
         return self.left_out.missing
 
     @property
+    def clipped(self) -> tuple[tuple[str, int | None], ...]:
+        """(column, count) of values moved into the declared range; None where the count is closed."""
+        return self.left_out.clipped
+
+    @property
+    def non_finite(self) -> int | None:
+        """Rows left out because a value is not a finite number; None where the count is closed."""
+        return self.left_out.non_finite
+
+    @property
     def suppressed(self) -> tuple[Suppressed, ...]:
         """Every number that is closed, or that a party withholds, with the interval that it leaves."""
-        return (*suppressed_cells((self.below, *self.estimates, self.above)), *self.left_out.suppressed)
+        cells = (cell for group in self.groups for cell in (group.below, *group.estimates, group.above))
+        return (*suppressed_cells(tuple(cells)), *self.left_out.suppressed)
+
+    def __getitem__(self, label: str) -> Bars:
+        for group in self.groups:
+            if group.label == label:
+                return group
+        raise Misuse(f"no group {label!r}", hint=did_you_mean(label, (group.label for group in self.groups)))
 
     def table(self) -> Table:
-        rows = zip(self.edges, self.edges[1:], self.estimates, strict=False)
-        return Table(
-            columns=("from", "to", "n", "low", "high", "withheld"),
-            rows=tuple((low, high, cell.value, *cell.interval, cell.withheld) for low, high, cell in rows),
-        )
+        """Return one row per group and bin: from, to, n, low, high, withholding parties."""
+        head = () if self.by is None else (self.by,)
+        rows: list[tuple[Shown, ...]] = []
+        for group in self.groups:
+            label = () if self.by is None else (group.label,)
+            for start, end, cell in zip(self.edges, self.edges[1:], group.estimates, strict=False):
+                rows.append((*label, start, end, cell.value, *cell.interval, cell.withheld))
+        return Table(columns=(*head, "from", "to", "n", "low", "high", "withheld"), rows=tuple(rows))
 
     def picture(self) -> Picture:
+        first, *others = self.groups
         return Picture(
             drawn=Drawn.STEPS,
-            title=f"histogram of {self.column}",
+            title=f"histogram of {self.column}" + ("" if self.by is None else f" by {self.by}"),
             x_label=self.column,
             y_label="rows",
             x=self.edges,
-            y=self.value,
+            y=first.value,
+            label="" if self.by is None else first.label,
+            others=tuple(Series(label=group.label, x=self.edges, y=group.value) for group in others),
+            filled=self.by is None,
         )
 
 
 class Histogram(Statistic[HistogramParameters, HistogramResult]):
-    """Rows per bin of one column."""
+    """Rows per bin of one column, per category if asked."""
 
     name = "histogram"
     version = 1
     Parameters = HistogramParameters
 
-    def rounds(self, parameters: HistogramParameters) -> int:  # noqa: ARG002 - the contract's argument
+    def rounds(self, parameters: HistogramParameters, joint: Dataset) -> int:  # noqa: ARG002 - the contract's arguments
         return 1
 
     def plan(self, parameters: HistogramParameters, where: Expression | None, joint: Dataset) -> Plan[HistogramResult]:
         column = numeric(parameters.column, joint)
-        edges = _edges(parameters, column)
-        per = unit(joint)
-        query = SumQuery(
-            dataset=joint.name,
-            where=where,
-            per=per,
-            group_by=(Bins(Col(column.name), edges),),
-            terms=() if per is None else (Const(1),),
-        )
+        edges = spread(column, parameters.bins, parameters.low, parameters.high)
+        query = binned(column.name, edges, parameters.by, where, joint)
         shape(query, joint)  # what has no meaning fails here, before anything is asked
         (totals,) = yield (query,)
         require_an_open_cell(totals)
-        names = (f"below {edges[0]}", *_labels(edges), f"above {edges[-1]}")
-        below, *inner, above = (counted(query, totals, cell, label, joint) for cell, label in enumerate(names))
-        low, high = ends(column)
+        groups = labels(parameters.by, joint)
         return HistogramResult(
             column=column.name,
+            by=parameters.by,
             edges=edges,
-            estimates=tuple(inner),
-            below=below if low < edges[0] else _nothing(below.label),
-            above=above if high > edges[-1] else _nothing(above.label),
+            groups=tuple(
+                _bars(place, label, parameters.by, column, edges, query, totals, joint)
+                for place, label in enumerate(groups)
+            ),
             left_out=left_out(query, totals, joint),
             parties=totals.parties,
             k=joint.k,
         )
 
 
-def _edges(parameters: HistogramParameters, column: Column) -> tuple[Number, ...]:
-    if isinstance(parameters.bins, tuple):
-        if parameters.low is not None or parameters.high is not None:
-            raise Misuse("a histogram takes edges or low and high, not both")
-        if not 2 <= len(parameters.bins) <= MOST_BINS + 1:
-            raise Misuse(f"a histogram takes 2 to {MOST_BINS + 1} edges, got {len(parameters.bins)}")
-        return parameters.bins
-    if not 1 <= parameters.bins <= MOST_BINS:
-        raise Misuse(f"a histogram has 1 to {MOST_BINS} bins, got {parameters.bins}")
-    first, last = ends(column)
-    low = first if parameters.low is None else Fraction(parameters.low)
-    high = last if parameters.high is None else Fraction(parameters.high)
-    if low >= high:
-        raise Misuse("a histogram needs low < high", hint="a column of one value needs low and high, or edges")
-    exact = (low + (high - low) * i / parameters.bins for i in range(parameters.bins + 1))
-    edges = tuple(edge.numerator if edge.denominator == 1 else float(edge) for edge in exact)
-    if any(not left < right for left, right in pairwise(edges)):
-        raise Misuse("the bins are narrower than binary64 can tell apart", hint="use fewer bins")
-    return edges
+def _bars(
+    place: int,
+    label: str,
+    by: str | None,
+    column: Column,
+    edges: Sequence[Number],
+    query: SumQuery,
+    totals: Totals,
+    joint: Dataset,
+) -> Bars:
+    names = (f"below {edges[0]}", *named(edges), f"above {edges[-1]}")
+    start, before = place * len(names), "" if by is None else f"{label}: "
+    below, *inner, above = (
+        counted(query, totals, start + cell, before + name, joint) for cell, name in enumerate(names)
+    )
+    low, high = ends(column)
+    return Bars(
+        label=label,
+        estimates=tuple(inner),
+        below=below if low < edges[0] else nothing(below.label),
+        above=above if high > edges[-1] else nothing(above.label),
+    )
 
 
-def _labels(edges: Sequence[Number]) -> tuple[str, ...]:
-    bins = [f"[{low}, {high})" for low, high in pairwise(edges)]
-    return (*bins[:-1], bins[-1][:-1] + "]")
-
-
-def _nothing(label: str) -> Estimate:
+def nothing(label: str) -> Estimate:
+    """Return the line of a bin in which no declared value lies."""
     return Estimate(label=label, value=0, n=0, units=0, interval=(0, 0))

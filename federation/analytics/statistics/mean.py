@@ -48,7 +48,7 @@ class Mean(Statistic[MeanParameters, MeanResult]):
     version = 1
     Parameters = MeanParameters
 
-    def rounds(self, parameters: MeanParameters) -> int:  # noqa: ARG002 - the contract's argument
+    def rounds(self, parameters: MeanParameters, joint: Dataset) -> int:  # noqa: ARG002 - the contract's arguments
         return 1
 
     def plan(self, parameters: MeanParameters, where: Expression | None, joint: Dataset) -> Plan[MeanResult]:

@@ -25,8 +25,8 @@ class Std(Statistic[VarParameters, StdResult]):
     version = 1
     Parameters = VarParameters
 
-    def rounds(self, parameters: VarParameters) -> int:
-        return Var().rounds(parameters)
+    def rounds(self, parameters: VarParameters, joint: Dataset) -> int:
+        return Var().rounds(parameters, joint)
 
     def plan(self, parameters: VarParameters, where: Expression | None, joint: Dataset) -> Plan[StdResult]:
         spreads = yield from Var().plan(parameters, where, joint)

@@ -50,7 +50,7 @@ class Sum(Statistic[SumParameters, SumResult]):
     version = 1
     Parameters = SumParameters
 
-    def rounds(self, parameters: SumParameters) -> int:  # noqa: ARG002 - the contract's argument
+    def rounds(self, parameters: SumParameters, joint: Dataset) -> int:  # noqa: ARG002 - the contract's arguments
         return 1
 
     def plan(self, parameters: SumParameters, where: Expression | None, joint: Dataset) -> Plan[SumResult]:

@@ -117,7 +117,7 @@ class Var(Statistic[VarParameters, VarResult]):
     version = 1
     Parameters = VarParameters
 
-    def rounds(self, parameters: VarParameters) -> int:  # noqa: ARG002 - the contract's argument
+    def rounds(self, parameters: VarParameters, joint: Dataset) -> int:  # noqa: ARG002 - the contract's arguments
         return 1
 
     def plan(self, parameters: VarParameters, where: Expression | None, joint: Dataset) -> Plan[VarResult]:
