@@ -6,7 +6,7 @@ Knows no meaning: `clients.researcher.remote` makes values of what comes back an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from clients.channel import connect
 from federation.domain.roster import Roster
@@ -49,6 +49,24 @@ class Calls:
         )
         return response
 
+    def list_jobs(self) -> pb.ListJobsResponse:
+        """Return the caller's jobs."""
+        response: pb.ListJobsResponse = self._called(lambda: self._stub.ListJobs(pb.ListJobsRequest(), timeout=CALL_S))
+        return response
+
+    def cancel(self, job_hash: bytes) -> pb.CancelResponse:
+        """End a job of the caller's own."""
+        response: pb.CancelResponse = self._called(
+            lambda: self._stub.Cancel(pb.CancelRequest(job_hash=job_hash), timeout=CALL_S)
+        )
+        return response
+
+    def read_log(self, job_hash: bytes, *, follow: bool) -> Iterator[pb.ReadLogResponse]:
+        """Yield the lines of a job's log; on until the job ends if `follow`, but a minute at most."""
+        yield from self._streamed(
+            self._stub.ReadLog(pb.ReadLogRequest(job_hash=job_hash, follow=follow), timeout=WATCH_S)
+        )
+
     def status(self) -> pb.GetStatusResponse:
         """Return who attends and what runs."""
         response: pb.GetStatusResponse = self._called(
@@ -62,7 +80,13 @@ class Calls:
         A stream that lives for a minute cannot be kept silent for ever by a coordinator that stays connected: whoever
         watches asks again, and hears at least where the job stands.
         """
-        call = self._stub.Watch(pb.WatchRequest(job_hash=job_hash), timeout=WATCH_S)
+        yield from self._streamed(self._stub.Watch(pb.WatchRequest(job_hash=job_hash), timeout=WATCH_S))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._channel.close()
+
+    def _streamed(self, call: Any) -> Iterator[Any]:  # noqa: ANN401 - gRPC has no types
         try:
             yield from call
         except grpc.RpcError as fault:
@@ -70,10 +94,6 @@ class Calls:
                 raise connect.explained(fault, self._address) from None
         finally:
             call.cancel()
-
-    def close(self) -> None:
-        """Hang up."""
-        self._channel.close()
 
     def _called(self, call: Callable[[], A]) -> A:
         try:

@@ -25,7 +25,7 @@ from clients.researcher.verified import ending
 from federation.coordinator.driver import Driver as Coordinator
 from federation.coordinator.store import MemoryStore, Store
 from federation.domain.catalogue import Dataset
-from federation.domain.job import Job, Released, State, Update
+from federation.domain.job import Job, LogLine, Released, State, Summary, Update
 from federation.domain.roster import Role, Roster
 from federation.errors import Misuse
 from federation.identity import keys, roster_file
@@ -165,6 +165,17 @@ class LocalTransport:
             self.network.settle()
             update = self.network.coordinator.update(job_hash, self.me)
         yield update
+
+    def jobs(self) -> tuple[Summary, ...]:
+        return tuple(summary for summary, _ in self.network.coordinator.summaries(self.me))
+
+    def cancel(self, job_hash: bytes) -> State:
+        self.network.sent(self.network.coordinator.cancel(job_hash, self.me))
+        self.network.settle()
+        return self.network.coordinator.update(job_hash, self.me).state
+
+    def log(self, job_hash: bytes, *, follow: bool) -> Iterator[LogLine]:  # noqa: ARG002 - it has ended when one asks
+        yield from self.network.coordinator.log(job_hash, self.me)
 
     def released(self, job_hash: bytes) -> Released:
         update = self.network.coordinator.update(job_hash, self.me)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from federation.crypto import ring
 from federation.domain.catalogue import Dataset
-from federation.domain.job import PartyProgress, Released, Update
+from federation.domain.job import Job, PartyProgress, Released, Summary, Update
 from federation.domain.roster import Role, Roster
 from federation.errors import ProtocolViolation
 from federation.wire import convert
@@ -55,6 +55,26 @@ def released_in(job_hash: bytes, totals: Sequence[bytes], attestations: Iterable
         totals=tuple(tuple(ring.to_ints(ring.from_bytes(total))) for total in totals),
         transcript=transcripts.pop() if transcripts else b"",
         attested_by=tuple(a.sender for a in signed),
+    )
+
+
+def summary_in(message: pb.JobSummary, roster: Roster) -> Summary:
+    """Return one job of a list; its signature is verified.
+
+    Raises:
+        ProtocolViolation: the job is not signed by the researcher that it names, or has another hash.
+    """
+    relay = coordinator_of(roster)
+    read = attested(convert.signed_from(message.job), roster, domain=m.JOB, kind=Job, relay=relay)
+    if read.digest != message.job_hash:
+        raise ProtocolViolation(relay, phase="list of jobs", expected="the job of this hash", got="another job")
+    return Summary(
+        job_hash=message.job_hash,
+        job=read.value,
+        state=convert.state_from(message.state),
+        round_index=message.round_index,
+        submitted_ms=message.submitted_ms,
+        blames=tuple(convert.blame_from(blame) for blame in message.blames),
     )
 
 

@@ -17,7 +17,7 @@ from clients.channel.calls import Calls
 from clients.researcher import received
 from clients.researcher.verified import ending
 from federation.domain.catalogue import Dataset
-from federation.domain.job import Job, Released, State, Update
+from federation.domain.job import Job, LogLine, Released, State, Summary, Update
 from federation.domain.roster import Roster
 from federation.errors import ProtocolViolation, Unreachable
 from federation.identity.keys import Credentials
@@ -78,6 +78,25 @@ class RemoteTransport:
                 if time.monotonic() - heard > PATIENCE_S:
                     raise
             _pause(attempt)
+
+    def jobs(self) -> tuple[Summary, ...]:
+        response = self._patiently(self._calls.list_jobs)
+        return tuple(received.summary_in(job, self._roster) for job in response.jobs)
+
+    def cancel(self, job_hash: bytes) -> State:
+        return convert.state_from(self._patiently(lambda: self._calls.cancel(job_hash)).state)
+
+    def log(self, job_hash: bytes, *, follow: bool) -> Iterator[LogLine]:
+        told = 0
+        while True:
+            lines = 0
+            for line in self._calls.read_log(job_hash, follow=follow):
+                lines += 1
+                if lines > told:  # a stream lives for a minute: the next one begins anew
+                    yield LogLine(at_ms=line.at_ms, party=line.party, text=line.text)
+            told = max(told, lines)
+            if not follow or next(iter(self.watch(job_hash))).state.ended:
+                return
 
     def released(self, job_hash: bytes) -> Released:
         response = self._patiently(lambda: self._calls.fetch(job_hash))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from federation.domain.catalogue import Dataset
-from federation.domain.job import Job, Released, Update
+from federation.domain.job import Job, LogLine, Released, State, Summary, Update
 from federation.domain.roster import Roster
 
 
@@ -38,6 +38,15 @@ class Transport(Protocol):
             Unreachable: the connection broke and could not be made again.
             Unavailable: the job's deadline passed and the coordinator still says nothing.
         """
+
+    def jobs(self) -> tuple[Summary, ...]:
+        """Return the researcher's own jobs, oldest first; every one's signature is verified."""
+
+    def cancel(self, job_hash: bytes) -> State:
+        """End a job of the researcher's own; return where it stands then."""
+
+    def log(self, job_hash: bytes, *, follow: bool) -> Iterator[LogLine]:
+        """Yield what happened to a job, oldest first; on until it ends if `follow`."""
 
     def released(self, job_hash: bytes) -> Released:
         """Return what a finished job opened, with the signatures under it verified.

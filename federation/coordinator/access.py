@@ -37,6 +37,9 @@ ALLOWED: Mapping[str, frozenset[Role]] = MappingProxyType(
         f"/{SERVICE}/Submit": frozenset({Role.RESEARCHER}),
         f"/{SERVICE}/Watch": frozenset({Role.RESEARCHER}),
         f"/{SERVICE}/Fetch": frozenset({Role.RESEARCHER}),
+        f"/{SERVICE}/ListJobs": frozenset({Role.RESEARCHER}),
+        f"/{SERVICE}/Cancel": frozenset({Role.RESEARCHER}),
+        f"/{SERVICE}/ReadLog": frozenset({Role.RESEARCHER}),
         f"/{SERVICE}/ListPublications": frozenset({Role.RESEARCHER, Role.JURISDICTION}),
         f"/{SERVICE}/GetStatus": _EVERYBODY,
     }

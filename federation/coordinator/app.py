@@ -57,7 +57,7 @@ async def serve(config: CoordinatorConfig, software: str, started: Callable[[str
         stack.callback(controlled.close)
         store = SqliteStore(config.state / "events.db")
         stack.callback(store.close)
-        app.service.driver = Driver(me, roster, store, app.service.changed)
+        app.service.driver = Driver(me, roster, store, app.service.changed, now_ms)
         going_on = app.service.driver.resume()
         server = grpc.aio.server(interceptors=[AccessInterceptor(roster)], options=tls.OPTIONS)
         pb_grpc.add_CoordinatorServiceServicer_to_server(app.service, server)

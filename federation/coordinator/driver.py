@@ -13,7 +13,7 @@ from federation import registry
 from federation.coordinator.run import Outgoing, Run
 from federation.coordinator.store import Store
 from federation.domain.catalogue import Dataset, agreed
-from federation.domain.job import Blame, Job, State, Update
+from federation.domain.job import Blame, Job, LogLine, State, Summary, Update
 from federation.domain.roster import Role, Roster
 from federation.errors import Misuse, ProtocolViolation, Refused
 from federation.jobs import planner
@@ -23,6 +23,7 @@ from federation.wire import messages as m
 from federation.wire.envelope import Opened, Signer, attested, opened, signed
 
 PROTOCOLS = "federation.protocols"
+MOST_LINES = 500  # of one job's log: a line that breaks often must not fill the memory
 LONGEST_JOB_MS = 30 * 24 * 3600 * 1000  # a deadline further away is a mistake in a unit
 
 
@@ -42,12 +43,19 @@ class Driver:
         roster: who is a member.
         store: the event log.
         changed: called with a job's hash whenever its life changed, for those who watch.
+        clock: Unix time in milliseconds, for the lines of a job's log; nothing is decided by it.
     """
 
     def __init__(
-        self, me: Signer, roster: Roster, store: Store, changed: Callable[[bytes], None] = lambda _: None
+        self,
+        me: Signer,
+        roster: Roster,
+        store: Store,
+        changed: Callable[[bytes], None] = lambda _: None,
+        clock: Callable[[], int] = lambda: 0,
     ) -> None:
-        self._me, self._roster, self._store, self._changed = me, roster, store, changed
+        self._me, self._roster, self._store, self._changed, self._clock = me, roster, store, changed, clock
+        self._logs: dict[bytes, list[LogLine]] = {}
         self._runs: dict[bytes, Run] = {}
         self._open: dict[bytes, Run] = {}  # those that have not ended
         self._unstored: dict[bytes, list[tuple[str, bytes]]] = {}
@@ -88,6 +96,7 @@ class Driver:
         for job_hash, run in self._runs.items():
             if party in run.job.parties and (not run.life.state.ended or job_hash in hello.value.open_jobs):
                 out += run.outstanding(party)
+                self._note(run, party, "attends again", lasting=False)
                 self._changed(job_hash)
         for job_hash in hello.value.open_jobs:
             if job_hash not in self._runs:
@@ -100,6 +109,7 @@ class Driver:
         out: list[Outgoing] = []
         for job_hash, run in list(self._open.items()):
             if party in run.job.parties:
+                self._note(run, party, "is away", lasting=False)
                 told = run.close_review(self.connected)
                 if told:
                     self._keep(run)
@@ -129,6 +139,7 @@ class Driver:
         events = self._unstored.setdefault(run.job_hash, [])
         if not again:
             events.append(("frame", convert.frame_bytes(frame)))
+            self._note(run, message.sender, f"{run.step_of(message.sender)}, {frame.size_bytes} bytes")
         if out:  # what nothing follows from yet is written with what comes next: a crash loses it, the party resends
             self._keep(run)
         self._changed(run.job_hash)
@@ -158,6 +169,7 @@ class Driver:
         run = self._admitted(job, read.digest, envelope)
         self._store.append(read.digest, [("job", convert.signed_bytes(envelope))])
         self._take(run)
+        self._note(run, job.researcher, f"submitted {job.name}")
         out = [x for party in job.parties if party in self._attending for x in run.outstanding(party)]
         self._changed(run.job_hash)
         return run.job_hash, out
@@ -182,6 +194,28 @@ class Driver:
         if run.life.state is not State.RELEASED:
             return (), ()
         return tuple(run.totals), tuple(run.attestations)
+
+    def summaries(self, researcher: str) -> list[tuple[Summary, m.Signed]]:
+        """Return the researcher's jobs, oldest first, each with its signed bytes."""
+        return [
+            (
+                Summary(
+                    job_hash=run.job_hash,
+                    job=run.job,
+                    state=run.life.state,
+                    round_index=run.life.rounds,
+                    submitted_ms=self._logs[run.job_hash][0].at_ms if self._logs[run.job_hash] else 0,
+                    blames=run.life.blames,
+                ),
+                run.signed_job,
+            )
+            for run in self._runs.values()
+            if run.job.researcher == researcher
+        ]
+
+    def log(self, job_hash: bytes, researcher: str) -> list[LogLine]:
+        """Return what happened to the researcher's own job so far. Raises Misuse if there is no such job."""
+        return list(self._logs[self._own(job_hash, researcher).job_hash])
 
     # --- everybody --------------------------------------------------------------------------------------------------
 
@@ -228,6 +262,8 @@ class Driver:
             for kind, payload in rest:
                 if kind == "ended":
                     run.end(convert.ended_of(payload))
+                elif kind == "log":
+                    self._logs[job_hash].append(convert.log_line_of(payload))
                 else:
                     frame = convert.frame_of(payload)
                     run.receive(opened(frame.signed, self._roster, relay="the store"), frame)
@@ -271,11 +307,25 @@ class Driver:
         return self._read[digest]
 
     def _take(self, run: Run) -> None:
+        self._logs[run.job_hash] = []
         self._runs[run.job_hash] = self._open[run.job_hash] = run
         self._tokens[(run.job.researcher, run.job.token)] = run.job_hash
 
+    def _note(self, run: Run, party: str, text: str, *, lasting: bool = True) -> None:
+        """Add a line to a job's log; what lasts is stored with what is written next, comings and goings are not."""
+        lines = self._logs[run.job_hash]
+        if run.job_hash not in self._open or (not lasting and len(lines) >= MOST_LINES):
+            return
+        line = LogLine(at_ms=self._clock(), party=party, text=convert.sayable(text))
+        lines.append(line)
+        if lasting:
+            self._unstored.setdefault(run.job_hash, []).append(("log", convert.log_line_bytes(line)))
+
     def _keep(self, run: Run) -> None:
         """Write what the store does not have yet, before anything that follows from it is sent."""
+        if run.life.state.ended and run.job_hash in self._open:
+            why = "; ".join(blame.message for blame in run.life.blames)
+            self._note(run, self._me.member.name, f"{run.life.state.value}{': ' if why else ''}{why}")
         self._store.append(run.job_hash, [*self._unstored.pop(run.job_hash, ()), *self._end_of(run)])
         if run.life.state.ended:
             self._open.pop(run.job_hash, None)

@@ -89,6 +89,7 @@ class Run:
         self.life = lifecycle.step(lifecycle.Life(parties=job.parties), lifecycle.Offered())
         self.totals: list[bytes] = []
         self.attestations: list[m.Signed] = []
+        self.signed_job = offer.job
         self._offer = m.Frame(signed(me, m.OFFER, offer), job_hash=job_hash)
         self._joint, self._replay, self._protocol, self._me = joint, replay, protocol, me
         self._sum: SumState | None = None
@@ -166,6 +167,10 @@ class Run:
             return []
         self.life = lifecycle.step(self.life, lifecycle.Expired(missing=self.owing()))
         return self._farewell()
+
+    def step_of(self, party: str) -> str:
+        """Return in words what `party` did last."""
+        return self._steps[party]
 
     def owing(self) -> tuple[str, ...]:
         """Return the parties that the job waits for now."""

@@ -7,9 +7,10 @@ place. Frames for somebody who does not attend are dropped: what is outstanding 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from federation.coordinator.access import caller
@@ -24,6 +25,7 @@ from federation.wire import messages as m
 from federation.wire.v1 import coordinator_service_pb2 as pb
 from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
 
+MOST_JOBS = 1000  # of one researcher, the newest: a list fits a message
 Context: TypeAlias = Any  # grpc.aio.ServicerContext, which has no types
 
 
@@ -190,9 +192,7 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
         researcher = caller().name
-        woken = asyncio.Event()
-        self._watchers.setdefault(request.job_hash, []).append(woken)
-        try:
+        with self._watching(request.job_hash) as woken:
             while True:
                 woken.clear()
                 update = self.driver.update(request.job_hash, researcher)
@@ -200,15 +200,55 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
                 if update.state.ended:
                     return
                 await woken.wait()
-        finally:
-            self._watchers[request.job_hash].remove(woken)
-            if not self._watchers[request.job_hash]:
-                del self._watchers[request.job_hash]
 
     async def Fetch(self, request: pb.FetchRequest, context: Context) -> pb.FetchResponse:
         researcher = caller().name
         totals, attestations = self.driver.released(request.job_hash, researcher)
         return pb.FetchResponse(totals=totals, attestations=[convert.signed_to(a) for a in attestations])
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
+        jobs = [
+            pb.JobSummary(
+                job_hash=summary.job_hash,
+                job=convert.signed_to(envelope),
+                state=convert.state_to(summary.state),
+                round_index=summary.round_index,
+                submitted_ms=summary.submitted_ms,
+                blames=[convert.blame_to(blame) for blame in summary.blames],
+            )
+            for summary, envelope in self.driver.summaries(caller().name)[-MOST_JOBS:]
+        ]
+        return pb.ListJobsResponse(jobs=jobs)
+
+    async def Cancel(self, request: pb.CancelRequest, context: Context) -> pb.CancelResponse:
+        researcher = caller().name
+        self.deliver(self.driver.cancel(request.job_hash, researcher))
+        return pb.CancelResponse(state=convert.state_to(self.driver.update(request.job_hash, researcher).state))
+
+    async def ReadLog(self, request: pb.ReadLogRequest, context: Context) -> AsyncIterator[pb.ReadLogResponse]:
+        researcher, told = caller().name, 0
+        with self._watching(request.job_hash) as woken:
+            while True:
+                woken.clear()
+                lines = self.driver.log(request.job_hash, researcher)
+                for line in lines[told:]:
+                    yield pb.ReadLogResponse(at_ms=line.at_ms, party=line.party, text=line.text)
+                told = len(lines)
+                if not request.follow or self.driver.update(request.job_hash, researcher).state.ended:
+                    return
+                await woken.wait()
+
+    @contextlib.contextmanager
+    def _watching(self, job_hash: bytes) -> Iterator[asyncio.Event]:
+        """Yield an event that is set whenever the job's life changes."""
+        woken = asyncio.Event()
+        self._watchers.setdefault(job_hash, []).append(woken)
+        try:
+            yield woken
+        finally:
+            self._watchers[job_hash].remove(woken)
+            if not self._watchers[job_hash]:
+                del self._watchers[job_hash]
 
     # --- everybody --------------------------------------------------------------------------------------------------
 
@@ -223,7 +263,9 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
             pb.PartyStatus(party=party, connected=here is not None, software=here.software if here else "")
             for party, here in self.driver.attendance().items()
         ]
-        return pb.GetStatusResponse(software=self._software, parties=parties, jobs_running=running, jobs_stored=stored)
+        return pb.GetStatusResponse(
+            software=self._software, parties=parties, jobs_running=running, jobs_stored=stored, now_ms=now_ms()
+        )
 
 
 def response_of(update: Update) -> pb.WatchResponse:

@@ -153,3 +153,30 @@ def digest(label: str, *parts: bytes) -> bytes:
         state.update(len(part).to_bytes(8, "big"))
         state.update(part)
     return state.digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line of what happened to a job, as the coordinator saw it; no data values.
+
+    Attributes:
+        at_ms: Unix time in milliseconds at the coordinator.
+        party: the member who did it.
+        text: what, in words.
+    """
+
+    at_ms: int
+    party: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One job in a list of jobs."""
+
+    job_hash: bytes
+    job: Job
+    state: State
+    round_index: int
+    submitted_ms: int
+    blames: tuple[Blame, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from federation.domain.job import Blame, Computation, Job, State, Value
+from federation.domain.job import Blame, Computation, Job, LogLine, State, Value
 from federation.domain.verdict import Reason, Verdict
 from federation.wire.fields import (
     DEEPEST_VALUE,
@@ -17,7 +17,7 @@ from federation.wire.fields import (
     parsed,
     text,
 )
-from federation.wire.v1 import job_pb2
+from federation.wire.v1 import coordinator_service_pb2, job_pb2
 
 
 def value_to(value: Value) -> job_pb2.Value:
@@ -170,6 +170,17 @@ def state_from(number: int) -> State:
         if value == number:
             return state
     raise Malformed("an unknown state")
+
+
+def log_line_bytes(line: LogLine) -> bytes:
+    """Return a line of a job's log as bytes, for the store."""
+    return canonical(coordinator_service_pb2.ReadLogResponse(at_ms=line.at_ms, party=line.party, text=line.text))
+
+
+def log_line_of(body: bytes) -> LogLine:
+    """Return the line in a body. Raises Malformed."""
+    line = parsed(coordinator_service_pb2.ReadLogResponse, body)
+    return LogLine(at_ms=line.at_ms, party=text(line.party, "a party", LONGEST_NAME), text=text(line.text, "a line"))
 
 
 def blame_to(blame: Blame) -> job_pb2.Blame:

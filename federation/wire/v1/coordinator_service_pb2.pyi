@@ -118,6 +118,62 @@ class FetchResponse(_message.Message):
     attestations: _containers.RepeatedCompositeFieldContainer[_signed_pb2.Signed]
     def __init__(self, totals: _Optional[_Iterable[bytes]] = ..., attestations: _Optional[_Iterable[_Union[_signed_pb2.Signed, _Mapping]]] = ...) -> None: ...
 
+class ListJobsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class JobSummary(_message.Message):
+    __slots__ = ("job_hash", "job", "state", "round_index", "submitted_ms", "blames")
+    JOB_HASH_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ROUND_INDEX_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTED_MS_FIELD_NUMBER: _ClassVar[int]
+    BLAMES_FIELD_NUMBER: _ClassVar[int]
+    job_hash: bytes
+    job: _signed_pb2.Signed
+    state: _job_pb2.State
+    round_index: int
+    submitted_ms: int
+    blames: _containers.RepeatedCompositeFieldContainer[_job_pb2.Blame]
+    def __init__(self, job_hash: _Optional[bytes] = ..., job: _Optional[_Union[_signed_pb2.Signed, _Mapping]] = ..., state: _Optional[_Union[_job_pb2.State, str]] = ..., round_index: _Optional[int] = ..., submitted_ms: _Optional[int] = ..., blames: _Optional[_Iterable[_Union[_job_pb2.Blame, _Mapping]]] = ...) -> None: ...
+
+class ListJobsResponse(_message.Message):
+    __slots__ = ("jobs",)
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    jobs: _containers.RepeatedCompositeFieldContainer[JobSummary]
+    def __init__(self, jobs: _Optional[_Iterable[_Union[JobSummary, _Mapping]]] = ...) -> None: ...
+
+class CancelRequest(_message.Message):
+    __slots__ = ("job_hash",)
+    JOB_HASH_FIELD_NUMBER: _ClassVar[int]
+    job_hash: bytes
+    def __init__(self, job_hash: _Optional[bytes] = ...) -> None: ...
+
+class CancelResponse(_message.Message):
+    __slots__ = ("state",)
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    state: _job_pb2.State
+    def __init__(self, state: _Optional[_Union[_job_pb2.State, str]] = ...) -> None: ...
+
+class ReadLogRequest(_message.Message):
+    __slots__ = ("job_hash", "follow")
+    JOB_HASH_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    job_hash: bytes
+    follow: bool
+    def __init__(self, job_hash: _Optional[bytes] = ..., follow: bool = ...) -> None: ...
+
+class ReadLogResponse(_message.Message):
+    __slots__ = ("at_ms", "party", "text")
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    PARTY_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    at_ms: int
+    party: str
+    text: str
+    def __init__(self, at_ms: _Optional[int] = ..., party: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
 class ListPublicationsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -143,13 +199,15 @@ class PartyStatus(_message.Message):
     def __init__(self, party: _Optional[str] = ..., connected: bool = ..., software: _Optional[str] = ...) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("software", "parties", "jobs_running", "jobs_stored")
+    __slots__ = ("software", "parties", "jobs_running", "jobs_stored", "now_ms")
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
     PARTIES_FIELD_NUMBER: _ClassVar[int]
     JOBS_RUNNING_FIELD_NUMBER: _ClassVar[int]
     JOBS_STORED_FIELD_NUMBER: _ClassVar[int]
+    NOW_MS_FIELD_NUMBER: _ClassVar[int]
     software: str
     parties: _containers.RepeatedCompositeFieldContainer[PartyStatus]
     jobs_running: int
     jobs_stored: int
-    def __init__(self, software: _Optional[str] = ..., parties: _Optional[_Iterable[_Union[PartyStatus, _Mapping]]] = ..., jobs_running: _Optional[int] = ..., jobs_stored: _Optional[int] = ...) -> None: ...
+    now_ms: int
+    def __init__(self, software: _Optional[str] = ..., parties: _Optional[_Iterable[_Union[PartyStatus, _Mapping]]] = ..., jobs_running: _Optional[int] = ..., jobs_stored: _Optional[int] = ..., now_ms: _Optional[int] = ...) -> None: ...

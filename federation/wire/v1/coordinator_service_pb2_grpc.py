@@ -65,6 +65,21 @@ class CoordinatorServiceStub(object):
                 request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.FetchRequest.SerializeToString,
                 response_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.FetchResponse.FromString,
                 _registered_method=True)
+        self.ListJobs = channel.unary_unary(
+                '/federation.wire.v1.CoordinatorService/ListJobs',
+                request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListJobsRequest.SerializeToString,
+                response_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListJobsResponse.FromString,
+                _registered_method=True)
+        self.Cancel = channel.unary_unary(
+                '/federation.wire.v1.CoordinatorService/Cancel',
+                request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.CancelRequest.SerializeToString,
+                response_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.CancelResponse.FromString,
+                _registered_method=True)
+        self.ReadLog = channel.unary_stream(
+                '/federation.wire.v1.CoordinatorService/ReadLog',
+                request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadLogRequest.SerializeToString,
+                response_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadLogResponse.FromString,
+                _registered_method=True)
         self.ListPublications = channel.unary_unary(
                 '/federation.wire.v1.CoordinatorService/ListPublications',
                 request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListPublicationsRequest.SerializeToString,
@@ -123,6 +138,27 @@ class CoordinatorServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListJobs(self, request, context):
+        """A researcher lists the jobs that it submitted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Cancel(self, request, context):
+        """A researcher ends a job of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadLog(self, request, context):
+        """A researcher reads what happened to a job of its own, and on until it ends if asked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListPublications(self, request, context):
         """Anybody in the roster lists what is published.
         """
@@ -169,6 +205,21 @@ def add_CoordinatorServiceServicer_to_server(servicer, server):
                     servicer.Fetch,
                     request_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.FetchRequest.FromString,
                     response_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.FetchResponse.SerializeToString,
+            ),
+            'ListJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobs,
+                    request_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListJobsRequest.FromString,
+                    response_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListJobsResponse.SerializeToString,
+            ),
+            'Cancel': grpc.unary_unary_rpc_method_handler(
+                    servicer.Cancel,
+                    request_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.CancelRequest.FromString,
+                    response_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.CancelResponse.SerializeToString,
+            ),
+            'ReadLog': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadLog,
+                    request_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadLogRequest.FromString,
+                    response_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadLogResponse.SerializeToString,
             ),
             'ListPublications': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPublications,
@@ -344,6 +395,87 @@ class CoordinatorService(object):
             '/federation.wire.v1.CoordinatorService/Fetch',
             federation_dot_wire_dot_v1_dot_coordinator__service__pb2.FetchRequest.SerializeToString,
             federation_dot_wire_dot_v1_dot_coordinator__service__pb2.FetchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/federation.wire.v1.CoordinatorService/ListJobs',
+            federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListJobsRequest.SerializeToString,
+            federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Cancel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/federation.wire.v1.CoordinatorService/Cancel',
+            federation_dot_wire_dot_v1_dot_coordinator__service__pb2.CancelRequest.SerializeToString,
+            federation_dot_wire_dot_v1_dot_coordinator__service__pb2.CancelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/federation.wire.v1.CoordinatorService/ReadLog',
+            federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadLogRequest.SerializeToString,
+            federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadLogResponse.FromString,
             options,
             channel_credentials,
             insecure,
