@@ -202,10 +202,15 @@ class Run:
     # --- machines and frames ----------------------------------------------------------------------------------------
 
     def _stepped(self, index: int, event: PartyEvent, kind: str, payload: bytes) -> Sequence[object]:
-        """Step the machine of round `index`, and seal the event before its effects are carried out."""
+        """Step the machine of round `index`, and seal the event before its effects are carried out.
+
+        What opens the total is not sealed: in the same transaction the total is, and everything of the round is erased.
+        All parties' vectors would be more than one record may hold.
+        """
         state = self._states.get(index)
         transition = self._protocol.party_step(self._protocol.party() if state is None else state, event)
-        self._desk.vault.append_many(secrets_of(self.job_hash, index), [(kind, payload)])
+        if not any(isinstance(effect, Release) for effect in transition.effects):
+            self._desk.vault.append_many(secrets_of(self.job_hash, index), [(kind, payload)])
         self._states[index] = transition.state
         return transition.effects
 

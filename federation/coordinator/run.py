@@ -153,6 +153,7 @@ class Run:
     def end(self, ended: m.Ended) -> None:
         """Take an end from the store."""
         self.life = replace(self.life, state=ended.state, blames=ended.blames)
+        self._let_go()
 
     def stop(self, blame: Blame) -> list[Outgoing]:
         """End the job for a reason that came from outside: the researcher cancelled, the coordinator gives up."""
@@ -310,7 +311,16 @@ class Run:
         return self._open_round()
 
     def _farewell(self) -> list[Outgoing]:
-        return [self._ended(party) for party in self.job.parties] if self.life.state.ended else []
+        if not self.life.state.ended:
+            return []
+        self._let_go()
+        return [self._ended(party) for party in self.job.parties]
+
+    def _let_go(self) -> None:
+        """Forget the vectors of a job that ended; what stays are totals, signatures and how it ended."""
+        self._sum = None
+        for kept in (self._bundles, self._early, self._envelopes, self._known):
+            kept.clear()
 
     def _ended(self, party: str) -> Outgoing:
         ended = m.Ended(job_hash=self.job_hash, state=self.life.state, blames=self.life.blames)

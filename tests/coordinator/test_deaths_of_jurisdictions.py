@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from clients.jurisdiction.run import Run, secrets_of
-from federation.domain.job import State
+from federation.domain.job import Computation, State
 from federation.protocols.masked_sum.messages import Advert, Head
 from tests.coordinator.stage import PARTIES, Stage, TornVault, assert_exact, begun, boundaries, disturbed
 
@@ -128,6 +128,28 @@ def test_secrets_are_gone_once_a_job_has_ended() -> None:
         assert vault.get(b"open jobs") == b""
         assert len(vault._records) == 1 + 2, "which query was opened over which set is never forgotten: support, sums"
         assert vault.read(secrets_of(job_hash, 0)) == []
+
+
+def test_the_vectors_of_all_parties_are_never_sealed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred parties' vectors of a million numbers are more than one record may hold, and needed by nobody."""
+    sealed: list[int] = []
+    plain = TornVault.append_many
+
+    def measured(self: TornVault, stream: bytes, events: list[tuple[str, bytes]]) -> int:
+        sealed.extend(len(payload) for _, payload in events)
+        return plain(self, stream, events)
+
+    monkeypatch.setattr(TornVault, "append_many", measured)
+    wide = Computation(
+        name="histogram", version=1, parameters=(("bins", 2000), ("column", "x"), ("range", (0, 1_000_000)))
+    )
+    stage = Stage(k=1, own_figures=True)
+    stage.attend()
+    _, job_hash = begun(stage, stage.job(wide))
+    stage.settle()
+    vector = len(stage.coordinator.released(job_hash, "ana")[0][0])
+    assert vector > 50_000
+    assert vector <= max(sealed) < 2 * vector, "one's own vector and the total, no bundle"
 
 
 def test_secrets_of_a_closed_round_are_gone_while_the_job_goes_on() -> None:

@@ -361,6 +361,24 @@ def test_many_jobs_go_on_at_once_and_keep_apart(stage: Stage) -> None:
     assert not stage.stories()
 
 
+def test_a_job_that_ended_holds_no_vector_any_more_also_after_a_restart(stage: Stage) -> None:
+    hashes = [stage.submit(stage.job())]
+    stage.settle()
+    hashes.append(stage.submit(stage.job(token=b"u" * 16, where="x > 0")))
+    for _ in range(14):
+        stage.deliver(*stage.pending()[0])
+    stage.route(stage.coordinator.cancel(hashes[1], "ana"))
+    for _ in range(2):
+        for job_hash in hashes:
+            run = stage.coordinator._runs[job_hash]
+            assert not run._bundles
+            assert not run._early
+            assert not run._envelopes
+            assert run._sum is None
+        stage.kill_coordinator()
+    assert stage.totals(hashes[0])
+
+
 def test_a_defect_of_the_coordinator_ends_the_job_with_its_word_for_it_and_not_the_coordinator(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
