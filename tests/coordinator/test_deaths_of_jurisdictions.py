@@ -141,7 +141,7 @@ def test_the_vectors_of_all_parties_are_never_sealed_together(monkeypatch: pytes
 
     monkeypatch.setattr(TornVault, "append_many", measured)
     wide = Computation(
-        name="histogram", version=1, parameters=(("bins", 2000), ("column", "x"), ("range", (0, 1_000_000)))
+        name="histogram", version=1, parameters=(("bins", 2000), ("column", "x"), ("high", 1_000_000), ("low", 0))
     )
     stage = Stage(k=1, own_figures=True)
     stage.attend()
