@@ -62,9 +62,7 @@ class Forecast:
             f"a party withholds what counts fewer than {seen.k}: empty and small look alike; flags say how many do"
             if seen.k > 1
             else "k = 1: no party withholds small cells",
-            f"{seen.own_releases} cells may be one party's own figure: all operators published that clause"
-            if seen.own_figures
-            else "cells to which fewer than three parties contribute stay closed",
+            own_releases(seen),
         ]
         if n == 3:
             lines.append("with 3 parties, two who collude can subtract their own figures and read the third's")
@@ -97,6 +95,20 @@ class Forecast:
 
     def _repr_html_(self) -> str:
         return rendering.as_html(COLUMNS, self.rows(), title=self.title(), notes=self.notes())
+
+
+def own_releases(seen: planner.Preview) -> str:
+    """Return one sentence: which cells may be one party's own figure, and by which clause they open."""
+    if not seen.own_figures:
+        return (
+            f"own figures: none; k = {seen.k}, and cells to which fewer than three parties contribute stay closed, as "
+            "not all operators publish own figures"
+        )
+    cells = ", ".join(f"{o.own_releases} of {o.per}" for o in seen.openings)
+    return (
+        f"own figures: {seen.own_releases} cells may be one party's own figure ({cells}); k = {seen.k}, all operators "
+        "publish own figures"
+    )
 
 
 def check(job: Job, joint: Dataset) -> None:

@@ -39,11 +39,23 @@ def drawn(picture: Picture, ax: Axes | None = None) -> Axes:
             ax.set_xlim(-0.5, len(heights) - 0.5)
             ax.set_xticks(range(len(heights)), [str(label) for label in picture.x])
         case Drawn.STEPS:
-            ax.stairs(heights, picture.x, fill=True)
+            _steps(picture, heights, ax)
     ax.set_title(picture.title)
     ax.set_xlabel(picture.x_label)
     ax.set_ylabel(picture.y_label)
     return ax
+
+
+def _steps(picture: Picture, heights: Sequence[float], ax: Axes) -> None:
+    """Draw one curve or several; without an area under it, so that curves do not hide each other."""
+    if picture.filled:
+        ax.stairs(heights, picture.x, fill=True)
+        return
+    ax.stairs(heights, picture.x, baseline=None, label=picture.label or None)
+    for each in picture.others:
+        ax.stairs(_with_gaps(each.y), each.x, baseline=None, label=each.label)
+    if picture.others:
+        ax.legend(title=None)
 
 
 def _with_gaps(values: Sequence[float | None]) -> list[float]:

@@ -10,12 +10,15 @@ import html
 import math
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Group
 
 Cell = str | int | float | bool | None
+Line = TypeVar("Line")
+
+MOST_LINES = 60  # of a table, or of notes, before the middle is left out
 
 
 def shown(cell: Cell, digits: int = 6) -> str:
@@ -33,6 +36,14 @@ def shown(cell: Cell, digits: int = 6) -> str:
             return f"{cell:.{digits}g}"
         case str():
             return defused(cell)
+
+
+def shortened(lines: Sequence[Line], most: int = MOST_LINES) -> tuple[list[Line], int]:
+    """Return the first and last lines, at most `most` of them, and how many of the middle are left out."""
+    if len(lines) <= most:
+        return list(lines), 0
+    first = most - most // 2
+    return [*lines[:first], *lines[len(lines) - most // 2 :]], len(lines) - most
 
 
 def defused(text: str) -> str:

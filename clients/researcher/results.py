@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 
+MOST_NOTES = 20
+
+
 class Result:
     """One statistic's result and the receipt of its job."""
 
@@ -49,6 +52,8 @@ class Result:
 
     def __float__(self) -> float:
         value = self.value
+        if isinstance(value, tuple):
+            raise Misuse(f"{written(self.computation)} has several values", hint="`.value` has all of them")
         if value is None:
             raise Misuse(f"{written(self.computation)} has no value: the cell is closed")
         return float(value)
@@ -109,23 +114,34 @@ class Result:
         return self._html([signature(self.receipt)])
 
     def _text(self, last: Sequence[str]) -> str:
-        table = self.table()
-        return rendering.text(table.columns, table.rows, title=self._title(), notes=[*self._notes(), *last])
+        columns, rows, notes = self._shown(last)
+        return rendering.text(columns, rows, title=self._title(), notes=notes)
 
     def _for_terminal(self, last: Sequence[str]) -> Group:
-        table = self.table()
-        return rendering.for_terminal(table.columns, table.rows, title=self._title(), notes=[*self._notes(), *last])
+        columns, rows, notes = self._shown(last)
+        return rendering.for_terminal(columns, rows, title=self._title(), notes=notes)
 
     def _html(self, last: Sequence[str]) -> str:
+        columns, rows, notes = self._shown(last)
+        return rendering.as_html(columns, rows, title=self._title(), notes=notes)
+
+    def _shown(self, last: Sequence[str]) -> tuple[Sequence[str], list[tuple[rendering.Cell, ...]], list[str]]:
+        """The table and the lines below it, without the middle of a long one."""
         table = self.table()
-        return rendering.as_html(table.columns, table.rows, title=self._title(), notes=[*self._notes(), *last])
+        rows, hidden = rendering.shortened(table.rows)
+        notes, more = rendering.shortened(self._notes(), MOST_NOTES)
+        if hidden:
+            notes = [f"{hidden} rows in the middle are not shown: `table()` and `to_pandas()` have all", *notes]
+        if more:
+            notes.append(f"{more} further lines are not shown: `suppressed` has all")
+        return table.columns, rows, [*notes, *last]
 
     def _title(self) -> str:
         where = f" where {self.receipt.where}" if self.receipt.where else ""
         return f"{written(self.computation)} of {self.receipt.dataset}{where}"
 
     def _notes(self) -> list[str]:
-        return [*left_out(self._result), *suppressed(self._result)]
+        return [*getattr(self._result, "notes", ()), *left_out(self._result), *suppressed(self._result)]
 
 
 class Results(Sequence["Result"]):

@@ -75,6 +75,11 @@ class Table:
         return self.joint.k
 
     @property
+    def publications(self) -> dict[str, Dataset]:
+        """Party -> its publication."""
+        return {party: dataset for party, (dataset, _) in self.published.items()}
+
+    @property
     def ask(self) -> Ask:
         """Makes questions for `session.run([...])`: `t.ask.mean("age", by="sex")`. Asks nobody yet."""
         return ask
@@ -116,9 +121,30 @@ class Table:
         """Return the sample standard deviation of a column, per category of `by` if given. Runs one job."""
         return self._single(computation("std", x, by=by))
 
-    def histogram(self, x: str, bins: int | Sequence[float] = 20) -> Result:
+    def histogram(self, x: str, bins: int | Sequence[float] = 20, by: str | None = None) -> Result:
         """Count a column's values in bins over its declared range, or between given edges. Runs one job."""
-        return self._single(computation("histogram", x, bins))
+        return self._single(computation("histogram", x, bins, by=by))
+
+    def quantile(
+        self, x: str, q: float | Sequence[float] = 0.5, by: str | None = None, resolution: float | None = None
+    ) -> Result:
+        """Find the least value that a share of at least `q` does not exceed: `.value`, or `.values` for several.
+
+        Whole numbers are exact, others are found to `resolution` in the column's unit (the declared range / 2^20 if
+        not given); where parties withhold small bins, `low` and `high` hold the quantile. Runs one job.
+        """
+        return self._single(computation("quantile", x, q, by=by, resolution=resolution))
+
+    def ecdf(self, x: str, bins: int | Sequence[float] | None = None, by: str | None = None) -> Result:
+        """Return which share of a column's values lies below each edge, as steps. Runs one job."""
+        return self._single(computation("ecdf", x, bins, by=by))
+
+    def describe(self, columns: Sequence[str] | None = None, by: str | None = None) -> Result:
+        """Summarise columns of numbers, all by default: rows, missing, mean, std and quartiles. Runs one job.
+
+        There is no least and greatest value: each would be one unit's own figure.
+        """
+        return self._single(computation("describe", columns, by=by))
 
     def plan(self, *computations: Computation, purpose: str | None = None) -> Forecast:
         """Return what a job with these questions would open, and to whom. Asks nobody."""

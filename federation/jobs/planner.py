@@ -38,6 +38,8 @@ class Opening:
         cells: how many.
         numbers: integers that open: cells x sums, and the counts of rows left out.
         flags: further integers that open: per cell and count, how many parties withhold it.
+        own_releases: cells that one party alone could fill, and that open then: its own figure, by its own clause; 0
+            without the clause, when such cells stay closed.
     """
 
     opens: tuple[str, ...]
@@ -46,6 +48,7 @@ class Opening:
     cells: int
     numbers: int
     flags: int
+    own_releases: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,7 @@ class Preview:
         seen_by: who sees every number that opens.
         k: least units in a cell of a party's own; it withholds smaller ones.
         own_figures: True where all operators let a cell with fewer than three contributors open.
-        own_releases: cells that one party alone could fill: its own figure by its own clause; 0 without the clause.
+        own_releases: the same of all openings.
         colluders: c, so that the coordinator and any c parties learn only what opens and what follows from it.
     """
 
@@ -118,7 +121,7 @@ def preview(job: Job, joint: Dataset) -> Preview:
         parties=job.parties,
         k=joint.k,
         own_figures=joint.own_figures,
-        own_releases=sum(opening.cells for opening in openings) if joint.own_figures else 0,
+        own_releases=sum(opening.own_releases for opening in openings),
         colluders=setup.colluders,
     )
 
@@ -197,6 +200,7 @@ def _opening(query: SumQuery, where: str, joint: Dataset) -> Opening:
         cells=found.cells,
         numbers=found.numbers,
         flags=found.rows,
+        own_releases=found.cells if joint.own_figures else 0,
     )
 
 

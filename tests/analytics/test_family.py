@@ -82,7 +82,7 @@ def test_a_new_statistic_is_one_new_file(parties: list[Party], tmp_path: Path, m
 
 
 def test_the_family_is_what_the_files_are() -> None:
-    assert set(registry.names(FAMILY)) >= {"count", "sum", "mean", "var", "std", "histogram"}
+    assert set(registry.names(FAMILY)) >= {"count", "sum", "mean", "var", "std", "histogram", "quantile", "ecdf", "describe"}
 
 
 @pytest.mark.parametrize("name", registry.names(FAMILY))
@@ -98,12 +98,15 @@ def test_every_member_keeps_the_contract(name: str) -> None:
         assert f"{field.name}:" in (parameters.__doc__ or ""), "every parameter is explained"
 
 
+WAYS = (None, "area")
 ASKED = [
     ask("count"),
     ask("count", by="area"),
     ask("count", column="pay"),
     *(ask(name, column="age") for name in ("sum", "mean", "var", "std", "histogram")),
-    *(ask(name, column="pay", by="area") for name in ("sum", "mean", "var", "std")),
+    *(ask(name, column="pay", by="area") for name in ("sum", "mean", "var", "std", "histogram")),
+    *(ask(name, column=column, by=by) for name in ("quantile", "ecdf") for column in ("age", "pay") for by in WAYS),
+    *(ask("describe", by=by) for by in WAYS),
 ]
 
 
@@ -126,6 +129,7 @@ def test_every_result_shows_itself_in_plain_values(asked: Computation, k: int) -
     picture = found.picture()
     assert picture is None or isinstance(picture, Picture)
     if picture is not None:
+        assert all(len(each.x) == len(each.y) + 1 for each in picture.others)
         assert len(picture.x) - len(picture.y) == (1 if picture.drawn == "steps" else 0)
         assert len(picture.error) in (0, len(picture.y))
     assert found.parties == 3

@@ -33,6 +33,9 @@ def told(planted: str) -> str:
     for column in ("age", "pay"):
         asked += [ask(name, column=column, by=by) for name in ("sum", "mean", "var", "std") for by in (None, "area")]
         asked.append(ask("histogram", column=column, bins=7))
+        asked += [ask("quantile", column=column, q=(0.1, 0.5), by=by) for by in (None, "area")]
+        asked.append(ask("ecdf", column=column, by="area"))
+    asked.append(ask("describe"))
     joint = joint_of(parties)
     state = hashlib.sha256()
 
@@ -40,7 +43,7 @@ def told(planted: str) -> str:
         state.update(round_digest(asked))
         state.update(repr(numbers).encode())
 
-    replay = driven(planner.replay(job(asked, 4, where="pay > -15.5 or age < 0"), joint), parties, joint, watch)
+    replay = driven(planner.replay(job(asked, 4, where="pay > -15.5 or age < 0", max_rounds=16), joint), parties, joint, watch)
     state.update(replay.transcript)
     state.update(repr(replay.results).encode())
     if planted == "blas":
@@ -53,7 +56,9 @@ def told(planted: str) -> str:
 
 def on(core: str, repository: Path, planted: str = "") -> str | None:
     """Return what a fresh process says whose OpenBLAS believes to run on `core`; None if it cannot run here."""
-    program = f"from tests.analytics.test_same_bits import told; print(told({planted!r}))"
+    # `tests` has no __init__.py, so that a distribution that ships a package of this name would be found instead.
+    ours = "import sys, types; sys.modules['tests'] = ours = types.ModuleType('tests'); ours.__path__ = ['tests']"
+    program = f"{ours}; from tests.analytics.test_same_bits import told; print(told({planted!r}))"
     environment = {**os.environ, "OPENBLAS_CORETYPE": core, "PYTHONHASHSEED": str(CORES.index(core) + 1)}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=repository, env=environment, capture_output=True, text=True, check=False

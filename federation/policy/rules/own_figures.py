@@ -19,7 +19,8 @@ class OwnFigures(Rule):
         return None
 
     def judge_round(self, request: Request, settings: Settings, asked: Round) -> Reason | None:
-        first_opens_sums = asked.index == 0 and asked.phase is Phase.SUMS
-        if first_opens_sums and not request.own.own_figures:
+        # Without the clause of all, secure sums take turns: 0 counts contributors, 1 opens sums, 2 counts again.
+        uncounted = asked.phase is Phase.SUMS and asked.index % 2 == 0
+        if uncounted and not request.joint.own_figures:
             return self.refused("count the contributors of every cell before its sums open")
         return self.judge(request, settings)
