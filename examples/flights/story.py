@@ -7,19 +7,17 @@ same story runs on daemons and on `fed.local`.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
 from clients.researcher.results import signature
-from federation_examples.flights.data import DELAYS, NAME, NAMES, PURPOSE, K, split, tables
+from federation_examples.flights.data import NAME, NAMES, PURPOSE, K, split, tables
 from federation_examples.report import Curve, Drawing, Line, Report, Story
 
 if TYPE_CHECKING:
@@ -30,8 +28,8 @@ NOTES: Final = (
     f"k = {K}: public data, nothing is withheld. What one airport alone fills is its own release, by its clause.",
 )
 QUANTILES: Final = (0.5, 0.9, 0.99)
-MINUTES: Final = tuple(range(DELAYS[0], DELAYS[1] + 2))  # edges of bins of one minute, the last one for the end itself
-DRAWN: Final = (-60, 240)  # minutes; what lies outside is counted, and not drawn
+DRAWN: Final = range(-60, 241)  # minutes; what lies outside is counted, and not drawn
+EDGES: Final = (*DRAWN, DRAWN.stop, DRAWN.stop + 1)  # of bins of one minute; the last one is closed and not drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +52,27 @@ def run(session: Session, files: Iterable[Path], *, table: str = NAME) -> Report
     """
     flights = session.table(table, purpose=PURPOSE)
     began = time.perf_counter()
-    histogram = flights.ask.histogram("arr_delay", bins=MINUTES)
-    joint, counts = session.run([flights.ask.var("arr_delay"), histogram], data=flights)
-    own = [session.run([histogram], data=flights.where(f"origin == {code!r}"))[0] for code in NAMES]
+    ask = flights.ask
+    questions = [
+        ask.var("arr_delay"),
+        ask.quantile("arr_delay", QUANTILES),
+        ask.ecdf("arr_delay", EDGES),
+        ask.ecdf("arr_delay", EDGES, by="origin"),
+    ]
+    joint, quantiles, all_of_them, each = session.run(questions, data=flights)
     seconds = time.perf_counter() - began
-    quantiles = tuple(_quantile(counts, q) for q in QUANTILES)
-    curves = [_curve("All three, jointly", counts, joint=True), *map(_curve, NAMES.values(), own)]
+    curves = [
+        _curve("All three, jointly", all_of_them.value, joint=True),
+        *(_curve(name, each[code].value) for code, name in NAMES.items()),
+    ]
     return Report(
         name=NAME,
         title=TITLE,
-        lines=_lines(joint, quantiles, pooled(files)),
-        drawing=_drawing(curves, quantiles),
+        lines=_lines(joint, quantiles.values, pooled(files)),
+        drawing=_drawing(curves, quantiles.values),
         k=K,
         parties=flights.parties,
-        jobs=1 + len(own),
+        jobs=1,
         seconds=seconds,
         receipt=signature(joint.receipt),
         notes=NOTES,
@@ -101,19 +106,9 @@ def _lines(joint: Any, quantiles: Sequence[int], pool: Pooled) -> tuple[Line, ..
     )
 
 
-def _quantile(counts: Any, q: float) -> int:  # noqa: ANN401 - a histogram's result
-    """Return the least minute up to which at least a share `q` of the flights arrived."""
-    below = list(accumulate(counts.value))
-    wanted = math.ceil(Fraction(str(q)) * below[-1])
-    return next(minute for minute, flights in zip(MINUTES, below, strict=False) if flights >= wanted)
-
-
-def _curve(name: str, counts: Any, *, joint: bool = False) -> Curve:  # noqa: ANN401 - a histogram's result
-    """Return the share of flights that arrived up to each minute that is drawn."""
-    below = list(accumulate(counts.value))
-    shares = {minute: flights / below[-1] for minute, flights in zip(MINUTES, below, strict=False)}
-    minutes = tuple(range(DRAWN[0], DRAWN[1] + 1))
-    return Curve(name=name, x=minutes, y=tuple(shares[minute] for minute in minutes), joint=joint)
+def _curve(name: str, shares: Sequence[float | None], *, joint: bool = False) -> Curve:
+    """Return the share of flights that arrived up to each minute that is drawn: below the next minute's edge."""
+    return Curve(name=name, x=tuple(DRAWN), y=tuple(shares[: len(DRAWN)]), joint=joint)
 
 
 def _drawing(curves: Sequence[Curve], quantiles: Sequence[int]) -> Drawing:

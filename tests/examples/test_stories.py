@@ -96,7 +96,7 @@ def test_the_years_of_the_curves_are_those_that_everybody_reported(tuberculosis_
 def test_a_place_that_is_one_party_is_its_own_release_and_the_plan_says_so(notifications: Table) -> None:
     plan = notifications.plan(notifications.ask.sum("cases", by="place"))
     assert plan.preview.own_releases == 3
-    assert "3 cells may be one party's own figure: all operators published that clause" in plan.summary()
+    assert "3 cells may be one party's own figure (3 of place)" in plan.summary()
 
 
 def test_without_the_clause_no_place_opens(places: dict[str, Path]) -> None:
