@@ -30,6 +30,8 @@ class Verb(NamedTuple):
 FIRST, RESEARCH, OPERATE = "First minute", "Researchers", "Operators"
 VERBS: Final[dict[str, Verb]] = {
     "demo": Verb("clients.cli.demo:app", FIRST, "three jurisdictions on this machine, one joint mean", "demo"),
+    "completion": Verb("clients.cli.completion:app", FIRST, "let the shell complete verbs", "completion bash"),
+    "doctor": Verb("clients.cli.doctor:app", FIRST, "finds what is wrong here, and says how to mend it", "doctor gd.toml"),
     "version": Verb("clients.cli.version:app", FIRST, "what is installed", "version -o json"),
     "catalog": Verb(
         "clients.cli.catalog:app", RESEARCH, "what is published: data sets, columns, rules", "catalog show tb"
@@ -42,6 +44,15 @@ VERBS: Final[dict[str, Verb]] = {
         "fetch and check the result of a job handed in before",
         "result mean-age-7f3c",
     ),
+    "get": Verb("clients.cli.jobs:get_app", RESEARCH, "list your jobs, the jurisdictions, the data sets", "get jobs"),
+    "describe": Verb(
+        "clients.cli.jobs:describe_app",
+        RESEARCH,
+        "one job: what was asked, where it stands, why it ended",
+        "describe mean",
+    ),
+    "logs": Verb("clients.cli.jobs:logs_app", RESEARCH, "what happened to a job, and on until it ends", "logs -f mean"),
+    "cancel": Verb("clients.cli.jobs:cancel_app", RESEARCH, "end a job of yours", "cancel mean-age-7f3c"),
     "roster": Verb("clients.cli.roster:app", OPERATE, "members, keys and signatures", "roster show"),
     "jurisdiction": Verb(
         "clients.cli.jurisdiction:app", OPERATE, "a jurisdiction's daemon", "jurisdiction start hk.toml"

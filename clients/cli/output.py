@@ -83,6 +83,11 @@ def failed(code: str, message: str, *, exit_code: int, output: Format, hint: str
     return exit_code
 
 
+def line(text: str) -> None:
+    """Write one line of a result that grows to stdout."""
+    _write(sys.stdout, defused(text))
+
+
 def say(line: str) -> None:
     """Write a line for people to stderr."""
     _write(sys.stderr, defused(line))

@@ -32,10 +32,13 @@ app = application("Run a job and follow it.")
 
 @app.command(epilog=EXAMPLE)
 def run(
-    job: JobFileArgument,
+    file: JobFileArgument,
     profile: ProfileOption = "",
     wait: Annotated[bool, typer.Option(help="Follow the job to its end, or hand it in and return at once.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would open, and ask nobody.")] = False,
+    token: Annotated[
+        str, typer.Option("--token", help="Any text: running again with it is the same job, not another one.")
+    ] = "",
     output: OutputOption = Format.TABLE,
 ) -> int:
     """Hand in a job, follow it, and print its result, checked here against what every party signed.
@@ -47,14 +50,18 @@ def run(
     from clients.researcher.job_config import job_file
     from clients.researcher.profile_config import home
 
-    asked = job_file(job)
+    asked = job_file(file)
     with session.connect(profile) as connected:
         table = connected.table_of(asked)
         if dry_run:
             return show(connected.plan(asked.computations, data=table), output)
-        handle = connected.submit(asked.computations, data=table)
-        record = job_record.JobRecord(job_hash=handle.job_hash, job=handle.job, published=handle.published)
-        job_record.save(record, home())
+        record = job_record.with_token(token, home()) if token else None
+        if record is None:
+            drawn = job_record.token_of(token) if token else None
+            job = connected.prepared(asked.computations, data=table, token=drawn)
+            record = job_record.record_of(job, table.publications)
+            job_record.save(record, home())  # before it leaves: what follows may be cut off
+        handle = connected.hand_in(record.job, record.published)
         if not wait:
             return handed_in(handle, output)
         return follow(handle, output)

@@ -21,6 +21,7 @@ from clients.local.infer import inferred
 from clients.local.network import Link, Network, honest
 from clients.researcher import received
 from clients.researcher.session import Session
+from clients.researcher.transport import Attendance
 from clients.researcher.verified import ending
 from federation.coordinator.driver import Driver as Coordinator
 from federation.coordinator.store import MemoryStore, Store
@@ -165,6 +166,13 @@ class LocalTransport:
             self.network.settle()
             update = self.network.coordinator.update(job_hash, self.me)
         yield update
+
+    def attendance(self) -> tuple[Attendance, ...]:
+        seen = self.network.coordinator.attendance()
+        return tuple(
+            Attendance(party=party, connected=here is not None, software=here.software if here else "")
+            for party, here in seen.items()
+        )
 
     def jobs(self) -> tuple[Summary, ...]:
         return tuple(summary for summary, _ in self.network.coordinator.summaries(self.me))

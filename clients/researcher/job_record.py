@@ -6,6 +6,7 @@ for its owner only (0600): a purpose may be personal.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,12 @@ class JobRecord:
     published: Mapping[str, Dataset]
 
 
+def record_of(job: Job, published: Mapping[str, Dataset]) -> JobRecord:
+    """Return the record of a job that was not handed in yet: its hash is that of the bytes that will be signed."""
+    body = convert.BODIES[messages.JOB].encode(job)
+    return JobRecord(job_hash=hashlib.sha256(body).digest(), job=job, published=published)
+
+
 def save(record: JobRecord, home: Path) -> Path:
     """Write the record under `home` and return its file. Raises Unavailable if the system refuses."""
     folder = home / FOLDER
@@ -55,6 +62,17 @@ def save(record: JobRecord, home: Path) -> Path:
         ) from None
     document.write(path, content, mode=0o600)
     return path
+
+
+def token_of(text: str) -> bytes:
+    """Return the 16-byte token that a text stands for."""
+    return hashlib.sha256(b"federation/token/v1" + text.encode()).digest()[:16]
+
+
+def with_token(text: str, home: Path) -> JobRecord | None:
+    """Return the record of the job that was made with this text as its token, or None."""
+    token = token_of(text)
+    return next((each for each in records(home) if each.job.token == token), None)
 
 
 def records(home: Path) -> tuple[JobRecord, ...]:

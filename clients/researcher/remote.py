@@ -15,6 +15,7 @@ from typing import TypeVar
 from clients.channel import connect
 from clients.channel.calls import Calls
 from clients.researcher import received
+from clients.researcher.transport import Attendance
 from clients.researcher.verified import ending
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Job, LogLine, Released, State, Summary, Update
@@ -78,6 +79,10 @@ class RemoteTransport:
                 if time.monotonic() - heard > PATIENCE_S:
                     raise
             _pause(attempt)
+
+    def attendance(self) -> tuple[Attendance, ...]:
+        parties = self._patiently(self._calls.status).parties
+        return tuple(Attendance(party=p.party, connected=p.connected, software=p.software) for p in parties)
 
     def jobs(self) -> tuple[Summary, ...]:
         response = self._patiently(self._calls.list_jobs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +21,9 @@ from clients.researcher.handle import Handle, OnUpdate
 from clients.researcher.results import Results
 from clients.researcher.submission import TOKEN_BYTES, job_of
 from clients.researcher.table import Table
-from clients.researcher.transport import Transport
+from clients.researcher.transport import Attendance, Transport
 from federation.domain.catalogue import Dataset
-from federation.domain.job import Computation, Job
+from federation.domain.job import Computation, Job, LogLine, State, Summary, Update
 from federation.domain.roster import Role
 from federation.errors import Misuse, Refused, did_you_mean
 from federation.jobs import planner
@@ -221,10 +221,57 @@ class Session:
             Misuse: the questions have no meaning; nobody was asked.
             Refused: rule of the protocol, such as fewer than three parties.
         """
-        job = self._job(asked, data)
+        return self.hand_in(self.prepared(asked, data=data), data.publications)
+
+    def prepared(self, asked: Sequence[Computation], *, data: Table, token: bytes | None = None) -> Job:
+        """Return the job that `submit` would hand in; nobody is asked.
+
+        Args:
+            token: 16 bytes that name the job for ever; drawn by default.
+        """
+        job = self._job(asked, data, token)
         check(job, data.joint)
-        job_hash = self._transport.submit(job)
-        return self.handle(job, job_hash, {party: dataset for party, (dataset, _) in data.published.items()})
+        return job
+
+    def hand_in(self, job: Job, published: Mapping[str, Dataset]) -> Handle:
+        """Hand in a prepared job, or one that was handed in before: the same bytes are the same job."""
+        return self.handle(job, self._transport.submit(job), published)
+
+    def attendance(self) -> tuple[Attendance, ...]:
+        """Return every jurisdiction of the roster and whether it attends."""
+        return self._transport.attendance()
+
+    def jobs(self) -> tuple[Summary, ...]:
+        """Return the researcher's own jobs at the coordinator, oldest first."""
+        return self._transport.jobs()
+
+    def job(self, name: str) -> Summary:
+        """Return the own job with this name, or whose name or hash begins so; the newest of several with one name.
+
+        Raises:
+            Misuse: no such job, or several different ones.
+        """
+        known = self.jobs()
+        found = [each for each in known if name in (each.job.name, each.job_hash.hex())]
+        found = found or [e for e in known if e.job.name.startswith(name) or e.job_hash.hex().startswith(name)]
+        if not found:
+            hint = did_you_mean(name, [each.job.name for each in known]) or "federation get jobs"
+            raise Misuse(f"you have no job {name!r}", hint=hint)
+        if len({each.job.name for each in found}) > 1:
+            raise Misuse(f"{len(found)} jobs begin with {name!r}", hint=", ".join(each.job.name for each in found))
+        return found[-1]
+
+    def cancel(self, job: Summary) -> State:
+        """End an own job; return where it stands then."""
+        return self._transport.cancel(job.job_hash)
+
+    def log(self, job: Summary, *, follow: bool = False) -> Iterator[LogLine]:
+        """Yield what happened to an own job, oldest first; on until it ends if `follow`."""
+        return self._transport.log(job.job_hash, follow=follow)
+
+    def standing(self, job: Summary) -> Update:
+        """Return where an own job stands now, party by party."""
+        return next(iter(self._transport.watch(job.job_hash)))
 
     def handle(self, job: Job, job_hash: bytes, published: Mapping[str, Dataset]) -> Handle:
         """Return the handle of a job that was handed in before, with the publications that it pins."""
@@ -254,7 +301,7 @@ class Session:
         roster = self._transport.roster
         return f"Session({self.me!r} in {roster.federation!r}, roster version {roster.version})"
 
-    def _job(self, asked: Sequence[Computation], data: Table) -> Job:
+    def _job(self, asked: Sequence[Computation], data: Table, token: bytes | None = None) -> Job:
         return job_of(
             asked,
             data=data,
@@ -262,7 +309,7 @@ class Session:
             roster=self._transport.roster,
             researcher=self.me,
             now_s=self._now_s(),
-            token=self._entropy(TOKEN_BYTES),
+            token=self._entropy(TOKEN_BYTES) if token is None else token,
         )
 
 

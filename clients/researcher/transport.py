@@ -7,11 +7,21 @@ signatures: what they return was signed by whom they say. They do not judge what
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Job, LogLine, Released, State, Summary, Update
 from federation.domain.roster import Roster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attendance:
+    """One jurisdiction as the coordinator sees it; `software` is what it said of itself."""
+
+    party: str
+    connected: bool
+    software: str
 
 
 class Transport(Protocol):
@@ -38,6 +48,9 @@ class Transport(Protocol):
             Unreachable: the connection broke and could not be made again.
             Unavailable: the job's deadline passed and the coordinator still says nothing.
         """
+
+    def attendance(self) -> tuple[Attendance, ...]:
+        """Return every jurisdiction of the roster and whether it attends."""
 
     def jobs(self) -> tuple[Summary, ...]:
         """Return the researcher's own jobs, oldest first; every one's signature is verified."""
