@@ -66,7 +66,8 @@ def load(path: Path) -> CoordinatorConfig:
 
 
 def _explained(path: Path, fault: ValidationError) -> Misuse:
-    first = fault.errors()[0]
+    # An unknown key is why another one is missing: it is told first.
+    first = min(fault.errors(), key=lambda error: error["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return Misuse(f"{path}: unknown key {key!r}", hint=did_you_mean(key, CoordinatorConfig.model_fields))
