@@ -4,6 +4,10 @@ Where nothing is withheld (k = 1) a round asks up to 4,096 bins at once, or 1,02
 Where small cells are withheld, fine bins open nothing: the first round counts rows only, and each further one cuts what
 is left around a quantile into as many pieces as it has units for, some 2 k per party, so that few pieces are withheld.
 A cut that proves nothing is tried again four times as coarse; what cannot be cut further stays an interval.
+
+Not hidden: a bin and its pieces are both opened, so their difference tells how many rows the withheld pieces hold
+together. Nested openings of one plan count as one opening (DESIGN section 5); cutting only around what was asked, and
+only where units suffice, keeps such differences few.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from typing import Final
 from federation.analytics.bins import MOST_BINS, Grid, pieces
 from federation.analytics.ladder import NOTHING, Ladder, Rows, joined, partition, proved, told
 
-PIECES: Final = 1_024  # of one round, for all quantiles together
+PIECES: Final = 1_024  # of the first round, and around each of up to four quantiles in a further one
 FEWEST: Final = 16  # pieces around one quantile where many are asked
 UNITS: Final = 2  # times k, per party and piece
 MILLION: Final = 1_000_000
@@ -43,7 +47,7 @@ def rounds(grid: Grid, k: int, targets: int) -> int:
 
 def fan(spans: int) -> int:
     """Return into how many pieces each of `spans` bins may be cut in one round."""
-    return max(FEWEST, PIECES // max(spans, 1))
+    return max(FEWEST, min(PIECES, MOST_BINS // max(spans, 1)))
 
 
 @dataclass(slots=True)

@@ -117,7 +117,8 @@ def driven(
 def outcomes(parties: Sequence[Party], *asked: Computation, where: str = "") -> tuple[Outcome, ...]:
     """Return what the statistics come to over the parties' rows."""
     joint = joint_of(parties)
-    return driven(planner.replay(job(asked, len(parties), where=where), joint), parties, joint).results
+    most = planner.rounds(job(asked, len(parties), where=where), joint)
+    return driven(planner.replay(job(asked, len(parties), where=where, max_rounds=most), joint), parties, joint).results
 
 
 def result(parties: Sequence[Party], asked: Computation, where: str = ""):  # each statistic has a result of its own

@@ -82,7 +82,17 @@ def test_a_new_statistic_is_one_new_file(parties: list[Party], tmp_path: Path, m
 
 
 def test_the_family_is_what_the_files_are() -> None:
-    assert set(registry.names(FAMILY)) >= {"count", "sum", "mean", "var", "std", "histogram", "quantile", "ecdf", "describe"}
+    assert set(registry.names(FAMILY)) >= {
+        "count",
+        "sum",
+        "mean",
+        "var",
+        "std",
+        "histogram",
+        "quantile",
+        "ecdf",
+        "describe",
+    }
 
 
 @pytest.mark.parametrize("name", registry.names(FAMILY))

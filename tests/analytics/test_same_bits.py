@@ -43,7 +43,9 @@ def told(planted: str) -> str:
         state.update(round_digest(asked))
         state.update(repr(numbers).encode())
 
-    replay = driven(planner.replay(job(asked, 4, where="pay > -15.5 or age < 0", max_rounds=16), joint), parties, joint, watch)
+    replay = driven(
+        planner.replay(job(asked, 4, where="pay > -15.5 or age < 0", max_rounds=16), joint), parties, joint, watch
+    )
     state.update(replay.transcript)
     state.update(repr(replay.results).encode())
     if planted == "blas":
