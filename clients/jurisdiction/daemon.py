@@ -227,11 +227,15 @@ class Line:
         async for response in call:
             frame = await self._incoming(stub, response)
             self._heard("in", COORDINATOR, frame)
-            answers = await loop.run_in_executor(self._worker, self._driver.receive, frame)
+            answers = await loop.run_in_executor(self._worker, self._handled, frame)
             for answer in answers:
                 self._heard("out", COORDINATOR, answer)
                 await call.write(pb.AttendRequest(frame=await self._outgoing(stub, answer)))
-        await loop.run_in_executor(self._worker, self._driver.tick, time.time_ns() // 1_000_000)
+
+    def _handled(self, frame: m.Frame) -> list[m.Frame]:
+        """In the worker: forget what nobody ended, then answer."""
+        self._driver.tick(time.time_ns() // 1_000_000)
+        return self._driver.receive(frame)
 
     async def _incoming(self, stub: Any, response: pb.AttendResponse) -> m.Frame:
         message = response.frame

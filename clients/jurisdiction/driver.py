@@ -88,9 +88,10 @@ class Driver:
 
     def tick(self, now_ms: int) -> None:
         """Forget the jobs whose deadline passed long ago without an end."""
-        with self._desk.vault.together():
-            for job_hash, entry in list(self._entries.items()):
-                if entry.deadline_ms + GRACE_MS < now_ms:
+        late = [job_hash for job_hash, entry in self._entries.items() if entry.deadline_ms + GRACE_MS < now_ms]
+        if late:
+            with self._desk.vault.together():
+                for job_hash in late:
                     self._forget(job_hash)
 
     def close(self) -> None:

@@ -56,7 +56,8 @@ def text(value: str, what: str, longest: int = LONGEST_TEXT) -> str:
     """Return `value` if it is short enough and has no control characters."""
     if len(value) > longest:
         raise Malformed(f"{what} longer than {longest} characters")
-    if any(_is_control(c) for c in value if c not in "\n\t"):
+    allowed = "\n\t" if longest > LONGEST_NAME else ""  # a name is one line
+    if any(_is_control(c) for c in value if c not in allowed):
         raise Malformed(f"{what} with control characters")
     return value
 
