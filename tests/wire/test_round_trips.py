@@ -23,7 +23,7 @@ from federation.wire.jobs import value_from
 from federation.wire.v1 import job_pb2
 from tests.wire.members import RELAY, SPEAKER, honest, people, roster
 
-# Every character that a person may write: no surrogates (they are no text) and no controls; see the last test for lines.
+# Every character that a person may write: no surrogates (they are no text) and no controls.
 LETTERS = st.characters(exclude_categories=("Cs", "Cc"))
 
 
