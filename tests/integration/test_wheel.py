@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from pages import blocks, missing, typed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
+# A line of the recording: figure, federated, pooled, difference.
+SHOWN = re.compile(r"^(\S.*?)  +(-?[\d,.]+)  +-?[\d,.]+  +[\d.e+-]+$", re.MULTILINE)
 JOINT = 327_346  # flights that arrived, at all three airports
 
 
@@ -85,25 +88,44 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_demo_runs_from_the_wheel_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
-    empty = tmp_path / "empty"
-    empty.mkdir()
+@pytest.fixture(scope="module")
+def told(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return what `demo --json` says, run from the wheel in an empty folder."""
+    empty = tmp_path_factory.mktemp("empty")
+    done = run(sys.executable, "-m", "clients.cli.main", "demo", "--json", cwd=empty, PYTHONPATH=str(installed))
+    assert done.returncode == 0, done.stderr
+    left = {path.name for path in empty.iterdir()}
+    assert left <= {"federation-demo-pictures"}, "the demo cleans up after itself, but for the pictures"
+    return dict(json.loads(done.stdout))
+
+
+def test_what_runs_is_the_wheel_and_not_the_checkout(installed: Path, tmp_path: Path) -> None:
     asked = (
         "import clients, federation, federation_examples as e; print(clients.__file__, federation.__file__, e.__file__)"
     )
-    places = run(sys.executable, "-c", asked, cwd=empty, PYTHONPATH=str(installed)).stdout.split()
+    places = run(sys.executable, "-c", asked, cwd=tmp_path, PYTHONPATH=str(installed)).stdout.split()
     assert len(places) == 3
     assert all(Path(place).is_relative_to(installed) for place in places), places
-    done = run(sys.executable, "-m", "clients.cli.main", "demo", "--json", cwd=empty, PYTHONPATH=str(installed))
-    assert done.returncode == 0, done.stderr
-    envelope = json.loads(done.stdout)
-    assert envelope["status"] == "ok"
-    verdicts = [value for key, value in walked(envelope) if key == "agrees"]
-    assert verdicts
+
+
+def test_the_demo_runs_from_the_wheel_and_every_figure_agrees(told: dict[str, Any]) -> None:
+    assert told["status"] == "ok"
+    verdicts = [value for key, value in walked(told) if key == "agrees"]
+    assert len(verdicts) > 10
     assert all(verdicts)
-    assert ("federated", JOINT) in list(walked(envelope))
-    left = {path.name for path in empty.iterdir()}
-    assert left <= {"federation-demo-pictures"}, "the demo cleans up after itself, but for the pictures"
+    assert ("federated", JOINT) in list(walked(told))
+
+
+def test_the_recording_in_the_readme_shows_what_the_demo_finds(told: dict[str, Any], repository: Path) -> None:
+    text = (repository / "README.md").read_text("utf-8").split("## What you will see")[1].split("\n## ")[0]
+    shown = {match[1]: match[2] for match in SHOWN.finditer(text)}
+    figures = [figure for story in told["data"]["stories"] for figure in story["figures"]]
+    assert len(figures) > 10
+    for figure in figures:
+        written = shown.pop(figure["figure"]).replace(",", "")
+        digits = len(written.partition(".")[2])
+        assert float(written) == pytest.approx(figure["federated"], abs=0.6 * 10**-digits), figure["figure"]
+    assert not shown, "the recording has figures that the demo does not have"
 
 
 def walked(value: Any) -> Iterator[tuple[str, Any]]:
