@@ -12,6 +12,9 @@ from federation.errors import Misuse
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+COLOURS = 10  # of matplotlib's cycle
+STYLES = ("-", "--", ":", "-.")
+
 
 def drawn(picture: Picture, ax: Axes | None = None) -> Axes:
     """Draw `picture` and return the axes.
@@ -52,8 +55,9 @@ def _steps(picture: Picture, heights: Sequence[float], ax: Axes) -> None:
         ax.stairs(heights, picture.x, fill=True)
         return
     ax.stairs(heights, picture.x, baseline=None, label=picture.label or None)
-    for each in picture.others:
-        ax.stairs(_with_gaps(each.y), each.x, baseline=None, label=each.label)
+    for place, each in enumerate(picture.others, start=1):
+        style = STYLES[place // COLOURS % len(STYLES)]  # colours come round again, with another line
+        ax.stairs(_with_gaps(each.y), each.x, baseline=None, label=each.label, linestyle=style)
     if picture.others:
         ax.legend(title=None)
 

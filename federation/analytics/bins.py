@@ -45,10 +45,15 @@ class Grid:
 
     def edge(self, index: int) -> Number:
         """Return edge `index`, 0..size."""
-        if self.whole:
-            return min(self.low + index * self.step, self.high + 1).numerator
-        end = self.high if self.high > self.low else self.low + self.step  # a bin has a width, also of one value
-        return float(min(self.low + index * self.step, end))
+        if index >= self.size:
+            end = self.high + 1 if self.whole else self.high
+            end = end if end > self.low else self.low + self.step  # a bin has a width, also of one value
+            return end.numerator if self.whole else float(end)
+        # In whole numbers, as there may be thousands; their quotient is rounded once, as a Fraction's would be.
+        low, step = self.low, self.step
+        over = low.denominator * step.denominator
+        place = low.numerator * step.denominator + index * step.numerator * low.denominator
+        return place // over if self.whole else place / over
 
     def last(self, index: int) -> Number:
         """Return the greatest value that a row below edge `index` may have; for real columns the edge itself."""
@@ -140,8 +145,10 @@ def spread(column: Column, bins: int | tuple[float, ...], low: float | None, hig
     right = last if high is None else Fraction(high)
     if left >= right:
         raise Misuse("bins need low < high", hint="a column of one value needs low and high, or edges")
-    exact = (left + (right - left) * i / bins for i in range(bins + 1))
-    edges = tuple(edge.numerator if edge.denominator == 1 else float(edge) for edge in exact)
+    over = left.denominator * right.denominator * bins
+    first_place, last_place = (end.numerator * (over // end.denominator) for end in (left, right))
+    step = (last_place - first_place) // bins
+    edges = tuple(_number(first_place + step * i, over) for i in range(bins + 1))
     if any(not a < b for a, b in pairwise(edges)):
         raise Misuse("the bins are narrower than binary64 can tell apart", hint="use fewer bins")
     return edges
@@ -151,3 +158,9 @@ def named(edges: Sequence[Number]) -> tuple[str, ...]:
     """Return the labels of the bins between `edges`; the last one is closed."""
     bins = [f"[{low}, {high})" for low, high in pairwise(edges)]
     return (*bins[:-1], bins[-1][:-1] + "]")
+
+
+def _number(numerator: int, denominator: int) -> Number:
+    """The quotient, as a whole number where it is one, else rounded once."""
+    found, rest = divmod(numerator, denominator)
+    return numerator / denominator if rest else found

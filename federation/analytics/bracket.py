@@ -78,7 +78,10 @@ class Search:
         self.asked = tuple(edges) if inner else (0, *edges)
         known = partition(self.asked, cells[1:] if inner else cells)
         self.withheld = tuple(withheld[1:] if inner else withheld)
-        self.ladder = joined(self.ladder, known) if self.ladder else joined(known, known)
+        if self.k <= 1:
+            self.ladder = dict(sorted({**self.ladder, **known}.items()))  # all of it is exact and agrees
+        else:
+            self.ladder = joined(self.ladder, known) if self.ladder else known
         self.parties = parties
 
     def bracket(self, q: float) -> tuple[int, int]:

@@ -9,7 +9,6 @@ from itertools import pairwise
 from federation.analytics.estimates import Number
 from federation.analytics.ladder import Rung, shares
 from federation.analytics.statistic import Drawn, Picture, Series
-from federation.errors import Misuse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +46,10 @@ def curve(label: str, edges: Sequence[Number], rungs: Sequence[Rung]) -> Curve:
 
 
 def drawn(column: str, curves: Sequence[Curve], by: str | None) -> Picture:
-    """Return step curves, one per group, from 0 to 1; a group of which nothing was opened is a gap."""
-    if not curves:
-        raise Misuse("there is no curve to draw")
+    """Return step curves from 0 to 1, one per group of which anything was opened."""
     of = "" if by is None else f" by {by}"
-    first, *others = (_steps(each) for each in curves)
+    opened = [each for each in curves if any(each.n)]
+    first, *others = (_steps(each) for each in opened or curves[:1])
     return Picture(
         drawn=Drawn.STEPS,
         title=f"distribution of {column}{of}",

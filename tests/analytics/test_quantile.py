@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from federation import registry
 from federation.analytics import bracket, cells, ladder
-from federation.analytics.bins import Grid, grid
+from federation.analytics.bins import Grid, grid, spread
 from federation.analytics.plan import Failure
 from federation.analytics.statistic import Statistic
+from federation.domain.catalogue import Column, Kind
 from federation.errors import Misuse
 from federation.jobs import planner
 from federation.query.round import Phase, Round
@@ -429,3 +430,14 @@ def test_a_column_of_one_value_has_that_quantile() -> None:
     assert result(parties, ask("quantile", column="age")).interval == (7, 7)
     found = result(parties, ask("quantile", column="pay"))
     assert (found.value, found.interval) == (2.5, (2.5, 2.5))
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(1, 10**6), st.integers(1, 4_096))
+def test_an_edge_is_the_exact_fraction_rounded_once(low: int, width: int, size: int) -> None:
+    start, step = Fraction(low, 7), Fraction(width, 3 * size)
+    made = Grid(column="pay", whole=False, low=start, high=start + step * size, step=step, size=size)
+    for index in {0, 1, size // 2, size - 1, size}:
+        assert made.edge(index) == float(start + step * index)
+    pay = Column(name="pay", kind=Kind.REAL, low=low / 7, high=low / 7 + width)
+    exact = [Fraction(low / 7) + (Fraction(low / 7 + width) - Fraction(low / 7)) * i / size for i in range(size + 1)]
+    assert list(spread(pay, size, None, None)) == [float(edge) for edge in exact]

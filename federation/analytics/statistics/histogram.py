@@ -156,7 +156,8 @@ class HistogramResult(Result):
         return Table(columns=(*head, "from", "to", "n", "low", "high", "withheld"), rows=tuple(rows))
 
     def picture(self) -> Picture:
-        first, *others = self.groups
+        """Return the bars, or one outline per group of which anything was opened."""
+        first, *others = [group for group in self.groups if group.n] or self.groups[:1]
         return Picture(
             drawn=Drawn.STEPS,
             title=f"histogram of {self.column}" + ("" if self.by is None else f" by {self.by}"),
