@@ -16,26 +16,34 @@ from clients.cli.options import OutputOption, ProfileOption, application
 from clients.cli.output import Format, Plain, answer, console, event, on_terminal
 from clients.researcher.rendering import defused
 
-app = application(
-    "Looks for what is wrong: configuration, keys, roster, data, state, network, TLS, clock, version.\n\n"
-    "  federation doctor gd.toml            a jurisdiction's file: its operator runs this\n"
-    "  federation doctor coordinator.toml   the coordinator's file\n"
-    "  federation doctor                    a researcher's profile\n\n"
-    "It changes nothing and asks one question of the coordinator. What depends on a failed check is not blamed.\n"
-    "Exit code: the gravest failure's: 2 configuration or data, 3 keys, roster or a held state folder,\n"
-    "4 disk or port in use, 5 connection, identity or clock; 0 when all is well, also with warnings."
-)
+HELP: Final = """\
+Look for what is wrong, in order: configuration, keys, roster, data, state, network, TLS, clock, version.
+
+\b
+  federation doctor gd.toml            a jurisdiction's file
+  federation doctor coordinator.toml   the coordinator's file
+  federation doctor                    a researcher's profile
+
+It changes nothing and asks the coordinator one question. What depends on a failed check is skipped, not blamed.
+
+\b
+Exit code, of the gravest failure; warnings do not fail:
+  0 all is well   2 configuration or data   3 keys, roster, a state folder that is held
+  4 disk, or a port in use   5 connection, identity or clock
+"""
+
+app = application("What is wrong between this machine and a joint answer.")
 WORLD: Final = World()
 MARKS: Final = {State.OK: "ok", State.WARN: "warn", State.FAIL: "FAIL", State.SKIPPED: "-"}
 COLOURS: Final = {State.OK: "green", State.WARN: "yellow", State.FAIL: "bold red", State.SKIPPED: "dim"}
 MARK_WIDTH, CHECK_WIDTH = 4, 13
 
 
-@app.command()
+@app.command(help=HELP)
 def doctor(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE.toml]", help="A jurisdiction's or the coordinator's file; else the profile."),
+        typer.Argument(metavar="FILE.toml", help="A jurisdiction's or the coordinator's file; else the profile."),
     ] = None,
     profile: ProfileOption = "",
     output: OutputOption = Format.TABLE,

@@ -6,9 +6,10 @@ outside this machine's files is a `World`, so that tests plant faults without a 
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from clients.cli import checkup, probes, state_folder
@@ -32,12 +33,13 @@ def _now_ms() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What the checks ask: the resolver, the coordinator, the clock, the disk; and how long each may take."""
+    """What the checks ask: resolver, coordinator, clock, disk and environment; and how long each may take."""
 
     resolver: probes.Resolver = probes.system_resolver
     status: Callable[[str, Credentials, Roster, float], Status] = probes.asked
     clock_ms: Callable[[], int] = _now_ms
     free_bytes: Callable[[Path], int] = state_folder.free_bytes
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     wait_s: float = probes.WAIT_S
 
 
@@ -142,7 +144,11 @@ class Examination:
         if self._subject.role is Role.COORDINATOR and self._address.endswith(":0"):
             probes.parsed(f"{self._address[:-1]}1")  # port 0, any free one, is for listening only
         else:
-            probes.parsed(self._address)
+            host, _ = probes.parsed(self._address)
+            variable = probes.proxy(host, self._world.environment)
+            if variable:
+                remedy = f"what follows is tried without it; `export no_proxy={host}` if no proxy is wanted"
+                return Told(f"{self._address}, through the proxy of {variable}", remedy)
         return Told(self._address)
 
     def _host(self) -> Told:

@@ -15,7 +15,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from clients.cli.checkup import Attendant, Status
@@ -47,6 +47,17 @@ def parsed(address: str) -> tuple[str, int]:
             f"{address[:200]!r} is not an address", hint="write host:port, coordinator.example.org:8443 for one"
         )
     return match[1].strip("[]"), int(match[2])
+
+
+def proxy(host: str, environment: Mapping[str, str]) -> str:
+    """Return the variable by which gRPC sends connections to this host through a proxy, "" for none.
+
+    gRPC obeys these, in lower case and in this order; the probes here do not.
+    """
+    name = next((name for name in ("grpc_proxy", "https_proxy", "http_proxy") if environment.get(name)), "")
+    spared = environment.get("no_grpc_proxy") or environment.get("no_proxy") or ""
+    suffixes = [suffix.strip() for suffix in spared.split(",")]
+    return "" if any(suffix and host.endswith(suffix) for suffix in suffixes) else name
 
 
 def system_resolver(host: str, port: int) -> Sequence[Place]:

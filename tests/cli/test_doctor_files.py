@@ -208,6 +208,15 @@ def test_an_address_that_is_none(ward: Ward) -> None:
     assert "host:port" in finding.remedy
 
 
+def test_a_proxy_that_grpc_would_take_is_a_warning(ward: Ward, port: str) -> None:
+    found = findings(ward.write(port), world(environment={"https_proxy": "http://proxy.example:3128"}))
+    finding = warned(found, "address")
+    assert "through the proxy of https_proxy" in finding.text
+    assert "no_proxy=127.0.0.1" in finding.remedy
+    spared = {"https_proxy": "http://proxy.example:3128", "no_proxy": "localhost, 127.0.0.1"}
+    assert findings(ward.write(port), world(environment=spared))["address"].state is State.OK
+
+
 @pytest.mark.parametrize(
     "address",
     ["a.example:1", "a.example:65535", "[::1]:7443", "127.0.0.1:1", "a.example", "a:0", "a:65536", "https://a:1", ":1"],

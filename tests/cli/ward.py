@@ -6,13 +6,14 @@ import contextlib
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from clients.cli import subject
 from clients.cli.checkup import Attendant, Finding, State, Status
 from clients.cli.examination import Examination, World
+from clients.cli.probes import Resolver, system_resolver
 from federation.domain.roster import Role, Roster
 from federation.identity import keys, roster_file
 from federation.identity.keys import Credentials
@@ -47,20 +48,19 @@ def status(
 def world(
     *,
     said: Status | None = None,
-    resolver: Callable[[str, int], Sequence[tuple[int, object]]] | None = None,
+    resolver: Resolver = system_resolver,
     free_bytes: int = 1 << 40,
+    environment: Mapping[str, str] | None = None,
     wait_s: float = 5.0,
 ) -> World:
-    """A world in which the coordinator's answer and the clocks are planned."""
-    answer = status() if said is None else said
-    planned = World(status=lambda *_: answer, clock_ms=lambda: NOW_MS, free_bytes=lambda _: free_bytes, wait_s=wait_s)
-    if resolver is None:
-        return planned
+    """A world in which the coordinator's answer, the clocks and the disk are planned."""
+    answer = said or status()
     return World(
         resolver=resolver,
-        status=planned.status,
-        clock_ms=planned.clock_ms,
-        free_bytes=planned.free_bytes,
+        status=lambda *_: answer,
+        clock_ms=lambda: NOW_MS,
+        free_bytes=lambda _: free_bytes,
+        environment=environment or {},
         wait_s=wait_s,
     )
 
