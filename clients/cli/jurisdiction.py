@@ -32,7 +32,7 @@ state = "state/NAME"                # sealed memory and the control socket
 
 [policy]                            # what is left out is permitted
 # purposes = ["official-statistics"]
-# statistics = ["count", "sum", "mean", "var", "histogram"]
+# statistics = ["count", "sum", "mean", "var", "std", "histogram", "quantile", "ecdf", "describe"]
 minimum_parties = 3
 
 [[dataset]]

@@ -9,7 +9,7 @@ PARTIES = ("guangdong", "hongkong", "macao")
 TABLES = """\
 [policy]
 purposes = ["test"]
-statistics = ["count", "sum", "mean", "var", "std", "histogram"]
+statistics = ["count", "sum", "mean", "var", "std", "histogram", "quantile", "ecdf", "describe"]
 {policy}
 
 [[dataset]]
