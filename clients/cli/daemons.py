@@ -5,6 +5,8 @@ A detached daemon writes its log to `<state>/daemon.log`; `stop` returns only wh
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import time
@@ -19,7 +21,7 @@ LOG: Final = "daemon.log"
 START_S: Final = 20.0  # a daemon that is not ready by then has gone wrong
 STOP_S: Final = 5.0
 STEP_S: Final = 0.02
-LAST_LINES: Final = 5
+LAST_LINES: Final = 20
 
 
 def configured_log(level: str) -> None:
@@ -51,7 +53,8 @@ def launched(arguments: Sequence[str], state: Path) -> subprocess.Popen[bytes]:
         pass
     else:
         raise Unavailable(f"a daemon runs on {state.name} already, process {pid}", hint="stop it first")
-    with (state / LOG).open("ab") as log:
+    log_file = os.open(state / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(log_file, "ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "clients.cli.main", *arguments],
             stdin=subprocess.DEVNULL,
@@ -65,12 +68,12 @@ def ready(process: subprocess.Popen[bytes], state: Path, key: str) -> dict[str, 
     """Wait until the status of a launched daemon has a true `key`, and return that status.
 
     Raises:
-        Unavailable: it ended, or it was not ready in time; with the last lines of its log.
+        Unavailable: it ended, or it was not ready in time and is ended here; with what its log says last.
     """
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise Unavailable(f"the daemon ended: {_last_lines(state)}", hint=f"its log is {state / LOG}")
+            raise Unavailable(f"the daemon ended: {_last_word(state)}", hint=f"its log is {state / LOG}")
         try:
             status = control.ask(state, "status")
         except FederationError:
@@ -78,7 +81,12 @@ def ready(process: subprocess.Popen[bytes], state: Path, key: str) -> dict[str, 
         if status.get(key):
             return status
         time.sleep(STEP_S)
-    raise Unavailable(f"the daemon is not ready after {START_S:.0f} s: {_last_lines(state)}", hint=f"see {state / LOG}")
+    process.terminate()  # half a start is none: whoever asked to be told when it is ready was not told
+    process.wait(STOP_S)
+    raise Unavailable(
+        f"the daemon was not ready after {START_S:.0f} s and was ended: {_last_word(state)}",
+        hint=f"`federation doctor` finds out why; its log is {state / LOG}",
+    )
 
 
 def stopped(state: Path) -> int:
@@ -106,9 +114,19 @@ def _alive(pid: int) -> bool:
     return state != "Z"  # a child of ours that ended stays until it is waited for
 
 
-def _last_lines(state: Path) -> str:
+def _last_word(state: Path) -> str:
+    """Return what a daemon's log said last of what is wrong, as one sentence."""
     try:
         lines = (state / LOG).read_text(errors="replace").splitlines()
     except OSError:
         return "it left no log"
-    return " | ".join(line for line in lines[-LAST_LINES:] if line) or "it left an empty log"
+    for line in reversed(lines[-LAST_LINES:]):
+        if line.startswith("error: "):
+            return line.removeprefix("error: ")
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(said, dict) and said.get("why"):
+            return str(said["why"])
+    return next((line for line in reversed(lines) if line.strip()), "it left an empty log")
