@@ -1,17 +1,22 @@
-"""A jurisdiction's one TOML file: identity, data sets, policy; unknown keys are refused with "did you mean"."""
+"""A jurisdiction's one TOML file: identity, data sets, policy; unknown keys are refused with "did you mean".
+
+Refused besides: names that are numbers, paths or nothing, texts that turn the direction of what follows them on a
+screen, and a relative `source` that leads out of the file's folder (when it is opened, see `DatasetConfig.rows`).
+"""
 
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
+from clients.jurisdiction.engines._files import Inside
 from federation.domain.catalogue import Column, Dataset, Kind, Outside
 from federation.errors import Misuse, did_you_mean
+from federation.identity import toml_file
 from federation.policy.rule import Settings
 from federation.wire import convert
 from federation.wire import messages as m
@@ -24,6 +29,9 @@ def _bound(value: object) -> object:
     return value
 
 
+LONGEST_ENGINE: Final = 64
+# They reorder what follows them on a screen, so that one name could be read as another one.
+_TURNING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 Bound = Annotated[int | float, BeforeValidator(_bound)]
 
 
@@ -47,13 +55,26 @@ class DatasetConfig(_Table):
     """One published data set: `[[dataset]]`."""
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$")
-    source: str
-    engine: str = "duckdb"
+    source: str = Field(min_length=1)
+    engine: str = Field(default="duckdb", max_length=LONGEST_ENGINE)
     title: str = ""
     unit: str = "row"
     k: int = Field(default=10, ge=1)
     publish_own_figures: bool = False
-    columns: Mapping[str, ColumnConfig]
+    columns: Mapping[str, ColumnConfig] = Field(min_length=1)
+    _inside: Inside | None = PrivateAttr(default=None)
+
+    @property
+    def rows(self) -> str | Inside:
+        """What an engine opens: an absolute path as it stands, a relative one only inside the file's folder."""
+        return self.source if self._inside is None else self._inside
+
+    def placed(self, folder: Path) -> DatasetConfig:
+        """Return this data set with its source in `folder`, unless the operator named an absolute path."""
+        found = self.model_copy(update={"source": str(folder / self.source)})
+        if not Path(self.source).is_absolute():
+            found._inside = Inside(folder, self.source)  # noqa: SLF001 - of the same class
+        return found
 
 
 class PolicyConfig(_Table):
@@ -105,19 +126,26 @@ def described(config: DatasetConfig) -> Dataset:
     """
     for name, column in config.columns.items():
         numeric = column.kind in (Kind.INTEGER, Kind.REAL)
-        where = f"data set {config.name!r}, column {name!r}"
+        where = f"data set {config.name!r}, column {toml_file.key((name,))!r}"
+        if not name.strip():
+            raise Misuse(f"{where}: a column has a name", hint="write it as it stands in the header of the data")
         if numeric and (column.low is None or column.high is None or column.low > column.high):
             raise Misuse(
                 f"{where}: a number needs low and high, low <= high", hint="declare the range that is possible"
             )
         if not numeric and (column.low is not None or column.high is not None):
-            raise Misuse(f"{where}: only numbers have a range")
+            raise Misuse(f"{where}: only numbers have a range", hint="leave out low and high, or correct the kind")
         if column.kind is Kind.INTEGER and not (isinstance(column.low, int) and isinstance(column.high, int)):
             raise Misuse(f"{where}: the range of whole numbers is of whole numbers", hint="or say kind = 'real'")
         if (column.kind is Kind.CATEGORY) != bool(column.categories):
-            raise Misuse(f"{where}: a category column, and only that, needs its closed list `categories`")
+            raise Misuse(
+                f"{where}: a category column, and only that, needs its closed list `categories`",
+                hint="list every value that may stand there, or correct the kind",
+            )
         if len(set(column.categories)) != len(column.categories):
-            raise Misuse(f"{where}: a category stands in the list twice")
+            raise Misuse(f"{where}: a category stands in the list twice", hint="leave one of them out")
+        _check_bounds(where, column)
+    _check_turning(config)
     dataset = Dataset(
         name=config.name,
         title=config.title or config.name,
@@ -142,8 +170,27 @@ def described(config: DatasetConfig) -> Dataset:
         body = convert.BODIES[m.PUBLICATION]
         body.decode(body.encode(m.Publication(party="me", dataset=dataset)))
     except ValueError as fault:
-        raise Misuse(f"data set {config.name!r} cannot be published: {fault}") from None
+        hint = "shorten or correct it: the other members read what is published"
+        raise Misuse(f"data set {config.name!r} cannot be published: {fault}", hint=hint) from None
     return dataset
+
+
+def _check_bounds(where: str, column: ColumnConfig) -> None:
+    whole = [bound for bound in (column.low, column.high) if isinstance(bound, int)]
+    if any(not -(2**63) <= bound < 2**63 for bound in whole):
+        hint = "declare the range that is possible; real numbers have a point, 1e20 for one"
+        raise Misuse(f"{where} cannot be published with a whole number beyond 64 bits", hint=hint)
+
+
+def _check_turning(config: DatasetConfig) -> None:
+    texts = [config.title, config.unit, *config.columns]
+    for column in config.columns.values():
+        texts += [column.unit, *column.categories, *column.missing, *column.missing.values()]
+    if any(_TURNING & set(text) for text in texts):
+        raise Misuse(
+            f"data set {config.name!r} cannot be published: a text turns the direction of what is read after it",
+            hint="remove the invisible characters U+202A to U+202E and U+2066 to U+2069",
+        )
 
 
 def load(path: Path) -> JurisdictionConfig:
@@ -152,21 +199,14 @@ def load(path: Path) -> JurisdictionConfig:
     Raises:
         Misuse: no such file, not TOML, an unknown key or a value of another type; one line, with the key.
     """
-    try:
-        document = tomllib.loads(path.read_bytes().decode())
-    except OSError as fault:
-        raise Misuse(
-            f"cannot read {path}: {fault.strerror}", hint="federation jurisdiction init writes a first one"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise Misuse(f"{path} is not TOML: {fault}") from None
+    document = toml_file.read(path, hint="federation jurisdiction init writes a first one")
     try:
         config = JurisdictionConfig.model_validate(document)
     except ValidationError as fault:
         raise _explained(path, fault) from None
     names = [dataset.name for dataset in config.dataset]
     if len(set(names)) != len(names):
-        raise Misuse(f"{path}: two data sets have one name")
+        raise Misuse(f"{path}: two data sets have one name", hint="rename one; researchers ask for them by name")
     at = path.absolute().parent
     mine = config.jurisdiction
     placed = mine.model_copy(
@@ -177,22 +217,36 @@ def load(path: Path) -> JurisdictionConfig:
             "wire_log": at / mine.wire_log if mine.wire_log else None,
         }
     )
-    datasets = tuple(d.model_copy(update={"source": str(at / d.source)}) for d in config.dataset)
+    datasets = tuple(dataset.placed(at) for dataset in config.dataset)
     return config.model_copy(update={"jurisdiction": placed, "dataset": datasets})
 
 
 _KNOWN: dict[str, type[BaseModel]] = {"jurisdiction": IdentityConfig, "dataset": DatasetConfig, "policy": PolicyConfig}
+_NAME: Final = "a name begins with a letter; letters, digits, _ . and - follow, 100 in all"
+_REMEDIES: Final = {
+    "string_type": 'a text stands in quotes: "..."',
+    "missing": "`federation jurisdiction init` writes a file that has every key",
+    "tuple_type": 'a list stands in [ ], and every data set begins with its own line "[[dataset]]"',
+    "too_short": "declare at least one column: [dataset.columns.NAME]",
+    "string_too_short": "name the file that holds the rows",
+    "string_pattern_mismatch": "correct it to that form",
+}
 
 
 def _explained(path: Path, fault: ValidationError) -> Misuse:
     # An unknown key is why another one is missing: it is told first.
     first = min(fault.errors(), key=lambda error: error["type"] != "extra_forbidden")
     parts = [str(part) for part in first["loc"]]
-    key = ".".join(parts)
+    key = toml_file.key(first["loc"])
     if first["type"] == "extra_forbidden":
         kind = JurisdictionConfig if len(parts) == 1 else _KNOWN.get(parts[0], JurisdictionConfig)
         kind = ColumnConfig if "columns" in parts else kind
-        return Misuse(f"{path}: unknown key {key!r}", hint=did_you_mean(parts[-1], kind.model_fields))
+        hint = did_you_mean(parts[-1], kind.model_fields) or "remove it"
+        return Misuse(f"{path}: unknown key {key!r}", hint=hint)
+    hint = _REMEDIES.get(first["type"], "correct the file")
     if first["type"] == "missing":
-        return Misuse(f"{path}: key {key!r} is missing")
-    return Misuse(f"{path}: key {key!r}: {first['msg']}")
+        return Misuse(f"{path}: key {key!r} is missing", hint=hint if len(parts) > 1 else "correct the file")
+    if parts[0] == "dataset" and parts[2:] == ["name"]:
+        hint = _NAME if first["type"] != "string_type" else f"write it in quotes; {_NAME}"
+        return Misuse(f"{path}: key {key!r}: this cannot be the name of a data set", hint=hint)
+    return Misuse(f"{path}: key {key!r}: {first['msg']}", hint=hint)

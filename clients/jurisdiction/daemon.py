@@ -82,7 +82,7 @@ def prepared(config: JurisdictionConfig) -> Ready:
     for dataset_config in config.dataset:
         dataset = described(dataset_config)
         kind = registry.look_up(ENGINES, Engine, dataset_config.engine)
-        engine = kind.open(dataset, dataset_config.source, threads=mine.threads or None)
+        engine = kind.open(dataset, dataset_config.rows, threads=mine.threads or None)
         engines[dataset.name] = engine
         published[dataset.name] = replace(dataset, version=engine.version)
     return Ready(me, roster, engines, published)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from federation.errors import Misuse, did_you_mean
+from federation.identity import toml_file
 
 
 class CoordinatorConfig(BaseModel):
@@ -37,19 +37,11 @@ def load(path: Path) -> CoordinatorConfig:
     Raises:
         Misuse: no such file, not TOML, an unknown key or a value of another type; one line, with the key.
     """
-    try:
-        text = path.read_bytes()
-    except OSError as fault:
-        raise Misuse(
-            f"cannot read {path}: {fault.strerror}", hint="federation coordinator start --config FILE"
-        ) from None
-    try:
-        document = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise Misuse(f"{path} is not TOML: {fault}") from None
+    document = toml_file.read(path, hint="federation coordinator start --config FILE")
     unknown = sorted(set(document) - {"coordinator"})
     if unknown:
-        raise Misuse(f"{path}: unknown table {unknown[0]!r}", hint=did_you_mean(unknown[0], ["coordinator"]))
+        hint = did_you_mean(unknown[0], ["coordinator"]) or "everything stands in the table [coordinator]"
+        raise Misuse(f"{path}: unknown table {toml_file.key((unknown[0],))!r}", hint=hint)
     try:
         config = CoordinatorConfig.model_validate(document.get("coordinator", {}))
     except ValidationError as fault:
@@ -68,7 +60,9 @@ def load(path: Path) -> CoordinatorConfig:
 def _explained(path: Path, fault: ValidationError) -> Misuse:
     # An unknown key is why another one is missing: it is told first.
     first = min(fault.errors(), key=lambda error: error["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"])
+    key = toml_file.key(first["loc"])
     if first["type"] == "extra_forbidden":
-        return Misuse(f"{path}: unknown key {key!r}", hint=did_you_mean(key, CoordinatorConfig.model_fields))
-    return Misuse(f"{path}: key {key!r}: {first['msg']}")
+        hint = did_you_mean(key, CoordinatorConfig.model_fields) or "remove it"
+        return Misuse(f"{path}: unknown key {key!r}", hint=hint)
+    hint = "`federation coordinator --help` shows the whole file"
+    return Misuse(f"{path}: key {key!r}: {first['msg']}", hint=hint)

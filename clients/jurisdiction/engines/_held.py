@@ -75,10 +75,13 @@ class Held:
         return when(call("REGEXP_FULL_MATCH", as_text(self.given()), exp.Literal.string(_WHOLE)), found)
 
     def real(self) -> exp.Expr:
-        """The value as DOUBLE; NULL where text spells no number."""
+        """The value as DOUBLE; NULL where text spells no number, or one that is too large for it, 10^400 for one."""
         if self.is_number:
             return as_real(self.given())
-        return exp.TryCast(this=self.given(), to=exp.DataType(this=exp.DataType.Type.DOUBLE))
+        found = exp.TryCast(this=self.given(), to=exp.DataType(this=exp.DataType.Type.DOUBLE))
+        digits = call("REGEXP_MATCHES", as_text(self.given()), exp.Literal.string("[0-9]"))  # "inf" has none
+        overflown = exp.Paren(this=exp.And(this=call("ISINF", found), expression=digits))
+        return when(exp.Not(this=overflown), found.copy())
 
     def text(self) -> exp.Expr:
         """The value as text; a whole number without a fraction, however the source stores it."""

@@ -63,7 +63,7 @@ def looked(source: object, most: int, texts: Collection[str] = ()) -> tuple[Seen
     found = opened(source, None, None)
     try:
         if len(set(found.names)) != len(found.names):
-            raise Misuse(f"{found.where} has two columns of one name")
+            raise Misuse(f"{found.where} has two columns of one name", hint="rename or remove one of them")
         columns = {name: held for name, held in zip(found.names, found.held, strict=True) if _is_plain(held)}
         maybe = {name: held for name, held in columns.items() if name not in texts and _may_count(held, found)}
         numbers = _numbers(found, maybe)

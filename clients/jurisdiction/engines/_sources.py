@@ -98,11 +98,12 @@ class Source:
         return Misuse(f"{self.where} cannot be read ({type(error).__name__})", hint="columns of one plain type each")
 
     def _malformed(self, path: str) -> Misuse | None:
-        line = _files.broken_line(path, self.delimiter, len(self.names))
-        if line is None:
+        found = _files.broken_line(path, self.delimiter, len(self.names))
+        if found is None:
             return None
+        line, what = found
         hint = f'{len(self.names)} columns as in the header, quoted by "'
-        return Misuse(f"{Path(path).name}, line {line}: not well-formed CSV", hint=hint)
+        return Misuse(f"{Path(path).name}, line {line}: not well-formed CSV, {what}", hint=hint)
 
     def _unread(self, path: str, field: _typed.Field) -> Misuse | None:
         """Find the first record that cannot be read: the slow way, taken once there is an error."""
@@ -123,10 +124,9 @@ def opened(source: object, wanted: Sequence[str] | None, threads: int | None) ->
         if not isinstance(source, str | os.PathLike):
             return _frame(_shared(threads or 0, os.getpid()).cursor(), _frames.found(source, wanted))
         files = _files.found(source)
-        connection = _connected(threads or 0)
-        return (
-            _parquet(connection, files) if files.format is _files.Format.PARQUET else _text(connection, files, wanted)
-        )
+        if files.format is _files.Format.PARQUET:
+            return _parquet(_connected(threads or 0), files)
+        return _text(files, wanted, threads or 0)
     except ImportError:
         raise Misuse("a polars frame needs pyarrow to be read", hint="pip install pyarrow") from None
     except duckdb.Error as error:
@@ -157,8 +157,10 @@ def _parquet(connection: Connection, files: _files.Files) -> Source:
     return Source(connection, _typed.aliased(table, len(names)), names, _held(types), Path(files.paths[0]).name, files)
 
 
-def _text(connection: Connection, files: _files.Files, wanted: Sequence[str] | None) -> Source:
+def _text(files: _files.Files, wanted: Sequence[str] | None, threads: int) -> Source:
+    _files.well_formed(files)
     names, delimiter = _files.header(files, wanted)
+    connection = _connected(threads)
     relation = _csv(files.patterns, delimiter, len(names))
     held = _held(("VARCHAR",) * len(names))
     return Source(connection, relation, names, held, Path(files.paths[0]).name, files, delimiter)

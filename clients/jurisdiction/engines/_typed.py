@@ -59,16 +59,27 @@ def fields(dataset: Dataset, names: Sequence[str], held: Sequence[Held], where: 
     found: list[Field] = []
     for index, item in enumerate(dataset.columns):
         if names.count(item.name) != 1:
-            fault = "has no column" if item.name not in names else "has more than one column"
-            raise Misuse(f"{where} {fault} {item.name!r}", hint=did_you_mean(item.name, names))
+            if item.name in names:
+                raise Misuse(f"{where} has more than one column {item.name!r}", hint="rename or remove all but one")
+            raise Misuse(f"{where} has no column {item.name!r}", hint=_nearest(item.name, dataset, names))
         if len(set(item.categories)) != len(item.categories):
-            raise Misuse(f"column {item.name!r} of data set {dataset.name!r} publishes a category twice")
+            what = f"column {item.name!r} of data set {dataset.name!r} publishes a category twice"
+            raise Misuse(what, hint="leave one of them out")
         field = Field(index, item, held[names.index(item.name)])
         readable = field.held.is_number or field.held.is_text or (field.held.is_written and not field.is_numeric)
         if not readable:
-            raise Misuse(f"{where} holds {field.held.type} in column {item.name!r}, which is published as {item.kind}")
+            what = f"{where} holds {field.held.type} in column {item.name!r}, which is published as {item.kind}"
+            raise Misuse(what, hint="publish it with its kind, or convert the column")
         found.append(field)
     return tuple(found)
+
+
+def _nearest(wanted: str, dataset: Dataset, names: Sequence[str]) -> str:
+    """Return the name that was meant; where no published column is there, the first line may be a row of data."""
+    alike = [name for name in names if name.strip().casefold() == wanted.strip().casefold()]
+    if alike or any(item.name in names for item in dataset.columns):
+        return did_you_mean(wanted, alike or names) or "correct the name, or the header of the data"
+    return "does the first line hold the names of the columns, separated by , ; | or tabs?"
 
 
 def source_name(place: int) -> str:
