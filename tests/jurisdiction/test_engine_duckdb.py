@@ -136,7 +136,7 @@ def test_several_files_are_one_source_in_the_order_of_their_paths(tmp_path: Path
 @pytest.mark.parametrize(
     "source",
     ["nowhere.csv", "no*.parquet", ".", "notes.pdf", 7, None, [("age", 1)], pl.LazyFrame({"age": [1]})],
-    ids=repr,
+    ids=["no file", "no match", "a folder", "no table", "a number", "nothing", "a list", "a lazy frame"],
 )
 def test_what_is_no_source_is_misuse(source: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

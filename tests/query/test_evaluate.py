@@ -66,12 +66,16 @@ class Differ(AssertionError):
     """Two oracles gave two answers."""
 
 
-def compare(endings: Counter[str], examples: int = 250) -> None:
+def compare(endings: Counter[str], examples: int = 400) -> None:
     """Ask both oracles the same; every ending is counted, a difference fails."""
 
     @settings(max_examples=examples, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
-    @given(queries(), drawn_rows(), st.booleans())
-    def check(query: SumQuery, drawn: list[dict[str, Any]], masked: bool) -> None:
+    @given(queries(), drawn_rows(), st.booleans(), st.sampled_from((None, None, None, math.nan, math.inf)))
+    def check(query: SumQuery, drawn: list[dict[str, Any]], masked: bool, spoilt: float | None) -> None:
+        # What is drawn depends on which modules are loaded: an ending that is rare by chance alone is planted.
+        drawn = (
+            drawn if spoilt is None else [{**row, "x": spoilt} if i % 3 == 0 else row for i, row in enumerate(drawn)]
+        )
         try:
             shape(query, JOINT)
         except Misuse:

@@ -108,8 +108,10 @@ def test_functions_agree_with_libraries_over_their_whole_range() -> None:
                 wanted = float(library(x))
             found = getattr(exact, name)(x)
             endings[f"{name} {'finite' if math.isfinite(found) else 'infinite'}"] += 1
-            # ln gamma(1) comes out as -3e-37
-            assert found == wanted or math.isclose(found, wanted, rel_tol=1e-12, abs_tol=1e-36), (name, x)
+            # The library's gammaln loses digits beside its zeros at 1 and 2 (1.5e-12 relative at 0.99999, where a
+            # series with 60 digits has ours); there the error is measured against the slope, not against the zero.
+            near = 1e-14 if name == "lgamma" and 0.5 < x < 2.5 else 1e-36
+            assert found == wanted or math.isclose(found, wanted, rel_tol=1e-12, abs_tol=near), (name, x)
 
     check()
     assert endings["exp finite"] >= 100
