@@ -5,16 +5,19 @@ A detached daemon writes its log to `<state>/daemon.log`; `stop` returns only wh
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
-from federation.errors import FederationError, Unavailable, Unreachable
+from federation.errors import FederationError, Misuse, Refused, Unavailable, Unreachable
 from federation.identity import control
 
 LOG: Final = "daemon.log"
@@ -24,11 +27,39 @@ STEP_S: Final = 0.02
 LAST_LINES: Final = 20
 
 
+class Lossy(io.TextIOBase):
+    """A log in a file that loses lines while the disk is full, instead of ending what wrote them or its exit code."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+
+def _is_file(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):  # a stream of a program, which has no file
+        return False
+
+
 def configured_log(level: str) -> None:
     """Let structlog write to stderr: coloured lines on a terminal, one JSON object a line otherwise."""
     import structlog
 
     terminal = sys.stderr.isatty()
+    if _is_file(sys.stderr):
+        sys.stderr = Lossy(sys.stderr)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -44,16 +75,25 @@ def launched(arguments: Sequence[str], state: Path) -> subprocess.Popen[bytes]:
     """Start `federation ARGUMENTS` as a process of its own that outlives us.
 
     Raises:
-        Unavailable: a daemon runs on this state folder already.
+        Unavailable: a daemon runs on this state folder already, or its log cannot be written.
+        Misuse: the state folder is none.
     """
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with control.state_folder(state):
+        return _launched(arguments, state)
+
+
+def _launched(arguments: Sequence[str], state: Path) -> subprocess.Popen[bytes]:
     try:
         pid = control.ask(state, "status")["pid"]
     except Unreachable:
         pass
     else:
         raise Unavailable(f"a daemon runs on {state.name} already, process {pid}", hint="stop it first")
-    log_file = os.open(state / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        log_file = os.open(state / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as fault:
+        hint = "may this user write there, and is the disk full?"
+        raise Unavailable(f"the log {state / LOG} cannot be written: {fault.strerror}", hint=hint) from None
     with os.fdopen(log_file, "ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "clients.cli.main", *arguments],
@@ -68,12 +108,13 @@ def ready(process: subprocess.Popen[bytes], state: Path, key: str) -> dict[str, 
     """Wait until the status of a launched daemon has a true `key`, and return that status.
 
     Raises:
-        Unavailable: it ended, or it was not ready in time and is ended here; with what its log says last.
+        Misuse, Refused, Unreachable, Unavailable: it ended with that exit code, with what its log says last; or it was
+            not ready in time and is ended here.
     """
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise Unavailable(f"the daemon ended: {_last_word(state)}", hint=f"its log is {state / LOG}")
+            raise _ended(process.returncode, state)
         try:
             status = control.ask(state, "status")
         except FederationError:
@@ -87,6 +128,15 @@ def ready(process: subprocess.Popen[bytes], state: Path, key: str) -> dict[str, 
         f"the daemon was not ready after {START_S:.0f} s and was ended: {_last_word(state)}",
         hint=f"`federation doctor` finds out why; its log is {state / LOG}",
     )
+
+
+def _ended(code: int, state: Path) -> FederationError:
+    """Return the error of a launched daemon, so that our exit code is its own."""
+    what, hint = f"the daemon ended: {_last_word(state)}", f"its log is {state / LOG}"
+    if code == Refused.exit_code:
+        return Refused(what, rule="start", hint=hint)
+    kinds: dict[int, type[Misuse | Unavailable]] = {each.exit_code: each for each in (Misuse, Unreachable)}
+    return kinds.get(code, Unavailable)(what, hint=hint)
 
 
 def stopped(state: Path) -> int:

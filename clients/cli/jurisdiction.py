@@ -64,6 +64,8 @@ def init(file: FileArgument, output: OutputOption = Format.TABLE) -> int:
             target.write(FIRST_FILE)
     except FileExistsError:
         raise Misuse(f"{file} exists", hint="edit it, or name another file") from None
+    except OSError as fault:
+        raise Misuse(f"cannot write {file}: {fault.strerror}", hint="name a file in a folder that exists") from None
     text = f"{file} is written: fill it in, then `federation jurisdiction check {file}`"
     return answer({"file": str(file)}, text=text, output=output)
 

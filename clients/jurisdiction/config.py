@@ -90,7 +90,7 @@ class PolicyConfig(_Table):
 class IdentityConfig(_Table):
     """Who the daemon is and where it dials: `[jurisdiction]`; paths are relative to the file."""
 
-    coordinator: str
+    coordinator: str = Field(max_length=300)
     keys: Path
     roster: Path
     state: Path

@@ -77,6 +77,7 @@ def prepared(config: JurisdictionConfig) -> Ready:
         raise Misuse(
             f"{me.name} is a {me.role.value}, not a jurisdiction", hint="set `keys` to a jurisdiction's folder"
         )
+    connect.sync_channel(mine.coordinator, me, roster).close()  # dials nobody: it checks the address
     engines: dict[str, Engine] = {}
     published: dict[str, Dataset] = {}
     for dataset_config in config.dataset:
@@ -101,11 +102,11 @@ async def serve(config: JurisdictionConfig, software: str, started: Callable[[st
     """
     ready = prepared(config)
     mine = config.jurisdiction
-    mine.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.ExitStack() as stack:
         stack.callback(ready.close)
-        vault = stack.enter_context(SealedLog(mine.state, ready.me.storage_key))
+        stack.enter_context(control.state_folder(mine.state))
         heard = stack.enter_context(wire_log(mine.wire_log))
+        vault = stack.enter_context(SealedLog(mine.state, ready.me.storage_key))
         worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rows"))
         desk = Desk(
             me=ready.me,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from collections.abc import Callable
 
@@ -20,7 +21,7 @@ from federation.coordinator.access import AccessInterceptor
 from federation.coordinator.config import CoordinatorConfig
 from federation.coordinator.driver import Driver
 from federation.coordinator.services import CoordinatorService, now_ms
-from federation.coordinator.store import SqliteStore
+from federation.coordinator.store import SqliteStore, StrictStore
 from federation.domain.roster import Role, Roster
 from federation.errors import FederationError, Misuse, Unavailable
 from federation.identity import control, keys, roster_file
@@ -28,6 +29,7 @@ from federation.wire.log import Heard, wire_log
 from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
 
 GRACE_S = 1.0
+_ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
 log = structlog.get_logger()
 
 
@@ -49,19 +51,21 @@ async def serve(config: CoordinatorConfig, software: str, started: Callable[[str
         raise Misuse(
             f"{me.name} is a {me.role.value}, not the coordinator", hint="set `keys` to the coordinator's folder"
         )
-    config.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with contextlib.ExitStack() as stack:
+    _check_address(config.listen)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(control.state_folder(config.state))
         app = App(config, roster, software, stack.enter_context(wire_log(config.wire_log)))
         controlled = await control.serve(config.state, {"stop": app.stop, "status": app.status})
         stack.callback((config.state / control.SOCKET).unlink, missing_ok=True)
         stack.callback(controlled.close)
-        store = SqliteStore(config.state / "events.db")
+        server = grpc.aio.server(interceptors=[AccessInterceptor(roster)], options=tls.OPTIONS)
+        stack.push_async_callback(server.stop, None)
+        address = _bound(server, config.listen, tls.server_credentials(me, roster))  # before there is a store
+        store = StrictStore(SqliteStore(config.state / "events.db"), app.failed)
         stack.callback(store.close)
         app.service.driver = Driver(me, roster, store, app.service.changed, now_ms)
         going_on = app.service.driver.resume()
-        server = grpc.aio.server(interceptors=[AccessInterceptor(roster)], options=tls.OPTIONS)
         pb_grpc.add_CoordinatorServiceServicer_to_server(app.service, server)
-        address = _bound(server, config.listen, tls.server_credentials(me, roster))
         await server.start()
         app.address = address
         log.info("listening", address=address, jobs_going_on=going_on)
@@ -127,6 +131,12 @@ async def _keep_deadlines(service: CoordinatorService, failed: Callable[[Federat
             return
 
 
+def _check_address(listen: str) -> None:
+    match = _ADDRESS.fullmatch(listen)
+    if match is None or int(match[1]) > 65535:
+        raise Misuse(f"the coordinator cannot listen on {listen[:200]!r}", hint="write host:port, 0.0.0.0:7443 for one")
+
+
 def _bound(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials) -> str:
     host, _, port = listen.rpartition(":")
     try:
@@ -135,6 +145,7 @@ def _bound(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredent
         taken = 0
     if not taken or (port != "0" and str(taken) != port):
         raise Unavailable(
-            f"cannot listen on {listen}", hint="is another program on this port? choose another in `listen`"
+            f"cannot listen on {listen}",
+            hint="is another program on this port, and is the host this machine's? choose another in `listen`",
         )
     return f"{host}:{taken}"

@@ -60,7 +60,7 @@ def load(path: Path) -> CoordinatorConfig:
 def _explained(path: Path, fault: ValidationError) -> Misuse:
     # An unknown key is why another one is missing: it is told first.
     first = min(fault.errors(), key=lambda error: error["type"] != "extra_forbidden")
-    key = toml_file.key(first["loc"])
+    key = toml_file.key(first["loc"] or ("coordinator",))
     if first["type"] == "extra_forbidden":
         hint = did_you_mean(key, CoordinatorConfig.model_fields) or "remove it"
         return Misuse(f"{path}: unknown key {key!r}", hint=hint)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,6 +65,41 @@ class MemoryStore:
 
     def close(self) -> None:
         return
+
+
+class StrictStore:
+    """A store that takes nothing more once a write has failed: from then on memory is ahead of the disk.
+
+    Without it a smaller write could succeed after one that failed, and the next start would fold a list with a gap.
+
+    Args:
+        store: what is written to.
+        failed: called with the first failure; the process has to end.
+    """
+
+    def __init__(self, store: Store, failed: Callable[[Unavailable], None]) -> None:
+        self._store, self._failed = store, failed
+        self._fault: Unavailable | None = None
+        self.events, self.jobs, self.document, self.close = store.events, store.jobs, store.document, store.close
+
+    def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
+        with self._once():
+            self._store.append(job_hash, events)
+
+    def put_document(self, digest: bytes, body: bytes) -> None:
+        with self._once():
+            self._store.put_document(digest, body)
+
+    @contextlib.contextmanager
+    def _once(self) -> Iterator[None]:
+        if self._fault is not None:
+            raise Unavailable(self._fault.message, hint=self._fault.hint)
+        try:
+            yield
+        except Unavailable as fault:
+            self._fault = fault
+            self._failed(fault)
+            raise
 
 
 class SqliteStore:

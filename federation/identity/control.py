@@ -1,7 +1,8 @@
 """The control socket of a daemon: whoever may open the Unix socket in its state folder (0600) may command it.
 
 One line of JSON in, one line of JSON out, then the connection closes: `{"command": "stop"}` -> `{"ok": true, ...}`.
-It is never a network port. A socket that a killed daemon left behind is replaced; one that answers is not.
+It is never a network port. A socket that a killed daemon left behind is replaced; one that answers is not, and neither
+is what is no socket.
 """
 
 from __future__ import annotations
@@ -24,19 +25,37 @@ Answer = Mapping[str, object]
 Command = Callable[[], Awaitable[Answer]]
 
 
+@contextlib.contextmanager
+def state_folder(folder: Path) -> Iterator[None]:
+    """Make a state folder (0700) unless it is there; one that was made and stayed empty, after a failed start, goes.
+
+    Raises:
+        Misuse: something else is in its place.
+        Unavailable: the system refuses.
+    """
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (FileExistsError, NotADirectoryError):
+        raise Misuse(f"{folder} is not a folder", hint="name another one in `state`") from None
+    except OSError as fault:
+        what = f"the state folder {folder} cannot be made: {fault.strerror}"
+        raise Unavailable(what, hint="may this user write there, and is the disk full?") from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # it holds something: a daemon ran
+            for place in new:
+                place.rmdir()
+
+
 async def serve(folder: Path, commands: Mapping[str, Command]) -> asyncio.AbstractServer:
     """Listen in `folder` for `commands` until the returned server is closed.
 
     Raises:
         Unavailable: another daemon answers on this socket, or the system refuses it.
     """
-    path = folder / SOCKET
-    if path.exists():
-        if _answers(folder):
-            raise Unavailable(
-                f"a daemon already runs on {folder.name}", hint="stop it first, or use another state folder"
-            )
-        path.unlink(missing_ok=True)
+    _make_way(folder)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -52,9 +71,22 @@ async def serve(folder: Path, commands: Mapping[str, Command]) -> asyncio.Abstra
         with _short(folder) as short:
             return await asyncio.start_unix_server(answer, path=short, limit=LONGEST_LINE)
     except OSError as fault:
-        raise Unavailable(f"no control socket in {folder.name}: {fault.strerror}") from None
+        hint = "may this user write there, and is the disk full?"
+        raise Unavailable(f"no control socket in {folder.name}: {fault.strerror}", hint=hint) from None
     finally:
         os.umask(old)
+
+
+def _make_way(folder: Path) -> None:
+    path = folder / SOCKET
+    if path.is_socket():
+        if _answers(folder):
+            raise Unavailable(
+                f"a daemon already runs on {folder.name}", hint="stop it first, or use another state folder"
+            )
+        path.unlink(missing_ok=True)
+    elif os.path.lexists(path):
+        raise Misuse(f"{path} is not a control socket", hint="move it away, or use another state folder")
 
 
 def ask(folder: Path, command: str, *, wait_s: float = WAIT_S) -> dict[str, object]:
@@ -72,7 +104,12 @@ def ask(folder: Path, command: str, *, wait_s: float = WAIT_S) -> dict[str, obje
             line = link.makefile("rb").readline(LONGEST_LINE)
     except OSError:
         raise Unreachable(f"no daemon runs on {folder.name}", hint="start it first") from None
-    answer: dict[str, object] = json.loads(line or b"{}")
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):  # it ended before it answered, or it is another program's socket
+        raise Unreachable(f"no daemon answers on {folder.name}", hint="is it just ending? ask again, or start it")
     if not answer.get("ok"):
         raise Misuse(str(answer.get("message", "the daemon gave no answer")), hint=str(answer.get("hint", "")))
     return answer

@@ -111,7 +111,7 @@ def read(path: Path, *, what: str, limit_bytes: int) -> bytes:
         with path.open("rb") as file:
             return file.read(limit_bytes + 1)
     except OSError as cause:
-        raise Misuse(f"{what} cannot be read: {cause.strerror}") from None
+        raise Misuse(f"{what} cannot be read: {cause.strerror}", hint="check the name and who may read it") from None
 
 
 def write(path: Path, content: bytes, *, mode: int = 0o644, replace: bool = True) -> None:

@@ -203,7 +203,10 @@ def _content(folder: int, path: Path) -> bytes:
 
 def _check(status: os.stat_result, path: Path, *, folder: bool) -> None:
     if not (stat.S_ISDIR if folder else stat.S_ISREG)(status.st_mode):
-        raise Refused(f"{path} is not a regular {'folder' if folder else 'file'}", rule="key files")
+        kind = "folder" if folder else "file"
+        raise Refused(
+            f"{path} is not a regular {kind}", rule="key files", hint="restore the folder from your own backup"
+        )
     if status.st_uid != os.geteuid():
         raise Refused(
             f"{path} belongs to another user", rule="key files", hint=f"run as its owner, or: chown $(id -u) {path}"

@@ -11,6 +11,7 @@ file; sizes can.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -312,7 +313,8 @@ def _locked(folder: Path) -> int:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         opened = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as cause:
-        raise Unavailable(f"the state folder {folder} cannot be used: {cause.strerror}") from None
+        hint = "may this user write there, and is the disk full?"
+        raise Unavailable(f"the state folder {folder} cannot be used: {cause.strerror}", hint=hint) from None
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -323,8 +325,9 @@ def _locked(folder: Path) -> int:
             rule="state folder",
             hint="stop that process first; two that share one memory could open one query twice",
         ) from None
-    os.ftruncate(opened, 0)
-    os.pwrite(opened, f"{os.getpid()}\n".encode(), 0)
+    with contextlib.suppress(OSError):  # on a full disk; the number is for people, the lock itself holds
+        os.ftruncate(opened, 0)
+        os.pwrite(opened, f"{os.getpid()}\n".encode(), 0)
     return opened
 
 
