@@ -75,19 +75,24 @@ def check(file: FileArgument, output: OutputOption = Format.TABLE) -> int:
     """Open keys, roster and every data set, and say what would be published; contacts nobody."""
     from clients.jurisdiction.config import load
     from clients.jurisdiction.daemon import prepared
+    from clients.jurisdiction.survey import surveyed
 
     config = load(file)
     ready = prepared(config)
+    found = {name: surveyed(ready.engines[name], dataset) for name, dataset in sorted(ready.published.items())}
     ready.close()
     lines = [f"{ready.me.name}: keys and roster are in order, dials {config.jurisdiction.coordinator}"]
     for name, dataset in sorted(ready.published.items()):
         own = "publishes own figures" if dataset.own_figures else "no own figures"
         lines.append(f"  {name}: {len(dataset.columns)} columns, unit {dataset.unit}, k {dataset.k}, {own}")
+        lines += [f"    warning: {line}" for line in found[name]]
     lines.append(f"next: federation jurisdiction start {file}")
     data: dict[str, Plain] = {
         "name": ready.me.name,
         "coordinator": config.jurisdiction.coordinator,
-        "datasets": {name: {"k": d.k, "version": d.version} for name, d in ready.published.items()},
+        "datasets": {
+            name: {"k": d.k, "version": d.version, "warnings": list(found[name])} for name, d in ready.published.items()
+        },
     }
     return answer(data, text="\n".join(lines), output=output)
 
