@@ -56,6 +56,7 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
         self._outboxes: dict[str, asyncio.Queue[m.Frame | None]] = {}
         self._blobs = Blobs()
         self._watchers: dict[bytes, list[asyncio.Event]] = {}
+        self._ending = False
         self.deadlines = asyncio.Event()  # set when the next deadline may have moved
 
     def changed(self, job_hash: bytes) -> None:
@@ -72,9 +73,13 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
                 outbox.put_nowait(item.frame)
 
     def hang_up(self) -> None:
-        """Close all control streams."""
+        """Close all control streams, and the streams of those who watch: they ask again, and find us gone."""
+        self._ending = True
         for outbox in self._outboxes.values():
             outbox.put_nowait(None)
+        for events in self._watchers.values():
+            for event in events:
+                event.set()
 
     # --- jurisdictions ----------------------------------------------------------------------------------------------
 
@@ -197,7 +202,7 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
                 woken.clear()
                 update = self.driver.update(request.job_hash, researcher)
                 yield response_of(update)
-                if update.state.ended:
+                if update.state.ended or self._ending:
                     return
                 await woken.wait()
 
@@ -234,7 +239,7 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
                 for line in lines[told:]:
                     yield pb.ReadLogResponse(at_ms=line.at_ms, party=line.party, text=line.text)
                 told = len(lines)
-                if not request.follow or self.driver.update(request.job_hash, researcher).state.ended:
+                if not request.follow or self._ending or self.driver.update(request.job_hash, researcher).state.ended:
                     return
                 await woken.wait()
 
