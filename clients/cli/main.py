@@ -31,7 +31,7 @@ FIRST, RESEARCH, OPERATE = "First minute", "Researchers", "Operators"
 VERBS: Final[dict[str, Verb]] = {
     "demo": Verb("clients.cli.demo:app", FIRST, "two stories on real data, six jurisdictions on this machine", "demo"),
     "completion": Verb("clients.cli.completion:app", FIRST, "let the shell complete verbs", "completion bash"),
-    "doctor": Verb("clients.cli.doctor:app", FIRST, "says what is wrong here and how to mend it", "doctor gd.toml"),
+    "doctor": Verb("clients.cli.doctor.verb:app", FIRST, "what is wrong here, and how to mend it", "doctor gd.toml"),
     "version": Verb("clients.cli.version:app", FIRST, "what is installed", "version -o json"),
     "catalog": Verb(
         "clients.cli.catalog:app", RESEARCH, "what is published: data sets, columns, rules", "catalog show tb"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.cli import checkup, doctor, probes
-from clients.cli.checkup import State, Step, Told
+from clients.cli.doctor import checkup, probes, verb
+from clients.cli.doctor.checkup import State, Step, Told
 from clients.cli.main import main
 from federation import errors
 from federation.coordinator import tls
@@ -314,7 +314,7 @@ def test_a_step_that_falls_over_takes_no_other_with_it_and_shows_no_value() -> N
 def test_people_read_aligned_lines_and_one_last_sentence(
     ward: Ward, port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "WORLD", world(said=status(software="\x1b[2J9.9")))
+    monkeypatch.setattr(verb, "WORLD", world(said=status(software="\x1b[2J9.9")))
     (ward.folder / "people.csv").write_text("age,sex\nx,f\n")
     assert main(["doctor", str(ward.write(port))]) == 2
     out, err = capsys.readouterr()
@@ -331,7 +331,7 @@ def test_people_read_aligned_lines_and_one_last_sentence(
 def test_programs_read_one_object(
     ward: Ward, port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "WORLD", world())
+    monkeypatch.setattr(verb, "WORLD", world())
     assert main(["doctor", str(ward.write(port, policy=POLICY)), "-o", "json"]) == 0
     envelope = json.loads(capsys.readouterr().out)
     assert (envelope["status"], envelope["exit_code"], envelope["data"]["to_mend"]) == ("ok", 0, 0)
@@ -345,7 +345,7 @@ def test_programs_read_one_object(
 def test_without_a_file_the_profile_is_examined(
     ward: Ward, port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "WORLD", world())
+    monkeypatch.setattr(verb, "WORLD", world())
     monkeypatch.setenv("FEDERATION_HOME", str(ward.folder))
     assert main(["doctor"]) == 2
     assert "list of profiles" in capsys.readouterr().out
@@ -361,8 +361,8 @@ def test_without_a_file_the_profile_is_examined(
 def test_on_a_terminal_the_lines_have_columns(
     ward: Ward, port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "WORLD", world(said=status(software="[red]\x1b]0;x\x07")))
-    monkeypatch.setattr(doctor, "on_terminal", lambda _: True)
+    monkeypatch.setattr(verb, "WORLD", world(said=status(software="[red]\x1b]0;x\x07")))
+    monkeypatch.setattr(verb, "on_terminal", lambda _: True)
     monkeypatch.setenv("COLUMNS", "60")
     assert main(["doctor", str(ward.write(port))]) == 0
     out = capsys.readouterr().out

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from clients.channel import connect
-from clients.cli import checkup, probes
-from clients.cli.checkup import State
+from clients.cli.doctor import checkup, probes
+from clients.cli.doctor.checkup import State
 from federation import errors
 from federation.coordinator import tls
 from federation.identity import keys, roster_file

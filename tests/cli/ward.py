@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.cli import subject
-from clients.cli.checkup import Attendant, Finding, State, Status
-from clients.cli.examination import Examination, World
-from clients.cli.probes import Resolver, system_resolver
+from clients.cli.doctor import subject
+from clients.cli.doctor.checkup import Attendant, Finding, State, Status
+from clients.cli.doctor.examination import Examination, World
+from clients.cli.doctor.probes import Resolver, system_resolver
 from federation.domain.roster import Role, Roster
 from federation.identity import keys, roster_file
 from federation.identity.keys import Credentials

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from clients.cli import doctor
-from clients.cli.examination import World
+from clients.cli.doctor import verb
+from clients.cli.doctor.examination import World
 from clients.cli.main import main
 from clients.cli.stage import COORDINATOR, Stage
 from federation.version import VERSION
@@ -63,7 +63,7 @@ def test_the_process_prints_plain_lines_into_a_pipe(stage: Stage) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "WORLD", World(wait_s=2.0))
+    monkeypatch.setattr(verb, "WORLD", World(wait_s=2.0))
 
 
 @pytest.mark.usefixtures("impatient")

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from clients.cli.checkup import Attendant, Status
+from clients.cli.doctor.checkup import Attendant, Status
 from federation.domain.roster import Member, Roster
 from federation.errors import FederationError, Misuse, Unavailable, Unreachable
 from federation.identity.certificate import host_of

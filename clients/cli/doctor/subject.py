@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clients.cli import checkup
-from clients.cli.checkup import Finding, State, Told
+from clients.cli.doctor import checkup
+from clients.cli.doctor.checkup import Finding, State, Told
 from federation.domain.roster import Role
 from federation.errors import FederationError, Misuse, did_you_mean
 from federation.policy.rule import Settings

@@ -9,9 +9,9 @@ from typing import Annotated, Final
 
 import typer
 
-from clients.cli import checkup
-from clients.cli.checkup import Finding, State
-from clients.cli.examination import Examination, World
+from clients.cli.doctor import checkup
+from clients.cli.doctor.checkup import Finding, State
+from clients.cli.doctor.examination import Examination, World
 from clients.cli.options import OutputOption, ProfileOption, application
 from clients.cli.output import Format, Plain, answer, console, event, on_terminal
 from clients.researcher.rendering import defused
@@ -63,7 +63,7 @@ def doctor(
 
 def examined(file: Path | None, profile: str = "") -> Iterator[Finding]:
     """Yield the findings over a file, or a profile where there is none."""
-    from clients.cli import subject
+    from clients.cli.doctor import subject
 
     found = subject.of_profile(profile) if file is None else subject.of_file(file)
     if isinstance(found, Finding):

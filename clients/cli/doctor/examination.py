@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clients.cli import checkup, probes, state_folder
-from clients.cli.checkup import Finding, NotNow, Status, Step, Told
+from clients.cli.doctor import checkup, probes, state_folder
+from clients.cli.doctor.checkup import Finding, NotNow, Status, Step, Told
+from clients.cli.doctor.subject import Subject
 from clients.cli.main import installed_version
-from clients.cli.subject import Subject
 from federation.domain.roster import Role, Roster
 from federation.errors import Refused
 from federation.identity import keys, roster_file
