@@ -7,6 +7,7 @@ screen, and a relative `source` that leads out of the file's folder (when it is 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
@@ -32,6 +33,7 @@ def _bound(value: object) -> object:
 LONGEST_ENGINE: Final = 64
 # They reorder what follows them on a screen, so that one name could be read as another one.
 _TURNING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")  # as predicates read one
 Bound = Annotated[int | float, BeforeValidator(_bound)]
 
 
@@ -127,8 +129,7 @@ def described(config: DatasetConfig) -> Dataset:
     for name, column in config.columns.items():
         numeric = column.kind in (Kind.INTEGER, Kind.REAL)
         where = f"data set {config.name!r}, column {toml_file.key((name,))!r}"
-        if not name.strip():
-            raise Misuse(f"{where}: a column has a name", hint="write it as it stands in the header of the data")
+        _check_name(where, name)
         if numeric and (column.low is None or column.high is None or column.low > column.high):
             raise Misuse(
                 f"{where}: a number needs low and high, low <= high", hint="declare the range that is possible"
@@ -173,6 +174,14 @@ def described(config: DatasetConfig) -> Dataset:
         hint = "shorten or correct it: the other members read what is published"
         raise Misuse(f"data set {config.name!r} cannot be published: {fault}", hint=hint) from None
     return dataset
+
+
+def _check_name(where: str, name: str) -> None:
+    if not name.strip():
+        raise Misuse(f"{where}: a column has a name", hint="write it as it stands in the header of the data")
+    if _NUMBER.fullmatch(name):
+        hint = f"rename the column in the data, y{name[:20]} for one: in a predicate it would be the number"
+        raise Misuse(f"{where}: the name of a column is no number", hint=hint)
 
 
 def _check_bounds(where: str, column: ColumnConfig) -> None:
