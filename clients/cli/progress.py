@@ -12,7 +12,7 @@ from clients.researcher.rendering import defused
 from federation.domain.job import PartyProgress, Update
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import RenderableType
     from rich.live import Live
 
 _STEPS = ("B", "kB", "MB", "GB")
@@ -27,12 +27,17 @@ class Progress:
         self._since_s = time.monotonic()
         self._live: Live | None = None
         self._said: tuple[object, ...] = ()
+        self._update: Update | None = None
+        self._beats: dict[str, tuple[int, float]] = {}  # party -> (its last beat there, when we learnt of it)
 
     def __enter__(self) -> Self:
         if on_terminal(sys.stderr):
             from rich.live import Live
 
-            self._live = Live(console=console(sys.stderr), refresh_per_second=8, transient=True)
+            # Drawn anew by the clock too, so that a party that is silent is seen to be.
+            self._live = Live(
+                console=console(sys.stderr), refresh_per_second=4, transient=True, get_renderable=self._lines
+            )
             self._live.start()
         return self
 
@@ -45,26 +50,37 @@ class Progress:
     def show(self, update: Update) -> None:
         """Show one line of the job's life."""
         event(as_event(update), output=self._output)
+        self._update = update
+        for party in update.parties:
+            if self._beats.get(party.party, (0, 0.0))[0] != party.heard_ms:
+                self._beats[party.party] = (party.heard_ms, time.monotonic())
         if self._live is not None:
-            self._live.update(self._lines(update))
+            self._live.refresh()
             return
         state = (update.state, update.round_index, tuple((p.party, p.step, p.connected) for p in update.parties))
         if state != self._said:  # bytes alone are no news in a log
             self._said = state
             say(line(self._job, update))
 
-    def _lines(self, update: Update) -> Group:
+    def _lines(self) -> RenderableType:
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
         seconds = round(time.monotonic() - self._since_s)
-        title = f"{self._job}: {update.state.value}, round {update.round_index}, {seconds} s"
+        if self._update is None:
+            return Text(defused(f"{self._job}: {seconds} s"))
+        title = f"{self._job}: {self._update.state.value}, round {self._update.round_index}, {seconds} s"
         table = Table.grid(padding=(0, 2))
-        for party in update.parties:
-            cells = (f"  {party.party}", _step(party), size(party.sent_bytes))
+        for party in self._update.parties:
+            cells = (f"  {party.party}", _step(party), size(party.sent_bytes), self._beat(party))
             table.add_row(*(Text(defused(cell)) for cell in cells))
         return Group(Text(defused(title)), table)
+
+    def _beat(self, party: PartyProgress) -> str:
+        """Return how long ago the party was last heard of, by our clock alone: the coordinator's may differ."""
+        _, learnt_s = self._beats.get(party.party, (0, 0.0))
+        return f"heard {time.monotonic() - learnt_s:.0f} s ago" if party.heard_ms else ""
 
 
 def line(job: str, update: Update) -> str:

@@ -85,7 +85,9 @@ def update_in(response: pb.WatchResponse) -> Update:
         state=convert.state_from(response.state),
         round_index=response.round_index,
         parties=tuple(
-            PartyProgress(party=p.party, step=p.step, connected=p.connected, sent_bytes=p.sent_bytes)
+            PartyProgress(
+                party=p.party, step=p.step, connected=p.connected, sent_bytes=p.sent_bytes, heard_ms=p.heard_ms
+            )
             for p in response.parties
         ),
         blames=tuple(convert.blame_from(blame) for blame in response.blames),

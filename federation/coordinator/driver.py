@@ -62,6 +62,7 @@ class Driver:
         self._tokens: dict[tuple[str, bytes], bytes] = {}
         self._read: dict[bytes, tuple[str, Dataset, m.Signed]] = {}  # publications by digest, verified once
         self._attending: dict[str, Attendance] = {}
+        self._heard: dict[str, int] = {}  # when each party last sent anything
 
     # --- jurisdictions ----------------------------------------------------------------------------------------------
 
@@ -91,6 +92,7 @@ class Driver:
             self._speaks_for_itself(party, read.sender)
             self._store.put_document(read.digest, convert.signed_bytes(publication))
             publications[read.value.dataset.name] = publication
+        self._heard[party] = self._clock()
         self._attending[party] = Attendance(hello.value.software, publications)
         out: list[Outgoing] = []
         for job_hash, run in self._runs.items():
@@ -124,6 +126,7 @@ class Driver:
             ProtocolViolation: the frame cannot be tied to a job of this party; the connection is to be closed.
         """
         message = opened(frame.signed, self._roster, relay=party)
+        self._heard[party] = self._clock()
         self._speaks_for_itself(party, message.sender)
         job_hash = getattr(message.value, "job_hash", frame.job_hash)
         run = self._runs.get(job_hash)
@@ -186,7 +189,7 @@ class Driver:
 
     def update(self, job_hash: bytes, researcher: str) -> Update:
         """Return where the researcher's own job stands. Raises Misuse if there is no such job of this researcher."""
-        return self._own(job_hash, researcher).update(self.connected)
+        return self._own(job_hash, researcher).update(self.connected, self._heard)
 
     def released(self, job_hash: bytes, researcher: str) -> tuple[tuple[bytes, ...], tuple[m.Signed, ...]]:
         """Return the totals of every secure sum and the parties' attestations; empty until the job is released."""

@@ -8,7 +8,7 @@ run.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from federation.analytics.replay import Replay
@@ -183,14 +183,20 @@ class Run:
             return self._sum.awaits.of
         return tuple(sorted(set(self.job.parties) - set(self.life.attested)))
 
-    def update(self, connected: frozenset[str]) -> Update:
-        """Return where the job stands, for people who watch."""
+    def update(self, connected: frozenset[str], heard: Mapping[str, int]) -> Update:
+        """Return where the job stands, for people who watch; `heard` is when each party last sent anything."""
         return Update(
             job_hash=self.job_hash,
             state=self.life.state,
             round_index=self.life.rounds,
             parties=tuple(
-                PartyProgress(party=p, step=self._steps[p], connected=p in connected, sent_bytes=self._bytes[p])
+                PartyProgress(
+                    party=p,
+                    step=self._steps[p],
+                    connected=p in connected,
+                    sent_bytes=self._bytes[p],
+                    heard_ms=heard.get(p, 0),
+                )
                 for p in self.job.parties
             ),
             blames=self.life.blames,

@@ -103,12 +103,18 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartyProgress:
-    """How far one party is, for people who watch: `step` says it, "offered", "permitted", "sent head 0", "attested"."""
+    """How far one party is, for people who watch.
+
+    Attributes:
+        step: what it did last: "offered", "permitted", "sent head 0", "attested".
+        heard_ms: when it last sent anything, by the coordinator's clock; 0 for never.
+    """
 
     party: str
     step: str
     connected: bool
     sent_bytes: int
+    heard_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,16 +79,18 @@ class WatchRequest(_message.Message):
     def __init__(self, job_hash: _Optional[bytes] = ...) -> None: ...
 
 class PartyProgress(_message.Message):
-    __slots__ = ("party", "step", "connected", "sent_bytes")
+    __slots__ = ("party", "step", "connected", "sent_bytes", "heard_ms")
     PARTY_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
     SENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HEARD_MS_FIELD_NUMBER: _ClassVar[int]
     party: str
     step: str
     connected: bool
     sent_bytes: int
-    def __init__(self, party: _Optional[str] = ..., step: _Optional[str] = ..., connected: bool = ..., sent_bytes: _Optional[int] = ...) -> None: ...
+    heard_ms: int
+    def __init__(self, party: _Optional[str] = ..., step: _Optional[str] = ..., connected: bool = ..., sent_bytes: _Optional[int] = ..., heard_ms: _Optional[int] = ...) -> None: ...
 
 class WatchResponse(_message.Message):
     __slots__ = ("job_hash", "state", "round_index", "parties", "blames")
