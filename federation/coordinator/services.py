@@ -280,7 +280,9 @@ def response_of(update: Update) -> pb.WatchResponse:
         state=convert.state_to(update.state),
         round_index=update.round_index,
         parties=[
-            pb.PartyProgress(party=p.party, step=p.step, connected=p.connected, sent_bytes=p.sent_bytes)
+            pb.PartyProgress(
+                party=p.party, step=p.step, connected=p.connected, sent_bytes=p.sent_bytes, heard_ms=p.heard_ms
+            )
             for p in update.parties
         ],
         blames=[convert.blame_to(blame) for blame in update.blames],

@@ -39,8 +39,13 @@ def wire_log(path: Path | None) -> Iterator[Heard]:
     def heard(direction: str, member: str, frame: m.Frame) -> None:
         body = convert.frame_bytes(frame)
         line = f"{time.time_ns()} {direction} {member} {frame.signed.domain} {len(body)}\n"
-        file.write(line.encode() + body + b"\n")
-        file.flush()
+        try:
+            file.write(line.encode() + body + b"\n")
+            file.flush()
+        except OSError as fault:  # a log that was asked for and has holes is worse than none
+            raise Unavailable(
+                f"cannot write the wire log {path.name}: {fault.strerror}", hint="is the disk full?"
+            ) from None
 
     with file:
         yield heard

@@ -118,7 +118,7 @@ def _look(config: DatasetConfig, threads: int) -> Callable[[], Told]:
 
         dataset = described(config)
         kind = registry.look_up("clients.jurisdiction.engines", Engine, config.engine)
-        kind.open(dataset, config.source, threads=threads or None).close()
+        kind.open(dataset, config.rows, threads=threads or None).close()
         return Told(f"{Path(config.source).name} opens, {len(dataset.columns)} columns as published")
 
     return look
