@@ -30,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     ground = config.stash[GROUND] = Path(tempfile.mkdtemp(prefix="fed-"))
     os.environ["FEDERATION_HOME"] = str(ground / "home")
+    os.environ["GRPC_VERBOSITY"] = "NONE"  # as in our programs, before any test loads gRPC
     if hasattr(config, "workerinput") or config.option.basetemp is None:
         config.option.basetemp = ground / "t"
 

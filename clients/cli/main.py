@@ -74,7 +74,6 @@ class UsageFault(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `federation` with these arguments, the process's own by default, and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines on stderr say what our errors say better
     match arguments:
         case [] | ["-h" | "--help"] | ["help"]:
             sys.stdout.write(help_text() + "\n")

@@ -19,6 +19,7 @@ def restricted() -> bool:
 
     Other gRPC clients in this process still reach servers of TLS 1.2 that have an RSA certificate.
     """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines on stderr say what our errors say better
     if "grpc" not in sys.modules:
         os.environ[VARIABLE] = RSA_ONLY
     return os.environ.get(VARIABLE) == RSA_ONLY
