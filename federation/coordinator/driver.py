@@ -6,7 +6,7 @@ Every event is on disk before anything that follows from it is sent; `resume` fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from federation import registry
@@ -35,6 +35,27 @@ class Attendance:
     publications: dict[str, m.Signed]
 
 
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What is remembered of a job that ended before the last start."""
+
+    job: Job
+    envelope: m.Signed
+    ended: m.Ended
+    submitted_ms: int
+
+    def summary(self, job_hash: bytes) -> Summary:
+        """Return it as one job of a list."""
+        return Summary(
+            job_hash=job_hash,
+            job=self.job,
+            state=self.ended.state,
+            round_index=self.ended.rounds,
+            submitted_ms=self.submitted_ms,
+            blames=self.ended.blames,
+        )
+
+
 class Driver:
     """The coordinator without its sockets.
 
@@ -57,6 +78,8 @@ class Driver:
         self._me, self._roster, self._store, self._changed, self._clock = me, roster, store, changed, clock
         self._logs: dict[bytes, list[LogLine]] = {}
         self._runs: dict[bytes, Run] = {}
+        self._closed: dict[bytes, Closed] = {}  # ended before the last start: folded only if somebody asks
+        self._order: list[bytes] = []  # all jobs, oldest first
         self._open: dict[bytes, Run] = {}  # those that have not ended
         self._unstored: dict[bytes, list[tuple[str, bytes]]] = {}
         self._tokens: dict[tuple[str, bytes], bytes] = {}
@@ -94,6 +117,8 @@ class Driver:
             publications[read.value.dataset.name] = publication
         self._heard[party] = self._clock()
         self._attending[party] = Attendance(hello.value.software, publications)
+        for job_hash in hello.value.open_jobs:
+            self._run(job_hash)
         out: list[Outgoing] = []
         for job_hash, run in self._runs.items():
             if party in run.job.parties and (not run.life.state.ended or job_hash in hello.value.open_jobs):
@@ -129,7 +154,7 @@ class Driver:
         self._heard[party] = self._clock()
         self._speaks_for_itself(party, message.sender)
         job_hash = getattr(message.value, "job_hash", frame.job_hash)
-        run = self._runs.get(job_hash)
+        run = self._run(job_hash)
         if run is None or party not in run.job.parties:
             raise ProtocolViolation(party, phase="routing", expected="a message of one of its jobs", got="another job")
         return self._folded(run, message, frame)
@@ -172,6 +197,7 @@ class Driver:
         run = self._admitted(job, read.digest, envelope)
         self._store.append(read.digest, [("job", convert.signed_bytes(envelope))])
         self._take(run)
+        self._order.append(run.job_hash)
         self._note(run, job.researcher, f"submitted {job.name}")
         out = [x for party in job.parties if party in self._attending for x in run.outstanding(party)]
         self._changed(run.job_hash)
@@ -200,21 +226,23 @@ class Driver:
 
     def summaries(self, researcher: str) -> list[tuple[Summary, m.Signed]]:
         """Return the researcher's jobs, oldest first, each with its signed bytes."""
-        return [
-            (
-                Summary(
-                    job_hash=run.job_hash,
+        found = []
+        for job_hash in self._order:
+            closed, run = self._closed.get(job_hash), self._runs.get(job_hash)
+            if closed is not None and closed.job.researcher == researcher:
+                found.append((closed.summary(job_hash), closed.envelope))
+            elif run is not None and run.job.researcher == researcher:
+                lines = self._logs[job_hash]
+                summary = Summary(
+                    job_hash=job_hash,
                     job=run.job,
                     state=run.life.state,
                     round_index=run.life.rounds,
-                    submitted_ms=self._logs[run.job_hash][0].at_ms if self._logs[run.job_hash] else 0,
+                    submitted_ms=lines[0].at_ms if lines else 0,
                     blames=run.life.blames,
-                ),
-                run.signed_job,
-            )
-            for run in self._runs.values()
-            if run.job.researcher == researcher
-        ]
+                )
+                found.append((summary, run.signed_job))
+        return found
 
     def log(self, job_hash: bytes, researcher: str) -> list[LogLine]:
         """Return what happened to the researcher's own job so far. Raises Misuse if there is no such job."""
@@ -232,7 +260,7 @@ class Driver:
 
     def counts(self) -> tuple[int, int]:
         """Return how many jobs run and how many are stored."""
-        return len(self._open), len(self._runs)
+        return len(self._open), len(self._order)
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -250,29 +278,49 @@ class Driver:
         return out
 
     def resume(self) -> int:
-        """Fold the store: every job stands where it stood; return how many have not ended.
+        """Take up the store: every job stands where it stood; return how many have not ended.
 
-        Jobs of an earlier roster stay in the store and are not taken up: their members' keys may be gone.
+        Jobs that go on are folded now, those that ended when somebody asks for them. Jobs of an earlier roster stay in
+        the store and are not taken up: their members' keys may be gone.
         """
         for job_hash in self._store.jobs():
-            (_, first), *rest = self._store.events(job_hash)
-            envelope = convert.signed_of(first)
-            if convert.job_of(envelope.body).roster_hash != self._roster.hash:
+            events = self._store.events(job_hash)
+            envelope = convert.signed_of(events[0][1])
+            job = convert.job_of(envelope.body)
+            if job.roster_hash != self._roster.hash:
                 continue
-            job = attested(envelope, self._roster, domain=m.JOB, kind=Job, relay="the store").value
-            run = self._admitted(job, job_hash, envelope)
-            self._take(run)
-            for kind, payload in rest:
-                if kind == "ended":
-                    run.end(convert.ended_of(payload))
-                elif kind == "log":
-                    self._logs[job_hash].append(convert.log_line_of(payload))
-                else:
-                    frame = convert.frame_of(payload)
-                    run.receive(opened(frame.signed, self._roster, relay="the store"), frame)
-            if run.life.state.ended:
-                del self._open[job_hash]
+            self._order.append(job_hash)
+            self._tokens[(job.researcher, job.token)] = job_hash
+            kind, payload = events[-1]
+            if kind == "ended":
+                submitted_ms = next((convert.log_line_of(p).at_ms for k, p in events if k == "log"), 0)
+                self._closed[job_hash] = Closed(job, envelope, convert.ended_of(payload), submitted_ms)
+            else:
+                self._fold(job_hash, events)
         return self.counts()[0]
+
+    def _run(self, job_hash: bytes) -> Run | None:
+        """Return a job's run, folding one that ended before the last start; None for an unknown job."""
+        if self._closed.pop(job_hash, None) is not None:
+            self._fold(job_hash, self._store.events(job_hash))
+        return self._runs.get(job_hash)
+
+    def _fold(self, job_hash: bytes, events: Sequence[tuple[str, bytes]]) -> None:
+        (_, first), *rest = events
+        envelope = convert.signed_of(first)
+        job = attested(envelope, self._roster, domain=m.JOB, kind=Job, relay="the store").value
+        run = self._admitted(job, job_hash, envelope)
+        self._take(run)
+        for kind, payload in rest:
+            if kind == "ended":
+                run.end(convert.ended_of(payload))
+            elif kind == "log":
+                self._logs[job_hash].append(convert.log_line_of(payload))
+            else:
+                frame = convert.frame_of(payload)
+                run.receive(opened(frame.signed, self._roster, relay="the store"), frame)
+        if run.life.state.ended:
+            del self._open[job_hash]
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -335,14 +383,13 @@ class Driver:
 
     @staticmethod
     def _end_of(run: Run) -> list[tuple[str, bytes]]:
-        """Return the event that says how the job ended, unless folding its frames says so: a release."""
-        if not run.life.state.ended or run.life.state is State.RELEASED:
+        """Return the event that says how the job ended, as the last of its list."""
+        if not run.life.state.ended:
             return []
-        ended = m.Ended(job_hash=run.job_hash, state=run.life.state, blames=run.life.blames)
-        return [("ended", convert.BODIES[m.ENDED].encode(ended))]
+        return [("ended", convert.BODIES[m.ENDED].encode(run.ended()))]
 
     def _own(self, job_hash: bytes, researcher: str) -> Run:
-        run = self._runs.get(job_hash)
+        run = self._run(job_hash)
         if run is None or run.job.researcher != researcher:
             raise Misuse("there is no such job of yours", hint="federation run prints the job's id")
         return run

@@ -169,6 +169,11 @@ class Run:
         self.life = lifecycle.step(self.life, lifecycle.Expired(missing=self.owing()))
         return self._farewell()
 
+    def ended(self) -> m.Ended:
+        """Return how the job ended, as parties are told and as the store keeps it."""
+        life = self.life
+        return m.Ended(job_hash=self.job_hash, state=life.state, blames=life.blames, rounds=life.rounds)
+
     def step_of(self, party: str) -> str:
         """Return in words what `party` did last."""
         return self._steps[party]
@@ -329,5 +334,5 @@ class Run:
             kept.clear()
 
     def _ended(self, party: str) -> Outgoing:
-        ended = m.Ended(job_hash=self.job_hash, state=self.life.state, blames=self.life.blames)
+        ended = self.ended()
         return Outgoing(party, m.Frame(signed(self._me, m.ENDED, ended), job_hash=self.job_hash))

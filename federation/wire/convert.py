@@ -216,7 +216,8 @@ def _objection_from(body: bytes) -> m.Objection:
 
 
 def _ended_to(v: m.Ended) -> bytes:
-    return canonical(job_pb2.Ended(job_hash=v.job_hash, state=STATES[v.state], blames=[blame_to(b) for b in v.blames]))
+    blames = [blame_to(blame) for blame in v.blames]
+    return canonical(job_pb2.Ended(job_hash=v.job_hash, state=STATES[v.state], blames=blames, rounds=v.rounds))
 
 
 def ended_of(body: bytes) -> m.Ended:
@@ -226,6 +227,7 @@ def ended_of(body: bytes) -> m.Ended:
         job_hash=exactly(e.job_hash, HASH_BYTES, "a job hash"),
         state=state_from(e.state),
         blames=tuple(blame_from(b) for b in few(e.blames, "blames", 1000)),
+        rounds=e.rounds,
     )
 
 

@@ -128,3 +128,4 @@ class Ended:
     job_hash: bytes
     state: State
     blames: tuple[Blame, ...] = ()
+    rounds: int = 0

@@ -115,9 +115,9 @@ def test_a_party_that_comes_back_fifty_times_while_another_is_slow_is_not_blamed
     stage.attend("macao")
     stage.settle()
     assert_exact(stage, job, job_hash)
-    frames = [payload for kind, payload in stage.store.events(job_hash) if kind != "log"]
+    frames = [payload for kind, payload in stage.store.events(job_hash) if kind not in ("log", "ended")]
     assert len(frames) <= 1 + 3 * 7, "the job; per party a verdict, three keys, two heads, a signature"
-    assert len(stage.store.events(job_hash)) <= 2 * len(frames) + 2, "one line of the log for each, and two of its own"
+    assert len(stage.store.events(job_hash)) <= 2 * len(frames) + 3, "a line of the log for each, two more, and the end"
 
 
 def test_without_knowing_resends_the_early_ones_would_pile_up_and_be_blamed(monkeypatch: pytest.MonkeyPatch) -> None:

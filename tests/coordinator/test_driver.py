@@ -370,6 +370,7 @@ def test_a_job_that_ended_holds_no_vector_any_more_also_after_a_restart(stage: S
     stage.route(stage.coordinator.cancel(hashes[1], "ana"))
     for _ in range(2):
         for job_hash in hashes:
+            stage.coordinator.update(job_hash, "ana")  # folds what ended before the last start
             run = stage.coordinator._runs[job_hash]
             assert not run._bundles
             assert not run._early
@@ -377,6 +378,24 @@ def test_a_job_that_ended_holds_no_vector_any_more_also_after_a_restart(stage: S
             assert run._sum is None
         stage.kill_coordinator()
     assert stage.totals(hashes[0])
+
+
+def test_what_ended_before_a_start_is_not_folded_until_somebody_asks(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_hash = stage.submit(stage.job())
+    stage.settle()
+    before, log = stage.coordinator.summaries("ana"), stage.coordinator.log(job_hash, "ana")
+    folded: list[bytes] = []
+    plain = Driver._fold
+    monkeypatch.setattr(Driver, "_fold", lambda self, name, events: (folded.append(name), plain(self, name, events))[1])
+    stage.kill_coordinator()
+    assert stage.coordinator.summaries("ana") == before
+    assert stage.coordinator.counts() == (0, 1)
+    assert folded == []
+    assert stage.coordinator.log(job_hash, "ana") == log
+    assert stage.totals(job_hash)
+    assert folded == [job_hash]
 
 
 def test_a_defect_of_the_coordinator_ends_the_job_with_its_word_for_it_and_not_the_coordinator(

@@ -176,11 +176,13 @@ class Blame(_message.Message):
     def __init__(self, party: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., rule: _Optional[str] = ...) -> None: ...
 
 class Ended(_message.Message):
-    __slots__ = ("job_hash", "state", "blames")
+    __slots__ = ("job_hash", "state", "blames", "rounds")
     JOB_HASH_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     BLAMES_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
     job_hash: bytes
     state: State
     blames: _containers.RepeatedCompositeFieldContainer[Blame]
-    def __init__(self, job_hash: _Optional[bytes] = ..., state: _Optional[_Union[State, str]] = ..., blames: _Optional[_Iterable[_Union[Blame, _Mapping]]] = ...) -> None: ...
+    rounds: int
+    def __init__(self, job_hash: _Optional[bytes] = ..., state: _Optional[_Union[State, str]] = ..., blames: _Optional[_Iterable[_Union[Blame, _Mapping]]] = ..., rounds: _Optional[int] = ...) -> None: ...
