@@ -27,6 +27,7 @@ from clients.jurisdiction.driver import Driver
 from clients.jurisdiction.engine import Engine
 from clients.jurisdiction.guard import Guard
 from clients.jurisdiction.run import Desk
+from clients.jurisdiction.vault import Vault
 from federation import registry
 from federation.domain.catalogue import Dataset
 from federation.domain.roster import Role, Roster
@@ -89,6 +90,26 @@ def prepared(config: JurisdictionConfig) -> Ready:
     return Ready(me, roster, engines, published)
 
 
+def remember(vault: Vault, roster: Roster) -> None:
+    """Note the roster's version, and refuse one that is older than what this daemon has worked with.
+
+    An older roster is still validly signed; who left it since could come back with it.
+
+    Raises:
+        Refused: rule "roster".
+    """
+    key = b"federation/roster/" + roster.federation.encode()
+    known = int.from_bytes(vault.get(key) or b"", "big")
+    if roster.version < known:
+        raise Refused(
+            f"the roster is version {roster.version}, and this daemon has worked with version {known}",
+            rule="roster",
+            hint="ask the other members for the newest roster file: federation roster show",
+        )
+    if roster.version > known:
+        vault.put(key, roster.version.to_bytes(8, "big"))
+
+
 async def serve(config: JurisdictionConfig, software: str, started: Callable[[str], None] = lambda _: None) -> None:
     """Run the daemon until it is told to stop.
 
@@ -107,6 +128,7 @@ async def serve(config: JurisdictionConfig, software: str, started: Callable[[st
         stack.enter_context(control.state_folder(mine.state))
         heard = stack.enter_context(wire_log(mine.wire_log))
         vault = stack.enter_context(SealedLog(mine.state, ready.me.storage_key))
+        remember(vault, ready.roster)
         worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rows"))
         desk = Desk(
             me=ready.me,
