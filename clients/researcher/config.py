@@ -5,7 +5,6 @@ The only file of this room that imports pydantic. Nothing is interpolated, inclu
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +12,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from federation.errors import Misuse, did_you_mean
+from federation.identity import toml_file
 
 __all__ = ["Field", "Strict", "checked", "parsed", "read"]
 
@@ -27,18 +27,13 @@ class Strict(BaseModel):
 
 def parsed(text: str, *, where: str) -> Mapping[str, object]:
     """Return the top table of TOML text. Raises Misuse, naming `where` and the line."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
-        raise Misuse(
-            f"{where} is not TOML: {fault}", hint="text stands in quotes, lists in [ ], tables in [[ ]]"
-        ) from None
+    return toml_file.tables(text.encode(), where=where, remedy="text stands in quotes, lists in [ ], tables in [[ ]]")
 
 
 def read(path: Path, *, what: str, hint: str = "") -> str:
     """Return the text of a file. Raises Misuse, saying `what` it should have been."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise Misuse(f"there is no {what} at {path}", hint=hint) from None
     except (OSError, UnicodeDecodeError) as fault:

@@ -78,8 +78,31 @@ class RowsLeftOut:
     suppressed: tuple[Suppressed, ...]
 
 
+class LeavesOut:
+    """What every result says of the rows that it does not stand for, from its `left_out`."""
+
+    __slots__ = ()
+
+    left_out: RowsLeftOut
+
+    @property
+    def n_missing(self) -> tuple[tuple[str, str, int | None], ...]:
+        """(column, reason, count) of rows left out; None where the count is closed."""
+        return self.left_out.missing
+
+    @property
+    def clipped(self) -> tuple[tuple[str, int | None], ...]:
+        """(column, count) of values moved into the declared range; None where the count is closed."""
+        return self.left_out.clipped
+
+    @property
+    def non_finite(self) -> int | None:
+        """Rows left out because a value is not a finite number; None where the count is closed."""
+        return self.left_out.non_finite
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimates(Result):
+class Estimates(LeavesOut, Result):
     """A result with one estimate, or with one per category of `by`.
 
     Attributes:
@@ -98,21 +121,6 @@ class Estimates(Result):
     left_out: RowsLeftOut
     parties: int
     k: int
-
-    @property
-    def n_missing(self) -> tuple[tuple[str, str, int | None], ...]:
-        """(column, reason, count) of rows left out; None where the count is closed."""
-        return self.left_out.missing
-
-    @property
-    def clipped(self) -> tuple[tuple[str, int | None], ...]:
-        """(column, count) of values moved into the declared range; None where the count is closed."""
-        return self.left_out.clipped
-
-    @property
-    def non_finite(self) -> int | None:
-        """Rows left out because a value is not a finite number; None where the count is closed."""
-        return self.left_out.non_finite
 
     @property
     def suppressed(self) -> tuple[Suppressed, ...]:

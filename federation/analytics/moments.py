@@ -9,11 +9,14 @@ binary64 once, at the end. `sum`, `mean` and `var` ask the same query, so asked 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeVar
 
-from federation.analytics.cells import axes, binary64, unit
-from federation.analytics.estimates import Number
+from federation.analytics.cells import axes, binary64, labels, left_out, require_an_open_cell, unit
+from federation.analytics.estimates import Estimate, Estimates, Number
+from federation.analytics.plan import Plan
 from federation.domain.catalogue import Column, Dataset, Kind
 from federation.errors import Misuse
 from federation.query.bounds import interval
@@ -23,6 +26,22 @@ from federation.query.query import SumQuery, Totals, shape
 # Engines agree with the exact value of a term to 4 units in the last place of its bound: 2 for d = x - c and d^2 in
 # binary64, 2 for what the conformance test allows an engine (DESIGN section 5).
 ROUNDING = Fraction(4, 2**52)
+
+
+E = TypeVar("E", bound=Estimates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnParameters:
+    """What `sum`, `mean`, `var` and `std` are of.
+
+    Attributes:
+        column: a column of numbers.
+        by: a category column, for one estimate per category.
+    """
+
+    column: str
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,3 +193,27 @@ def _row_error(term: Expression, scale: int, joint: Dataset) -> Fraction:
         return Fraction(0)
     widest = max(abs(Fraction(bound.low)), abs(Fraction(bound.high)))
     return Fraction(1, 2) / Fraction(2) ** scale + ROUNDING * widest
+
+
+def over_cells(
+    result: Callable[..., E],
+    statistic: str,
+    parameters: ColumnParameters,
+    where: Expression | None,
+    joint: Dataset,
+    estimate: Callable[[Asked, Totals, int, str, Dataset], Estimate],
+) -> Plan[E]:
+    """Ask for the moments of a column; return `result` with `estimate(question, totals, cell, label, joint)`s."""
+    question = asked(parameters.column, parameters.by, where, joint)
+    (totals,) = yield (question.query,)
+    require_an_open_cell(totals)
+    cells = enumerate(labels(parameters.by, joint))
+    return result(
+        statistic=statistic,
+        column=parameters.column,
+        by=parameters.by,
+        estimates=tuple(estimate(question, totals, cell, label, joint) for cell, label in cells),
+        left_out=left_out(question.query, totals, joint),
+        parties=totals.parties,
+        k=joint.k,
+    )

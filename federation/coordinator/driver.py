@@ -117,17 +117,13 @@ class Driver:
             publications[read.value.dataset.name] = publication
         self._heard[party] = self._clock()
         self._attending[party] = Attendance(hello.value.software, publications)
-        for job_hash in hello.value.open_jobs:
-            self._run(job_hash)
-        out: list[Outgoing] = []
-        for job_hash, run in self._runs.items():
-            if party in run.job.parties and (not run.life.state.ended or job_hash in hello.value.open_jobs):
+        asked = {job_hash: self._run(job_hash) for job_hash in hello.value.open_jobs}
+        out = [self._unknown(party, job_hash) for job_hash, run in asked.items() if run is None]
+        for job_hash, run in (self._open | asked).items():
+            if run is not None and party in run.job.parties:
                 out += run.outstanding(party)
                 self._note(run, party, "attends again", lasting=False)
                 self._changed(job_hash)
-        for job_hash in hello.value.open_jobs:
-            if job_hash not in self._runs:
-                out.append(self._unknown(party, job_hash))
         return out
 
     def leave(self, party: str) -> list[Outgoing]:

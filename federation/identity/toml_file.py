@@ -32,18 +32,23 @@ def read(path: Path, *, hint: str) -> dict[str, object]:
             content = file.read(LARGEST_BYTES + 1)
     except OSError as fault:
         raise Misuse(f"cannot read {path}: {fault.strerror}", hint=hint) from None
+    return tables(content, where=str(path))
+
+
+def tables(content: bytes, *, where: str, remedy: str = "correct the file") -> dict[str, object]:
+    """Return the tables of TOML as bytes; `where` names them in errors, `remedy` is what to do. Raises Misuse."""
     if len(content) > LARGEST_BYTES:
-        raise Misuse(f"{path} is not TOML: it has more than {LARGEST_BYTES} bytes", hint="is it the right file?")
+        raise Misuse(f"{where} is not TOML: it has more than {LARGEST_BYTES} bytes", hint="is it the right file?")
     try:
         return tomllib.loads(content.decode("utf-8-sig"))
     except tomllib.TOMLDecodeError as fault:
-        reason, remedy = str(fault), "correct the file"
+        reason = str(fault)
     except UnicodeDecodeError as fault:
         line = content.count(b"\n", 0, fault.start) + 1
         reason, remedy = f"line {line} is not UTF-8", "save it as UTF-8, or for one: iconv -f GBK -t UTF-8"
     except (ValueError, RecursionError):  # of int() and of the parser
-        reason, remedy = _ENDLESS, "correct the file"
-    raise Misuse(f"{path} is not TOML: {reason}", hint=remedy)
+        reason = _ENDLESS
+    raise Misuse(f"{where} is not TOML: {reason}", hint=remedy)
 
 
 def key(parts: tuple[object, ...]) -> str:

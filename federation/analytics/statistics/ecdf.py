@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from federation.analytics.bins import binned, grid, named, spread
 from federation.analytics.cells import counted, labels, left_out, require_an_open_cell, rows_between
 from federation.analytics.curves import Curve, curve, drawn
-from federation.analytics.estimates import Estimate, Number, RowsLeftOut, Suppressed, suppressed_cells
+from federation.analytics.estimates import Estimate, LeavesOut, Number, RowsLeftOut, Suppressed, suppressed_cells
 from federation.analytics.ladder import NOTHING, joined, partition
 from federation.analytics.moments import ends, numeric
 from federation.analytics.plan import Plan
@@ -74,7 +74,7 @@ class EcdfGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EcdfResult(Result):
+class EcdfResult(LeavesOut, Result):
     """Distribution functions, one per group.
 
     Attributes:
@@ -112,21 +112,6 @@ class EcdfResult(Result):
     def n(self) -> int:
         """Opened rows."""
         return sum(group.n or 0 for group in self.groups)
-
-    @property
-    def n_missing(self) -> tuple[tuple[str, str, int | None], ...]:
-        """(column, reason, count) of rows left out; None where the count is closed."""
-        return self.left_out.missing
-
-    @property
-    def clipped(self) -> tuple[tuple[str, int | None], ...]:
-        """(column, count) of values moved into the declared range; None where the count is closed."""
-        return self.left_out.clipped
-
-    @property
-    def non_finite(self) -> int | None:
-        """Rows left out because a value is not a finite number; None where the count is closed."""
-        return self.left_out.non_finite
 
     @property
     def suppressed(self) -> tuple[Suppressed, ...]:

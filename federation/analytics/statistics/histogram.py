@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from federation.analytics.bins import binned, named, spread
 from federation.analytics.cells import counted, labels, left_out, require_an_open_cell
-from federation.analytics.estimates import Estimate, Number, RowsLeftOut, Suppressed, suppressed_cells
+from federation.analytics.estimates import Estimate, LeavesOut, Number, RowsLeftOut, Suppressed, suppressed_cells
 from federation.analytics.moments import ends, numeric
 from federation.analytics.plan import Plan
 from federation.analytics.statistic import Drawn, Picture, Result, Series, Shown, Statistic, Table
@@ -64,7 +64,7 @@ class Bars:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HistogramResult(Result):
+class HistogramResult(LeavesOut, Result):
     """Rows per bin, per group if asked.
 
     Attributes:
@@ -117,21 +117,6 @@ class HistogramResult(Result):
     def n(self) -> int:
         """Rows in the opened bins."""
         return sum(group.n for group in self.groups)
-
-    @property
-    def n_missing(self) -> tuple[tuple[str, str, int | None], ...]:
-        """(column, reason, count) of rows left out; None where the count is closed."""
-        return self.left_out.missing
-
-    @property
-    def clipped(self) -> tuple[tuple[str, int | None], ...]:
-        """(column, count) of values moved into the declared range; None where the count is closed."""
-        return self.left_out.clipped
-
-    @property
-    def non_finite(self) -> int | None:
-        """Rows left out because a value is not a finite number; None where the count is closed."""
-        return self.left_out.non_finite
 
     @property
     def suppressed(self) -> tuple[Suppressed, ...]:

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from federation.analytics.cells import (
     closed_estimate,
     is_closed,
-    labels,
-    left_out,
     plain,
-    require_an_open_cell,
     rows_left_out,
 )
 from federation.analytics.estimates import Estimate, Estimates
-from federation.analytics.moments import Asked, asked, ends, moments
+from federation.analytics.moments import Asked, ColumnParameters, ends, moments, over_cells
 from federation.analytics.plan import Plan
 from federation.analytics.statistic import Statistic
 from federation.domain.catalogue import Dataset
@@ -24,47 +21,22 @@ from federation.query.query import Totals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MeanParameters:
-    """What to average.
-
-    Attributes:
-        column: a column of numbers.
-        by: a category column, for one mean per category.
-    """
-
-    column: str
-    by: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MeanResult(Estimates):
     """Means; `value` is None for a cell without rows."""
 
 
-class Mean(Statistic[MeanParameters, MeanResult]):
+class Mean(Statistic[ColumnParameters, MeanResult]):
     """Mean of the available cases, per category if asked."""
 
     name = "mean"
     version = 1
-    Parameters = MeanParameters
+    Parameters = ColumnParameters
 
-    def rounds(self, parameters: MeanParameters, joint: Dataset) -> int:  # noqa: ARG002 - the contract's arguments
+    def rounds(self, parameters: ColumnParameters, joint: Dataset) -> int:  # noqa: ARG002 - the contract's arguments
         return 1
 
-    def plan(self, parameters: MeanParameters, where: Expression | None, joint: Dataset) -> Plan[MeanResult]:
-        question = asked(parameters.column, parameters.by, where, joint)
-        (totals,) = yield (question.query,)
-        require_an_open_cell(totals)
-        cells = enumerate(labels(parameters.by, joint))
-        return MeanResult(
-            statistic=self.name,
-            column=parameters.column,
-            by=parameters.by,
-            estimates=tuple(_estimate(question, totals, cell, label, joint) for cell, label in cells),
-            left_out=left_out(question.query, totals, joint),
-            parties=totals.parties,
-            k=joint.k,
-        )
+    def plan(self, parameters: ColumnParameters, where: Expression | None, joint: Dataset) -> Plan[MeanResult]:
+        return over_cells(MeanResult, self.name, parameters, where, joint, _estimate)
 
 
 def _estimate(question: Asked, totals: Totals, cell: int, label: str, joint: Dataset) -> Estimate:

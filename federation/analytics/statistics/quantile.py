@@ -16,7 +16,7 @@ from federation.analytics.bins import Grid, binned, grid
 from federation.analytics.bracket import MILLION, Search, fan, first, found, rounds
 from federation.analytics.cells import UNBOUNDED, labels, left_out, require_an_open_cell, rows_between
 from federation.analytics.curves import Curve, curve, drawn
-from federation.analytics.estimates import Estimate, Interval, Number, RowsLeftOut, Suppressed
+from federation.analytics.estimates import Estimate, Interval, LeavesOut, Number, RowsLeftOut, Suppressed
 from federation.analytics.ladder import NOTHING, Rows
 from federation.analytics.plan import Plan
 from federation.analytics.statistic import Picture, Result, Shown, Statistic, Table
@@ -95,7 +95,7 @@ class Quantiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuantileResult(Result):
+class QuantileResult(LeavesOut, Result):
     """Quantiles, per group if asked.
 
     Attributes:
@@ -149,21 +149,6 @@ class QuantileResult(Result):
     def n(self) -> int:
         """Opened rows."""
         return sum(group.n or 0 for group in self.groups)
-
-    @property
-    def n_missing(self) -> tuple[tuple[str, str, int | None], ...]:
-        """(column, reason, count) of rows left out; None where the count is closed."""
-        return self.left_out.missing
-
-    @property
-    def clipped(self) -> tuple[tuple[str, int | None], ...]:
-        """(column, count) of values moved into the declared range; None where the count is closed."""
-        return self.left_out.clipped
-
-    @property
-    def non_finite(self) -> int | None:
-        """Rows left out because a value is not a finite number; None where the count is closed."""
-        return self.left_out.non_finite
 
     @property
     def suppressed(self) -> tuple[Suppressed, ...]:

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass, replace
 
 from federation.analytics.estimates import Estimate, Estimates
+from federation.analytics.moments import ColumnParameters
 from federation.analytics.plan import Plan
 from federation.analytics.statistic import Statistic
-from federation.analytics.statistics.var import Spread, Var, VarParameters
+from federation.analytics.statistics.var import Spread, Var
 from federation.domain.catalogue import Dataset
 from federation.query.expression import Expression
 
@@ -18,17 +19,17 @@ class StdResult(Estimates):
     """Standard deviations; `value` is None for a cell of fewer than two rows."""
 
 
-class Std(Statistic[VarParameters, StdResult]):
+class Std(Statistic[ColumnParameters, StdResult]):
     """Sample standard deviation of the available cases, per category if asked."""
 
     name = "std"
     version = 1
-    Parameters = VarParameters
+    Parameters = ColumnParameters
 
-    def rounds(self, parameters: VarParameters, joint: Dataset) -> int:
+    def rounds(self, parameters: ColumnParameters, joint: Dataset) -> int:
         return Var().rounds(parameters, joint)
 
-    def plan(self, parameters: VarParameters, where: Expression | None, joint: Dataset) -> Plan[StdResult]:
+    def plan(self, parameters: ColumnParameters, where: Expression | None, joint: Dataset) -> Plan[StdResult]:
         spreads = yield from Var().plan(parameters, where, joint)
         return StdResult(
             statistic=self.name,

@@ -9,14 +9,11 @@ from federation.analytics.cells import (
     binary64,
     closed_estimate,
     is_closed,
-    labels,
-    left_out,
     plain,
-    require_an_open_cell,
     rows_left_out,
 )
 from federation.analytics.estimates import Estimate, Estimates
-from federation.analytics.moments import Asked, asked, ends, moments, number, root
+from federation.analytics.moments import Asked, ColumnParameters, ends, moments, number, over_cells, root
 from federation.analytics.plan import Plan
 from federation.analytics.statistic import Statistic
 from federation.domain.catalogue import Dataset, Kind
@@ -26,47 +23,22 @@ from federation.query.query import Totals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SumParameters:
-    """What to add up.
-
-    Attributes:
-        column: a column of numbers.
-        by: a category column, for one sum per category.
-    """
-
-    column: str
-    by: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SumResult(Estimates):
     """Sums; `value` is an int for a column of whole numbers."""
 
 
-class Sum(Statistic[SumParameters, SumResult]):
+class Sum(Statistic[ColumnParameters, SumResult]):
     """Sum of the available cases, per category if asked."""
 
     name = "sum"
     version = 1
-    Parameters = SumParameters
+    Parameters = ColumnParameters
 
-    def rounds(self, parameters: SumParameters, joint: Dataset) -> int:  # noqa: ARG002 - the contract's arguments
+    def rounds(self, parameters: ColumnParameters, joint: Dataset) -> int:  # noqa: ARG002 - the contract's arguments
         return 1
 
-    def plan(self, parameters: SumParameters, where: Expression | None, joint: Dataset) -> Plan[SumResult]:
-        question = asked(parameters.column, parameters.by, where, joint)
-        (totals,) = yield (question.query,)
-        require_an_open_cell(totals)
-        cells = enumerate(labels(parameters.by, joint))
-        return SumResult(
-            statistic=self.name,
-            column=parameters.column,
-            by=parameters.by,
-            estimates=tuple(_estimate(question, totals, cell, label, joint) for cell, label in cells),
-            left_out=left_out(question.query, totals, joint),
-            parties=totals.parties,
-            k=joint.k,
-        )
+    def plan(self, parameters: ColumnParameters, where: Expression | None, joint: Dataset) -> Plan[SumResult]:
+        return over_cells(SumResult, self.name, parameters, where, joint, _estimate)
 
 
 def _estimate(question: Asked, totals: Totals, cell: int, label: str, joint: Dataset) -> Estimate:

@@ -9,14 +9,11 @@ from federation.analytics.cells import (
     binary64,
     closed_estimate,
     is_closed,
-    labels,
-    left_out,
     plain,
-    require_an_open_cell,
     rows_left_out,
 )
 from federation.analytics.estimates import Estimate, Estimates, Number
-from federation.analytics.moments import Asked, asked, ends, moments, number, root
+from federation.analytics.moments import Asked, ColumnParameters, ends, moments, number, over_cells, root
 from federation.analytics.plan import Plan
 from federation.analytics.statistic import Shown, Statistic
 from federation.domain.catalogue import Dataset, Kind
@@ -24,19 +21,6 @@ from federation.errors import Misuse
 from federation.privacy.suppression import variance_between
 from federation.query.expression import Expression
 from federation.query.query import Totals
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VarParameters:
-    """Whose variance.
-
-    Attributes:
-        column: a column of numbers.
-        by: a category column, for one variance per category.
-    """
-
-    column: str
-    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,30 +94,18 @@ class VarResult(Estimates):
         return (cell.value, cell.std, cell.mean, cell.mean_se)
 
 
-class Var(Statistic[VarParameters, VarResult]):
+class Var(Statistic[ColumnParameters, VarResult]):
     """Sample variance of the available cases, per category if asked."""
 
     name = "var"
     version = 1
-    Parameters = VarParameters
+    Parameters = ColumnParameters
 
-    def rounds(self, parameters: VarParameters, joint: Dataset) -> int:  # noqa: ARG002 - the contract's arguments
+    def rounds(self, parameters: ColumnParameters, joint: Dataset) -> int:  # noqa: ARG002 - the contract's arguments
         return 1
 
-    def plan(self, parameters: VarParameters, where: Expression | None, joint: Dataset) -> Plan[VarResult]:
-        question = asked(parameters.column, parameters.by, where, joint)
-        (totals,) = yield (question.query,)
-        require_an_open_cell(totals)
-        cells = enumerate(labels(parameters.by, joint))
-        return VarResult(
-            statistic=self.name,
-            column=parameters.column,
-            by=parameters.by,
-            estimates=tuple(_estimate(question, totals, cell, label, joint) for cell, label in cells),
-            left_out=left_out(question.query, totals, joint),
-            parties=totals.parties,
-            k=joint.k,
-        )
+    def plan(self, parameters: ColumnParameters, where: Expression | None, joint: Dataset) -> Plan[VarResult]:
+        return over_cells(VarResult, self.name, parameters, where, joint, _estimate)
 
 
 def _estimate(question: Asked, totals: Totals, cell: int, label: str, joint: Dataset) -> Estimate:
