@@ -2,6 +2,8 @@
 
 signing    Ed25519 over a domain tag and the body as received
 agreement  X25519 with the public keys that it refuses, and HKDF-SHA256
+shamir     secrets in n shares of which t give them back
+aead       AES-256-GCM, one message a key
 prg        AES-256-CTR keystream in pieces, one key one use
 ring       vectors over Z_2^128 as little-endian 64-bit pairs, with carry
 """
