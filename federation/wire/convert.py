@@ -1,22 +1,18 @@
-"""Bytes <-> values: the table of all signed bodies, envelopes and frames.
+"""Bytes <-> values: the table of all signed bodies.
 
-With its neighbours `publications`, `jobs` and `fields` the only place that parses foreign bytes. What is malformed
-raises `Malformed`, whose text never quotes the bytes. Nothing past this room checks types again.
+With its neighbours `frames`, `sums`, `publications`, `jobs` and `fields` the only place that parses foreign bytes.
+What is malformed raises `Malformed`, whose text never quotes the bytes. Nothing past this room checks types again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
 from federation.domain.roster import Role
-from federation.protocols.masked_sum.messages import Advert, Head
 from federation.wire import messages as m
 from federation.wire.fields import (
     HASH_BYTES,
     LONGEST_NAME,
     LONGEST_TEXT,
+    Body,
     Malformed,
     canonical,
     exactly,
@@ -24,6 +20,16 @@ from federation.wire.fields import (
     parsed,
     sayable,
     text,
+)
+from federation.wire.frames import (
+    frame_bytes,
+    frame_from,
+    frame_of,
+    frame_to,
+    signed_bytes,
+    signed_from,
+    signed_of,
+    signed_to,
 )
 from federation.wire.jobs import (
     STATES,
@@ -39,7 +45,8 @@ from federation.wire.jobs import (
     verdict_to,
 )
 from federation.wire.publications import publication_from, publication_to
-from federation.wire.v1 import coordinator_service_pb2, job_pb2, secure_sum_pb2, signed_pb2
+from federation.wire.sums import SUMS, bundle_of, contributors_from, contributors_to
+from federation.wire.v1 import coordinator_service_pb2, job_pb2
 
 __all__ = [
     "BODIES",
@@ -49,6 +56,8 @@ __all__ = [
     "blame_from",
     "blame_to",
     "bundle_of",
+    "contributors_from",
+    "contributors_to",
     "ended_of",
     "frame_bytes",
     "frame_from",
@@ -65,78 +74,6 @@ __all__ = [
     "state_from",
     "state_to",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """How a signed body of one domain becomes a value.
-
-    Attributes:
-        role: whose signature it must carry.
-        speaker: the field that must equal the signer's name, or "".
-    """
-
-    role: Role
-    speaker: str
-    encode: Callable[[Any], bytes]
-    decode: Callable[[bytes], object]
-
-
-# --- envelope ------------------------------------------------------------------------------------------------------
-
-
-def signed_to(value: m.Signed) -> signed_pb2.Signed:
-    """Return the protobuf envelope."""
-    return signed_pb2.Signed(body=value.body, key_id=value.key_id, signature=value.signature, domain=value.domain)
-
-
-def signed_from(message: signed_pb2.Signed) -> m.Signed:
-    """Return the envelope's value; the signature is not checked here but in `envelope.attested`."""
-    return m.Signed(message.body, message.key_id, message.signature, text(message.domain, "a domain tag", LONGEST_NAME))
-
-
-def frame_to(value: m.Frame, *, blob: bytes = b"") -> signed_pb2.Frame:
-    """Return the frame's message: with its parts, or with the id of the stream that they travel on."""
-    frame = signed_pb2.Frame(signed=signed_to(value.signed), job_hash=value.job_hash, round_index=value.round_index)
-    if blob:
-        frame.blob, frame.blob_bytes = blob, sum(len(part) for part in value.parts)
-    else:
-        frame.parts.extend(value.parts)
-    return frame
-
-
-def frame_from(message: signed_pb2.Frame, parts: Sequence[bytes] | None = None) -> m.Frame:
-    """Return the frame's value; `parts` are what arrived on a stream, if they did. Raises Malformed."""
-    if not message.HasField("signed"):
-        raise Malformed("a frame without a message")
-    if message.job_hash:
-        exactly(message.job_hash, HASH_BYTES, "a job hash")
-    return m.Frame(
-        signed_from(message.signed),
-        tuple(message.parts if parts is None else parts),
-        message.job_hash,
-        message.round_index,
-    )
-
-
-def frame_bytes(value: m.Frame) -> bytes:
-    """Return the frame as bytes, for a log."""
-    return canonical(frame_to(value))
-
-
-def frame_of(data: bytes) -> m.Frame:
-    """Return the frame that `frame_bytes` wrote. Raises Malformed."""
-    return frame_from(parsed(signed_pb2.Frame, data))
-
-
-def signed_bytes(value: m.Signed) -> bytes:
-    """Return the envelope as bytes, for a log."""
-    return canonical(signed_to(value))
-
-
-def signed_of(data: bytes) -> m.Signed:
-    """Return the envelope that `signed_bytes` wrote. Raises Malformed."""
-    return signed_from(parsed(signed_pb2.Signed, data))
 
 
 # --- control stream ------------------------------------------------------------------------------------------------
@@ -231,79 +168,14 @@ def ended_of(body: bytes) -> m.Ended:
     )
 
 
-# --- secure sums ---------------------------------------------------------------------------------------------------
-
-
-def _advert_to(v: Advert) -> bytes:
-    return canonical(secure_sum_pb2.Advert(party=v.party, setup_hash=v.setup_hash, mask_pk=v.mask_pk))
-
-
-def _advert_from(body: bytes) -> Advert:
-    a = parsed(secure_sum_pb2.Advert, body)
-    return Advert(
-        party=a.party,
-        setup_hash=exactly(a.setup_hash, HASH_BYTES, "a setup hash"),
-        mask_pk=exactly(a.mask_pk, 32, "a public key"),
-    )
-
-
-def _head_to(v: Head) -> bytes:
-    return canonical(
-        secure_sum_pb2.Head(
-            party=v.party, spec_hash=v.spec_hash, u2_hash=v.u2_hash, chunk_root=v.chunk_root, length=v.length
-        )
-    )
-
-
-def _head_from(body: bytes) -> Head:
-    h = parsed(secure_sum_pb2.Head, body)
-    return Head(
-        party=h.party,
-        spec_hash=exactly(h.spec_hash, HASH_BYTES, "a spec hash"),
-        u2_hash=exactly(h.u2_hash, HASH_BYTES, "a u2 hash"),
-        chunk_root=exactly(h.chunk_root, HASH_BYTES, "a chunk root"),
-        length=h.length,
-    )
-
-
-def _bundle_to(v: m.Bundle) -> bytes:
-    return canonical(
-        secure_sum_pb2.Bundle(
-            job_hash=v.job_hash,
-            round_index=v.round_index,
-            round_digest=v.round_digest,
-            total_digest=v.total_digest,
-            messages=[signed_to(s) for s in v.messages],
-            chunk_counts=v.chunk_counts,
-        )
-    )
-
-
-def bundle_of(body: bytes) -> m.Bundle:
-    """Return the bundle that a body says, from the wire or from a store. Raises Malformed."""
-    b = parsed(secure_sum_pb2.Bundle, body)
-    if len(b.chunk_counts) != len(b.messages):
-        raise Malformed("chunk counts that do not match the messages")
-    return m.Bundle(
-        job_hash=exactly(b.job_hash, HASH_BYTES, "a job hash"),
-        round_index=b.round_index,
-        round_digest=exactly(b.round_digest, HASH_BYTES, "a round digest"),
-        total_digest=exactly(b.total_digest, HASH_BYTES, "a total's digest") if b.total_digest else b"",
-        messages=tuple(signed_from(s) for s in few(b.messages, "messages", 100)),
-        chunk_counts=tuple(b.chunk_counts),
-    )
-
-
 BODIES: dict[str, Body] = {
     m.HELLO: Body(Role.JURISDICTION, "party", _hello_to, _hello_from),
     m.PUBLICATION: Body(Role.JURISDICTION, "party", publication_to, publication_from),
     m.VERDICT: Body(Role.JURISDICTION, "party", verdict_to, verdict_from),
-    Advert.domain: Body(Role.JURISDICTION, "party", _advert_to, _advert_from),
-    Head.domain: Body(Role.JURISDICTION, "party", _head_to, _head_from),
     m.ATTESTATION: Body(Role.JURISDICTION, "party", _attestation_to, _attestation_from),
     m.OBJECTION: Body(Role.JURISDICTION, "party", _objection_to, _objection_from),
     m.JOB: Body(Role.RESEARCHER, "researcher", job_to, job_of),
     m.OFFER: Body(Role.COORDINATOR, "", _offer_to, _offer_from),
-    m.BUNDLE: Body(Role.COORDINATOR, "", _bundle_to, bundle_of),
     m.ENDED: Body(Role.COORDINATOR, "", _ended_to, ended_of),
+    **SUMS,
 }

@@ -70,7 +70,7 @@ def attested(message: Signed, roster: Roster, *, domain: str, kind: type[T], rel
     Raises:
         ProtocolViolation: naming the signer if the key is known, the relay otherwise.
     """
-    phase = domain.removeprefix("federation/").removesuffix("/v1")
+    phase = domain.removeprefix("federation/").rpartition("/")[0]  # without the version
 
     def refuse(who: str, expected: str, got: str) -> ProtocolViolation:
         return ProtocolViolation(who, phase=phase, expected=expected, got=got)

@@ -1,4 +1,4 @@
-"""What every message's fields are held to: sizes, lengths, names, one canonical serialisation.
+"""What every signed body says of itself, and what all fields are held to: sizes, names, one canonical serialisation.
 
 A body that does not parse, carries unknown fields, is not in canonical form, leaves a required field out or exceeds a
 limit raises `Malformed`, whose text never quotes the bytes.
@@ -7,10 +7,13 @@ limit raises `Malformed`, whose text never quotes the bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
+
+from federation.domain.roster import Role
 
 M = TypeVar("M", bound=Message)
 
@@ -25,6 +28,21 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 class Malformed(ValueError):
     """Foreign bytes are not the message that they claim to be; the text says what is wrong, without the bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """How a signed body of one domain becomes a value.
+
+    Attributes:
+        role: whose signature it must carry.
+        speaker: the field that must equal the signer's name, or "".
+    """
+
+    role: Role
+    speaker: str
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], object]
 
 
 def parsed(kind: type[M], body: bytes) -> M:

@@ -17,6 +17,7 @@ JOB = "federation/job/v1"
 OFFER = "federation/offer/v1"
 VERDICT = "federation/verdict/v1"
 BUNDLE = "federation/bundle/v1"
+RECALL = "federation/recall/v1"
 ATTESTATION = "federation/attestation/v1"
 OBJECTION = "federation/objection/v1"
 ENDED = "federation/ended/v1"
@@ -43,14 +44,15 @@ class Signed:
 class Frame:
     """A signed message and the bulk bytes whose Merkle roots it, or what it carries, holds.
 
-    `job_hash` and `round_index` only say where a protocol message is to be looked up; the message binds both by its
-    hashes.
+    `job_hash`, `round_index` and `attempt` only say where a protocol message is to be looked up; the message binds them
+    by its hashes.
     """
 
     signed: Signed
     parts: tuple[bytes, ...] = ()
     job_hash: bytes = b""
     round_index: int = 0
+    attempt: int = 0
 
     @property
     def size_bytes(self) -> int:
@@ -87,20 +89,33 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """All parties' signed messages of one step of a secure sum; their chunks are the frame's parts, in this order.
+    """The signed messages of one step of a secure sum; their chunks are the frame's parts, in this order.
 
     Attributes:
-        round_digest: the round that the coordinator says the plan asks; b"" never: a party compares it with its own.
+        attempt: number of the try within the round, from 0.
+        round_digest: the round that the coordinator says the plan asks: a party compares it with its own; b"" in the
+            steps before the round's numbers are known.
         total_digest: SHA-256 of the total as the coordinator says it is, b"" in the steps before.
+        messages: the parties', and the coordinator's own statement as the last one where the step has one.
         chunk_counts: how many parts belong to each message.
     """
 
     job_hash: bytes
     round_index: int
+    attempt: int
     round_digest: bytes
     total_digest: bytes
     messages: tuple[Signed, ...]
     chunk_counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """The coordinator asks a party to withdraw an attempt that was not opened, so that another may begin."""
+
+    job_hash: bytes
+    round_index: int
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from federation.domain.catalogue import Column, Dataset, Kind, Outside
 from federation.domain.job import Blame, Computation, Job, State
@@ -10,7 +11,16 @@ from federation.domain.roster import Role, Roster
 from federation.domain.verdict import Reason, Verdict
 from federation.identity import keys, roster_file
 from federation.identity.keys import Credentials
-from federation.protocols.masked_sum.messages import Advert, Head
+from federation.protocols.masked_sum.messages import (
+    Advert,
+    Challenge,
+    Consent,
+    Head,
+    Opening,
+    Shares,
+    Unmask,
+    Withdrawal,
+)
 from federation.wire import messages as m
 from federation.wire.envelope import signed
 
@@ -70,12 +80,28 @@ def job() -> Job:
 
 
 @cache
+def sums() -> dict[str, object]:
+    """One value of every domain of a secure sum."""
+    of_setup: dict[str, Any] = {"setup_hash": b"s" * 32, "party": "guangdong"}
+    of_u3: dict[str, Any] = {"spec_hash": b"s" * 32, "u3_hash": b"u" * 32}
+    return {
+        Advert.domain: Advert(**of_setup, enc_pk=b"e" * 32, mask_pk=b"k" * 32),
+        Shares.domain: Shares(**of_setup, adverts_hash=b"a" * 32, commitment=b"c" * 32, boxes_root=b"b" * 32),
+        Head.domain: Head(spec_hash=b"s" * 32, u2_hash=b"u" * 32, party="guangdong", chunk_root=b"r" * 32, length=9),
+        Consent.domain: Consent(**of_u3, party="guangdong"),
+        Unmask.domain: Unmask(**of_u3, party="guangdong", self_shares=(b"1" * 33, b"2" * 33), key_shares=(b"3" * 33,)),
+        Opening.domain: Opening(**of_u3, seeds=(b"1" * 32, b"2" * 32), keys=(b"3" * 32,), total_root=b"t" * 32),
+        Challenge.domain: Challenge(**of_u3, party="guangdong", places=(0, 7, 300)),
+        Withdrawal.domain: Withdrawal(**of_setup),
+    }
+
+
+@cache
 def honest() -> dict[str, object]:
     """One value of every domain."""
     here = people()
     blame = Blame(party="macao", code="refused", message="macao refuses by rule k", hint="ask wider", rule="k")
     published = signed(here["guangdong"], m.PUBLICATION, publication())
-    advert = Advert(setup_hash=b"s" * 32, party="guangdong", mask_pk=b"k" * 32)
     return {
         m.HELLO: m.Hello(
             party="guangdong",
@@ -88,17 +114,18 @@ def honest() -> dict[str, object]:
         m.JOB: job(),
         m.OFFER: m.Offer(job=signed(here["ana"], m.JOB, job()), publications=(published,)),
         m.VERDICT: Verdict(party="guangdong", job_hash=b"j" * 32, reasons=(Reason(rule="k", clause="k is 5"),)),
-        Advert.domain: advert,
-        Head.domain: Head(spec_hash=b"s" * 32, u2_hash=b"u" * 32, party="guangdong", chunk_root=b"r" * 32, length=9),
         m.BUNDLE: m.Bundle(
             job_hash=b"j" * 32,
             round_index=1,
+            attempt=2,
             round_digest=b"d" * 32,
             total_digest=b"",
-            messages=(signed(here["guangdong"], Advert.domain, advert),),
+            messages=(signed(here["guangdong"], Advert.domain, sums()[Advert.domain]),),
             chunk_counts=(0,),
         ),
+        m.RECALL: m.Recall(job_hash=b"j" * 32, round_index=1, attempt=2),
         m.ATTESTATION: m.Attestation(party="guangdong", job_hash=b"j" * 32, transcript=b"t" * 32),
         m.OBJECTION: m.Objection(party="guangdong", job_hash=b"j" * 32, blame=blame),
         m.ENDED: m.Ended(job_hash=b"j" * 32, state=State.ABORTED, blames=(blame,)),
+        **sums(),
     }

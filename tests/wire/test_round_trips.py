@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from federation.domain.catalogue import Column, Dataset, Kind, Outside
 from federation.domain.job import Blame, Computation, Job, State
 from federation.domain.verdict import Reason, Verdict
-from federation.protocols.masked_sum.messages import Advert, Head
+from federation.protocols.masked_sum.messages import (
+    Advert,
+    Challenge,
+    Consent,
+    Head,
+    Opening,
+    Shares,
+    Unmask,
+    Withdrawal,
+)
 from federation.wire import bulk, convert
 from federation.wire import jobs as job_bodies
 from federation.wire import messages as m
@@ -127,7 +136,8 @@ bundles = st.lists(st.tuples(envelopes, uint32), max_size=3).flatmap(
         m.Bundle,
         job_hash=hashes,
         round_index=uint32,
-        round_digest=hashes,
+        attempt=uint32,
+        round_digest=st.one_of(st.just(b""), hashes),
         total_digest=st.one_of(st.just(b""), hashes),
         messages=st.just(tuple(message for message, _ in messages)),
         chunk_counts=st.just(tuple(count for _, count in messages)),
@@ -139,6 +149,21 @@ def tuples(of: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
     return st.lists(of, max_size=3).map(tuple)
 
 
+of_u3 = {"spec_hash": hashes, "u3_hash": hashes}
+SUMS: dict[str, st.SearchStrategy[Any]] = {
+    Advert.domain: st.builds(Advert, setup_hash=hashes, party=names, enc_pk=hashes, mask_pk=hashes),
+    Shares.domain: st.builds(
+        Shares, setup_hash=hashes, adverts_hash=hashes, party=names, commitment=hashes, boxes_root=hashes
+    ),
+    Head.domain: st.builds(Head, spec_hash=hashes, u2_hash=hashes, party=names, chunk_root=hashes, length=uint64),
+    Consent.domain: st.builds(Consent, **of_u3, party=names),
+    Unmask.domain: st.builds(Unmask, **of_u3, party=names, self_shares=tuples(sized(33)), key_shares=tuples(sized(33))),
+    Opening.domain: st.builds(Opening, **of_u3, seeds=tuples(hashes), keys=tuples(hashes), total_root=hashes),
+    Challenge.domain: st.builds(
+        Challenge, **of_u3, party=names, places=st.sets(uint32, max_size=64).map(lambda places: tuple(sorted(places)))
+    ),
+    Withdrawal.domain: st.builds(Withdrawal, setup_hash=hashes, party=names),
+}
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     m.HELLO: st.builds(
         m.Hello,
@@ -152,9 +177,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     m.JOB: jobs(),
     m.OFFER: st.builds(m.Offer, job=envelopes, publications=tuples(envelopes)),
     m.VERDICT: st.builds(Verdict, party=names, job_hash=hashes, reasons=tuples(reasons)),
-    Advert.domain: st.builds(Advert, setup_hash=hashes, party=names, mask_pk=hashes),
-    Head.domain: st.builds(Head, spec_hash=hashes, u2_hash=hashes, party=names, chunk_root=hashes, length=uint64),
     m.BUNDLE: bundles,
+    m.RECALL: st.builds(m.Recall, job_hash=hashes, round_index=uint32, attempt=uint32),
+    **SUMS,
     m.ATTESTATION: st.builds(m.Attestation, party=names, job_hash=hashes, transcript=hashes),
     m.OBJECTION: st.builds(m.Objection, party=names, job_hash=hashes, blame=blames),
     m.ENDED: st.builds(m.Ended, job_hash=hashes, state=st.sampled_from(State), blames=tuples(blames)),
@@ -215,11 +240,12 @@ def test_a_program_that_expects_another_kind_under_a_domain_is_stopped_by_its_ow
     parts=st.lists(st.binary(max_size=30), max_size=4),
     job_hash=st.one_of(st.just(b""), hashes),
     index=uint32,
+    attempt=uint32,
 )
 def test_a_frame_comes_back_from_the_log_as_it_was(
-    envelope: m.Signed, parts: list[bytes], job_hash: bytes, index: int
+    envelope: m.Signed, parts: list[bytes], job_hash: bytes, index: int, attempt: int
 ) -> None:
-    frame = m.Frame(envelope, tuple(parts), job_hash, index)
+    frame = m.Frame(envelope, tuple(parts), job_hash, index, attempt)
     assert convert.frame_of(convert.frame_bytes(frame)) == frame
     assert convert.signed_of(convert.signed_bytes(envelope)) == envelope
     assert frame.size_bytes == len(envelope.body) + sum(map(len, parts))

@@ -26,7 +26,7 @@ from federation.wire.v1 import job_pb2 as federation_dot_wire_dot_v1_dot_job__pb
 from federation.wire.v1 import signed_pb2 as federation_dot_wire_dot_v1_dot_signed__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,federation/wire/v1/coordinator_service.proto\x12\x12\x66\x65\x64\x65ration.wire.v1\x1a\x1c\x66\x65\x64\x65ration/wire/v1/job.proto\x1a\x1f\x66\x65\x64\x65ration/wire/v1/signed.proto\"9\n\rAttendRequest\x12(\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.federation.wire.v1.Frame\":\n\x0e\x41ttendResponse\x12(\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.federation.wire.v1.Frame\"\x82\x01\n\x05Hello\x12\r\n\x05party\x18\x01 \x01(\t\x12\x13\n\x0broster_hash\x18\x02 \x01(\x0c\x12\x10\n\x08software\x18\x03 \x01(\t\x12\x30\n\x0cpublications\x18\x04 \x03(\x0b\x32\x1a.federation.wire.v1.Signed\x12\x11\n\topen_jobs\x18\x05 \x03(\x0c\"@\n\rUploadRequest\x12\x0c\n\x04\x62lob\x18\x01 \x01(\x0c\x12\x12\n\nblob_bytes\x18\x02 \x01(\x04\x12\r\n\x05parts\x18\x03 \x03(\x0c\"\x10\n\x0eUploadResponse\"\x1f\n\x0f\x44ownloadRequest\x12\x0c\n\x04\x62lob\x18\x01 \x01(\x0c\"!\n\x10\x44ownloadResponse\x12\r\n\x05parts\x18\x01 \x03(\x0c\"8\n\rSubmitRequest\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.federation.wire.v1.Signed\"\"\n\x0eSubmitResponse\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\" \n\x0cWatchRequest\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\"e\n\rPartyProgress\x12\r\n\x05party\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x12\n\nsent_bytes\x18\x04 \x01(\x04\x12\x10\n\x08heard_ms\x18\x05 \x01(\x03\"\xbf\x01\n\rWatchResponse\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.federation.wire.v1.State\x12\x13\n\x0bround_index\x18\x03 \x01(\r\x12\x32\n\x07parties\x18\x04 \x03(\x0b\x32!.federation.wire.v1.PartyProgress\x12)\n\x06\x62lames\x18\x05 \x03(\x0b\x32\x19.federation.wire.v1.Blame\" \n\x0c\x46\x65tchRequest\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\"Q\n\rFetchResponse\x12\x0e\n\x06totals\x18\x01 \x03(\x0c\x12\x30\n\x0c\x61ttestations\x18\x02 \x03(\x0b\x32\x1a.federation.wire.v1.Signed\"\x11\n\x0fListJobsRequest\"\xc7\x01\n\nJobSummary\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\x12\'\n\x03job\x18\x02 \x01(\x0b\x32\x1a.federation.wire.v1.Signed\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.federation.wire.v1.State\x12\x13\n\x0bround_index\x18\x04 \x01(\r\x12\x14\n\x0csubmitted_ms\x18\x05 \x01(\x03\x12)\n\x06\x62lames\x18\x06 \x03(\x0b\x32\x19.federation.wire.v1.Blame\"@\n\x10ListJobsResponse\x12,\n\x04jobs\x18\x01 \x03(\x0b\x32\x1e.federation.wire.v1.JobSummary\"!\n\rCancelRequest\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\":\n\x0e\x43\x61ncelResponse\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.federation.wire.v1.State\"2\n\x0eReadLogRequest\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\"=\n\x0fReadLogResponse\x12\r\n\x05\x61t_ms\x18\x01 \x01(\x03\x12\r\n\x05party\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"\x19\n\x17ListPublicationsRequest\"L\n\x18ListPublicationsResponse\x12\x30\n\x0cpublications\x18\x01 \x03(\x0b\x32\x1a.federation.wire.v1.Signed\"\x12\n\x10GetStatusRequest\"A\n\x0bPartyStatus\x12\r\n\x05party\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x10\n\x08software\x18\x03 \x01(\t\"\x92\x01\n\x11GetStatusResponse\x12\x10\n\x08software\x18\x01 \x01(\t\x12\x30\n\x07parties\x18\x02 \x03(\x0b\x32\x1f.federation.wire.v1.PartyStatus\x12\x14\n\x0cjobs_running\x18\x03 \x01(\r\x12\x13\n\x0bjobs_stored\x18\x04 \x01(\r\x12\x0e\n\x06now_ms\x18\x05 \x01(\x03\x32\xcb\x07\n\x12\x43oordinatorService\x12S\n\x06\x41ttend\x12!.federation.wire.v1.AttendRequest\x1a\".federation.wire.v1.AttendResponse(\x01\x30\x01\x12Q\n\x06Upload\x12!.federation.wire.v1.UploadRequest\x1a\".federation.wire.v1.UploadResponse(\x01\x12W\n\x08\x44ownload\x12#.federation.wire.v1.DownloadRequest\x1a$.federation.wire.v1.DownloadResponse0\x01\x12O\n\x06Submit\x12!.federation.wire.v1.SubmitRequest\x1a\".federation.wire.v1.SubmitResponse\x12N\n\x05Watch\x12 .federation.wire.v1.WatchRequest\x1a!.federation.wire.v1.WatchResponse0\x01\x12L\n\x05\x46\x65tch\x12 .federation.wire.v1.FetchRequest\x1a!.federation.wire.v1.FetchResponse\x12U\n\x08ListJobs\x12#.federation.wire.v1.ListJobsRequest\x1a$.federation.wire.v1.ListJobsResponse\x12O\n\x06\x43\x61ncel\x12!.federation.wire.v1.CancelRequest\x1a\".federation.wire.v1.CancelResponse\x12T\n\x07ReadLog\x12\".federation.wire.v1.ReadLogRequest\x1a#.federation.wire.v1.ReadLogResponse0\x01\x12m\n\x10ListPublications\x12+.federation.wire.v1.ListPublicationsRequest\x1a,.federation.wire.v1.ListPublicationsResponse\x12X\n\tGetStatus\x12$.federation.wire.v1.GetStatusRequest\x1a%.federation.wire.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,federation/wire/v1/coordinator_service.proto\x12\x12\x66\x65\x64\x65ration.wire.v1\x1a\x1c\x66\x65\x64\x65ration/wire/v1/job.proto\x1a\x1f\x66\x65\x64\x65ration/wire/v1/signed.proto\"9\n\rAttendRequest\x12(\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.federation.wire.v1.Frame\":\n\x0e\x41ttendResponse\x12(\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.federation.wire.v1.Frame\"\x82\x01\n\x05Hello\x12\r\n\x05party\x18\x01 \x01(\t\x12\x13\n\x0broster_hash\x18\x02 \x01(\x0c\x12\x10\n\x08software\x18\x03 \x01(\t\x12\x30\n\x0cpublications\x18\x04 \x03(\x0b\x32\x1a.federation.wire.v1.Signed\x12\x11\n\topen_jobs\x18\x05 \x03(\x0c\"@\n\rUploadRequest\x12\x0c\n\x04\x62lob\x18\x01 \x01(\x0c\x12\x12\n\nblob_bytes\x18\x02 \x01(\x04\x12\r\n\x05parts\x18\x03 \x03(\x0c\"\x10\n\x0eUploadResponse\"\x1f\n\x0f\x44ownloadRequest\x12\x0c\n\x04\x62lob\x18\x01 \x01(\x0c\"!\n\x10\x44ownloadResponse\x12\r\n\x05parts\x18\x01 \x03(\x0c\"8\n\rSubmitRequest\x12\'\n\x03job\x18\x01 \x01(\x0b\x32\x1a.federation.wire.v1.Signed\"\"\n\x0eSubmitResponse\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\" \n\x0cWatchRequest\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\"e\n\rPartyProgress\x12\r\n\x05party\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x12\n\nsent_bytes\x18\x04 \x01(\x04\x12\x10\n\x08heard_ms\x18\x05 \x01(\x03\"\xbf\x01\n\rWatchResponse\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.federation.wire.v1.State\x12\x13\n\x0bround_index\x18\x03 \x01(\r\x12\x32\n\x07parties\x18\x04 \x03(\x0b\x32!.federation.wire.v1.PartyProgress\x12)\n\x06\x62lames\x18\x05 \x03(\x0b\x32\x19.federation.wire.v1.Blame\" \n\x0c\x46\x65tchRequest\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\"\x1f\n\x0c\x43ontributors\x12\x0f\n\x07parties\x18\x01 \x03(\t\"\x89\x01\n\rFetchResponse\x12\x0e\n\x06totals\x18\x01 \x03(\x0c\x12\x30\n\x0c\x61ttestations\x18\x02 \x03(\x0b\x32\x1a.federation.wire.v1.Signed\x12\x36\n\x0c\x63ontributors\x18\x03 \x03(\x0b\x32 .federation.wire.v1.Contributors\"\x11\n\x0fListJobsRequest\"\xc7\x01\n\nJobSummary\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\x12\'\n\x03job\x18\x02 \x01(\x0b\x32\x1a.federation.wire.v1.Signed\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.federation.wire.v1.State\x12\x13\n\x0bround_index\x18\x04 \x01(\r\x12\x14\n\x0csubmitted_ms\x18\x05 \x01(\x03\x12)\n\x06\x62lames\x18\x06 \x03(\x0b\x32\x19.federation.wire.v1.Blame\"@\n\x10ListJobsResponse\x12,\n\x04jobs\x18\x01 \x03(\x0b\x32\x1e.federation.wire.v1.JobSummary\"!\n\rCancelRequest\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\":\n\x0e\x43\x61ncelResponse\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.federation.wire.v1.State\"2\n\x0eReadLogRequest\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\"=\n\x0fReadLogResponse\x12\r\n\x05\x61t_ms\x18\x01 \x01(\x03\x12\r\n\x05party\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"\x19\n\x17ListPublicationsRequest\"L\n\x18ListPublicationsResponse\x12\x30\n\x0cpublications\x18\x01 \x03(\x0b\x32\x1a.federation.wire.v1.Signed\"\x12\n\x10GetStatusRequest\"A\n\x0bPartyStatus\x12\r\n\x05party\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x10\n\x08software\x18\x03 \x01(\t\"\x92\x01\n\x11GetStatusResponse\x12\x10\n\x08software\x18\x01 \x01(\t\x12\x30\n\x07parties\x18\x02 \x03(\x0b\x32\x1f.federation.wire.v1.PartyStatus\x12\x14\n\x0cjobs_running\x18\x03 \x01(\r\x12\x13\n\x0bjobs_stored\x18\x04 \x01(\r\x12\x0e\n\x06now_ms\x18\x05 \x01(\x03\x32\xcb\x07\n\x12\x43oordinatorService\x12S\n\x06\x41ttend\x12!.federation.wire.v1.AttendRequest\x1a\".federation.wire.v1.AttendResponse(\x01\x30\x01\x12Q\n\x06Upload\x12!.federation.wire.v1.UploadRequest\x1a\".federation.wire.v1.UploadResponse(\x01\x12W\n\x08\x44ownload\x12#.federation.wire.v1.DownloadRequest\x1a$.federation.wire.v1.DownloadResponse0\x01\x12O\n\x06Submit\x12!.federation.wire.v1.SubmitRequest\x1a\".federation.wire.v1.SubmitResponse\x12N\n\x05Watch\x12 .federation.wire.v1.WatchRequest\x1a!.federation.wire.v1.WatchResponse0\x01\x12L\n\x05\x46\x65tch\x12 .federation.wire.v1.FetchRequest\x1a!.federation.wire.v1.FetchResponse\x12U\n\x08ListJobs\x12#.federation.wire.v1.ListJobsRequest\x1a$.federation.wire.v1.ListJobsResponse\x12O\n\x06\x43\x61ncel\x12!.federation.wire.v1.CancelRequest\x1a\".federation.wire.v1.CancelResponse\x12T\n\x07ReadLog\x12\".federation.wire.v1.ReadLogRequest\x1a#.federation.wire.v1.ReadLogResponse0\x01\x12m\n\x10ListPublications\x12+.federation.wire.v1.ListPublicationsRequest\x1a,.federation.wire.v1.ListPublicationsResponse\x12X\n\tGetStatus\x12$.federation.wire.v1.GetStatusRequest\x1a%.federation.wire.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,32 +59,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHRESPONSE']._serialized_end=958
   _globals['_FETCHREQUEST']._serialized_start=960
   _globals['_FETCHREQUEST']._serialized_end=992
-  _globals['_FETCHRESPONSE']._serialized_start=994
-  _globals['_FETCHRESPONSE']._serialized_end=1075
-  _globals['_LISTJOBSREQUEST']._serialized_start=1077
-  _globals['_LISTJOBSREQUEST']._serialized_end=1094
-  _globals['_JOBSUMMARY']._serialized_start=1097
-  _globals['_JOBSUMMARY']._serialized_end=1296
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1298
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1362
-  _globals['_CANCELREQUEST']._serialized_start=1364
-  _globals['_CANCELREQUEST']._serialized_end=1397
-  _globals['_CANCELRESPONSE']._serialized_start=1399
-  _globals['_CANCELRESPONSE']._serialized_end=1457
-  _globals['_READLOGREQUEST']._serialized_start=1459
-  _globals['_READLOGREQUEST']._serialized_end=1509
-  _globals['_READLOGRESPONSE']._serialized_start=1511
-  _globals['_READLOGRESPONSE']._serialized_end=1572
-  _globals['_LISTPUBLICATIONSREQUEST']._serialized_start=1574
-  _globals['_LISTPUBLICATIONSREQUEST']._serialized_end=1599
-  _globals['_LISTPUBLICATIONSRESPONSE']._serialized_start=1601
-  _globals['_LISTPUBLICATIONSRESPONSE']._serialized_end=1677
-  _globals['_GETSTATUSREQUEST']._serialized_start=1679
-  _globals['_GETSTATUSREQUEST']._serialized_end=1697
-  _globals['_PARTYSTATUS']._serialized_start=1699
-  _globals['_PARTYSTATUS']._serialized_end=1764
-  _globals['_GETSTATUSRESPONSE']._serialized_start=1767
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1913
-  _globals['_COORDINATORSERVICE']._serialized_start=1916
-  _globals['_COORDINATORSERVICE']._serialized_end=2887
+  _globals['_CONTRIBUTORS']._serialized_start=994
+  _globals['_CONTRIBUTORS']._serialized_end=1025
+  _globals['_FETCHRESPONSE']._serialized_start=1028
+  _globals['_FETCHRESPONSE']._serialized_end=1165
+  _globals['_LISTJOBSREQUEST']._serialized_start=1167
+  _globals['_LISTJOBSREQUEST']._serialized_end=1184
+  _globals['_JOBSUMMARY']._serialized_start=1187
+  _globals['_JOBSUMMARY']._serialized_end=1386
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1388
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1452
+  _globals['_CANCELREQUEST']._serialized_start=1454
+  _globals['_CANCELREQUEST']._serialized_end=1487
+  _globals['_CANCELRESPONSE']._serialized_start=1489
+  _globals['_CANCELRESPONSE']._serialized_end=1547
+  _globals['_READLOGREQUEST']._serialized_start=1549
+  _globals['_READLOGREQUEST']._serialized_end=1599
+  _globals['_READLOGRESPONSE']._serialized_start=1601
+  _globals['_READLOGRESPONSE']._serialized_end=1662
+  _globals['_LISTPUBLICATIONSREQUEST']._serialized_start=1664
+  _globals['_LISTPUBLICATIONSREQUEST']._serialized_end=1689
+  _globals['_LISTPUBLICATIONSRESPONSE']._serialized_start=1691
+  _globals['_LISTPUBLICATIONSRESPONSE']._serialized_end=1767
+  _globals['_GETSTATUSREQUEST']._serialized_start=1769
+  _globals['_GETSTATUSREQUEST']._serialized_end=1787
+  _globals['_PARTYSTATUS']._serialized_start=1789
+  _globals['_PARTYSTATUS']._serialized_end=1854
+  _globals['_GETSTATUSRESPONSE']._serialized_start=1857
+  _globals['_GETSTATUSRESPONSE']._serialized_end=2003
+  _globals['_COORDINATORSERVICE']._serialized_start=2006
+  _globals['_COORDINATORSERVICE']._serialized_end=2977
 # @@protoc_insertion_point(module_scope)

@@ -112,13 +112,21 @@ class FetchRequest(_message.Message):
     job_hash: bytes
     def __init__(self, job_hash: _Optional[bytes] = ...) -> None: ...
 
+class Contributors(_message.Message):
+    __slots__ = ("parties",)
+    PARTIES_FIELD_NUMBER: _ClassVar[int]
+    parties: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, parties: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class FetchResponse(_message.Message):
-    __slots__ = ("totals", "attestations")
+    __slots__ = ("totals", "attestations", "contributors")
     TOTALS_FIELD_NUMBER: _ClassVar[int]
     ATTESTATIONS_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTORS_FIELD_NUMBER: _ClassVar[int]
     totals: _containers.RepeatedScalarFieldContainer[bytes]
     attestations: _containers.RepeatedCompositeFieldContainer[_signed_pb2.Signed]
-    def __init__(self, totals: _Optional[_Iterable[bytes]] = ..., attestations: _Optional[_Iterable[_Union[_signed_pb2.Signed, _Mapping]]] = ...) -> None: ...
+    contributors: _containers.RepeatedCompositeFieldContainer[Contributors]
+    def __init__(self, totals: _Optional[_Iterable[bytes]] = ..., attestations: _Optional[_Iterable[_Union[_signed_pb2.Signed, _Mapping]]] = ..., contributors: _Optional[_Iterable[_Union[Contributors, _Mapping]]] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
     __slots__ = ()

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from federation.wire.v1 import signed_pb2 as federation_dot_wire_dot_v1_dot_signed__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#federation/wire/v1/secure_sum.proto\x12\x12\x66\x65\x64\x65ration.wire.v1\x1a\x1f\x66\x65\x64\x65ration/wire/v1/signed.proto\"<\n\x06\x41\x64vert\x12\r\n\x05party\x18\x01 \x01(\t\x12\x12\n\nsetup_hash\x18\x02 \x01(\x0c\x12\x0f\n\x07mask_pk\x18\x03 \x01(\x0c\"]\n\x04Head\x12\r\n\x05party\x18\x01 \x01(\t\x12\x11\n\tspec_hash\x18\x02 \x01(\x0c\x12\x0f\n\x07u2_hash\x18\x03 \x01(\x0c\x12\x12\n\nchunk_root\x18\x04 \x01(\x0c\x12\x0e\n\x06length\x18\x05 \x01(\x04\"\x9f\x01\n\x06\x42undle\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\x12\x13\n\x0bround_index\x18\x02 \x01(\r\x12\x14\n\x0cround_digest\x18\x03 \x01(\x0c\x12\x14\n\x0ctotal_digest\x18\x04 \x01(\x0c\x12,\n\x08messages\x18\x05 \x03(\x0b\x32\x1a.federation.wire.v1.Signed\x12\x14\n\x0c\x63hunk_counts\x18\x06 \x03(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#federation/wire/v1/secure_sum.proto\x12\x12\x66\x65\x64\x65ration.wire.v1\x1a\x1f\x66\x65\x64\x65ration/wire/v1/signed.proto\"L\n\x06\x41\x64vert\x12\r\n\x05party\x18\x01 \x01(\t\x12\x12\n\nsetup_hash\x18\x02 \x01(\x0c\x12\x0f\n\x07mask_pk\x18\x03 \x01(\x0c\x12\x0e\n\x06\x65nc_pk\x18\x04 \x01(\x0c\"i\n\x06Shares\x12\r\n\x05party\x18\x01 \x01(\t\x12\x12\n\nsetup_hash\x18\x02 \x01(\x0c\x12\x14\n\x0c\x61\x64verts_hash\x18\x03 \x01(\x0c\x12\x12\n\ncommitment\x18\x04 \x01(\x0c\x12\x12\n\nboxes_root\x18\x05 \x01(\x0c\"]\n\x04Head\x12\r\n\x05party\x18\x01 \x01(\t\x12\x11\n\tspec_hash\x18\x02 \x01(\x0c\x12\x0f\n\x07u2_hash\x18\x03 \x01(\x0c\x12\x12\n\nchunk_root\x18\x04 \x01(\x0c\x12\x0e\n\x06length\x18\x05 \x01(\x04\"<\n\x07\x43onsent\x12\r\n\x05party\x18\x01 \x01(\t\x12\x11\n\tspec_hash\x18\x02 \x01(\x0c\x12\x0f\n\x07u3_hash\x18\x03 \x01(\x0c\"d\n\x06Unmask\x12\r\n\x05party\x18\x01 \x01(\t\x12\x11\n\tspec_hash\x18\x02 \x01(\x0c\x12\x0f\n\x07u3_hash\x18\x03 \x01(\x0c\x12\x13\n\x0bself_shares\x18\x04 \x03(\x0c\x12\x12\n\nkey_shares\x18\x05 \x03(\x0c\"^\n\x07Opening\x12\x11\n\tspec_hash\x18\x01 \x01(\x0c\x12\x0f\n\x07u3_hash\x18\x02 \x01(\x0c\x12\r\n\x05seeds\x18\x03 \x03(\x0c\x12\x0c\n\x04keys\x18\x04 \x03(\x0c\x12\x12\n\ntotal_root\x18\x05 \x01(\x0c\"N\n\tChallenge\x12\r\n\x05party\x18\x01 \x01(\t\x12\x11\n\tspec_hash\x18\x02 \x01(\x0c\x12\x0f\n\x07u3_hash\x18\x03 \x01(\x0c\x12\x0e\n\x06places\x18\x04 \x03(\r\"/\n\nWithdrawal\x12\r\n\x05party\x18\x01 \x01(\t\x12\x12\n\nsetup_hash\x18\x02 \x01(\x0c\"@\n\x06Recall\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\x12\x13\n\x0bround_index\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\"\xb0\x01\n\x06\x42undle\x12\x10\n\x08job_hash\x18\x01 \x01(\x0c\x12\x13\n\x0bround_index\x18\x02 \x01(\r\x12\x14\n\x0cround_digest\x18\x03 \x01(\x0c\x12\x14\n\x0ctotal_digest\x18\x04 \x01(\x0c\x12,\n\x08messages\x18\x05 \x03(\x0b\x32\x1a.federation.wire.v1.Signed\x12\x14\n\x0c\x63hunk_counts\x18\x06 \x03(\r\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,23 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'federation.wire.v1.secure_s
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ADVERT']._serialized_start=92
-  _globals['_ADVERT']._serialized_end=152
-  _globals['_HEAD']._serialized_start=154
-  _globals['_HEAD']._serialized_end=247
-  _globals['_BUNDLE']._serialized_start=250
-  _globals['_BUNDLE']._serialized_end=409
+  _globals['_ADVERT']._serialized_end=168
+  _globals['_SHARES']._serialized_start=170
+  _globals['_SHARES']._serialized_end=275
+  _globals['_HEAD']._serialized_start=277
+  _globals['_HEAD']._serialized_end=370
+  _globals['_CONSENT']._serialized_start=372
+  _globals['_CONSENT']._serialized_end=432
+  _globals['_UNMASK']._serialized_start=434
+  _globals['_UNMASK']._serialized_end=534
+  _globals['_OPENING']._serialized_start=536
+  _globals['_OPENING']._serialized_end=630
+  _globals['_CHALLENGE']._serialized_start=632
+  _globals['_CHALLENGE']._serialized_end=710
+  _globals['_WITHDRAWAL']._serialized_start=712
+  _globals['_WITHDRAWAL']._serialized_end=759
+  _globals['_RECALL']._serialized_start=761
+  _globals['_RECALL']._serialized_end=825
+  _globals['_BUNDLE']._serialized_start=828
+  _globals['_BUNDLE']._serialized_end=1004
 # @@protoc_insertion_point(module_scope)
