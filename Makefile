@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env test lint format protos demo bench bundle
+.PHONY: help env test lint format protos demo bench bench-secagg peers bundle
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -13,7 +13,7 @@ help: ## what there is to make
 	@echo "First:   make demo     six jurisdictions on this machine, two joint stories, two pictures (no torch, no dev tools)"
 	@echo "Then:    make test     everything that a commit must pass, as CI runs it"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Two stamps in one environment: the demo needs the core and the example data, developers need the rest on top.
 .venv/.demo: pyproject.toml hatch_build.py
@@ -52,6 +52,17 @@ protos: .venv/.dev ## generate federation/wire/v1 from protos/ (commit what come
 
 bench: .venv/.dev ## every benchmark: ours and the peers in turn, medians and ratios
 	for topic in benchmarks/*.py; do $(BIN)/python "$$topic"; done
+
+# Peers are pinned to other versions of what we need ourselves, so they live apart.
+.peers/.stamp: benchmarks/peers/requirements.txt
+	test -x .peers/bin/python || $(PYTHON) -m venv .peers
+	.peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+peers: .peers/.stamp ## .peers with the systems that benchmarks compare with, apart from ours
+
+bench-secagg: .venv/.dev peers ## masked sums: ours, Flower's and TenSEAL's in turn, the limit of the machine, every bar
+	$(BIN)/python benchmarks/masked_sum.py --all
 
 bundle: .venv/.demo ## dist/federation-bundle.tar.gz, installs with no index; EXTRAS=examples,plot adds extras
 	sh scripts/bundle.sh $(BIN)/python dist $(EXTRAS)
