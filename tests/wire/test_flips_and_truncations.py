@@ -20,7 +20,6 @@ from federation.wire.envelope import opened, signed
 from tests.wire.members import RELAY, SPEAKER, honest, people, roster
 
 DOMAINS = sorted(BODIES)
-ON_THE_WAY = (m.ATTESTATION, m.VERDICT, m.PUBLICATION)  # their envelopes are flipped at every bit
 
 
 def truncated(data: bytes) -> Iterator[bytes]:
@@ -64,7 +63,7 @@ def outcome(data: bytes) -> str:
     return "accepted"
 
 
-@pytest.mark.parametrize("domain", ON_THE_WAY)
+@pytest.mark.parametrize("domain", DOMAINS)
 def test_no_bit_can_be_flipped_and_no_byte_cut_on_the_way_and_the_signer_is_not_blamed(domain: str) -> None:
     whole = convert.signed_bytes(envelope(domain))
     assert outcome(whole) == "accepted"
@@ -72,13 +71,6 @@ def test_no_bit_can_be_flipped_and_no_byte_cut_on_the_way_and_the_signer_is_not_
     assert set(found) == {"not an envelope", RELAY}, found
     assert found["not an envelope"] > 100
     assert found[RELAY] > 1000
-
-
-@pytest.mark.parametrize("domain", DOMAINS)
-def test_an_envelope_of_any_domain_may_be_cut_anywhere(domain: str) -> None:
-    whole = convert.signed_bytes(envelope(domain))
-    found = Counter(outcome(changed) for changed in truncated(whole))
-    assert set(found) <= {"not an envelope", RELAY}, found
 
 
 def test_without_the_signature_flips_would_pass(monkeypatch: pytest.MonkeyPatch) -> None:
