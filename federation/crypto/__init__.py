@@ -4,6 +4,7 @@ signing    Ed25519 over a domain tag and the body as received
 agreement  X25519 with the public keys that it refuses, and HKDF-SHA256
 shamir     secrets in n shares of which t give them back
 aead       AES-256-GCM, one message a key
-prg        AES-256-CTR keystream in pieces, one key one use
-ring       vectors over Z_2^128 as little-endian 64-bit pairs, with carry
+prg        AES-256-CTR keystream in pieces from any place, one key one use
+ring       vectors over Z_2^64 and Z_2^128 as little-endian 64-bit words, with carry
+blinding   many masks on or off one vector, chunk by chunk
 """

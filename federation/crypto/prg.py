@@ -1,7 +1,9 @@
 """AES-256-CTR as a stream of uniform bytes: one seed, one stream, each byte given out once, in pieces.
 
 The counter starts at zero because a seed is used for one stream only: whoever derives seeds binds the use into them.
-Nothing here or near a mask comes from a generator of numpy or of the `random` module; a test reads the source for it.
+The same stream may be entered further on, by another thread or to check one chunk again: the same bytes at the same
+place. Nothing here or near a mask comes from a generator of numpy or of the `random` module; a test reads the source
+for it.
 """
 
 from __future__ import annotations
@@ -12,39 +14,66 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
 
+from federation.crypto.ring import CHUNK_BYTES
 from federation.errors import Misuse
 
-PIECE_BYTES = 256 * 1024
-_ZEROS = bytes(PIECE_BYTES)
-_BLOCK_BYTES = 16
+PIECE_BYTES = CHUNK_BYTES
+BLOCK_BYTES = 16
+_ZEROS = memoryview(bytes(PIECE_BYTES))
 
 
 class Keystream:
     """The stream of one 32-byte seed.
 
-    A piece is a view into the stream's own buffer, valid until the next one is asked for: long streams cost no memory.
+    A piece is a view into the stream's buffer, valid until the next one is asked for: long streams cost no memory.
+
+    Args:
+        seed: 32 bytes, used for this stream only.
+        start: the first byte of the stream that is wanted, a multiple of 16.
+        buffer: what `room(size)` made, to be shared with other streams; then a piece is valid until any of them gives
+            another. Hundreds of streams through one buffer stay in the processor's cache.
     """
 
     __slots__ = ("_buffer", "_encryptor")
 
-    def __init__(self, seed: bytes) -> None:
+    def __init__(self, seed: bytes, start: int = 0, *, buffer: bytearray | None = None) -> None:
         if len(seed) != 32:
             raise Misuse(f"a keystream's seed has 32 bytes, this one has {len(seed)}")
-        self._encryptor = Cipher(AES(seed), CTR(bytes(_BLOCK_BYTES))).encryptor()
-        self._buffer = bytearray()
+        block, within = divmod(start, BLOCK_BYTES)
+        if within or not 0 <= block < 1 << 64:
+            raise Misuse(f"a keystream is entered at a multiple of {BLOCK_BYTES} bytes, not at {start}")
+        self._encryptor = Cipher(AES(seed), CTR(block.to_bytes(BLOCK_BYTES, "big"))).encryptor()
+        self._buffer = bytearray() if buffer is None else buffer
 
-    def piece(self, size: int) -> NDArray[np.uint64]:
-        """Return the next `size` bytes as ring elements, shape (size / 16, 2).
+    def words(self, size: int) -> NDArray[np.uint64]:
+        """Return the next `size` bytes as a flat array of little-endian words.
 
         Args:
-            size: bytes, a multiple of 16 of at most PIECE_BYTES.
+            size: bytes, a multiple of 8 of at most PIECE_BYTES.
 
         Raises:
             Misuse: another size.
         """
-        if not 0 <= size <= PIECE_BYTES or size % _BLOCK_BYTES:
-            raise Misuse(f"a piece of keystream has whole blocks and at most {PIECE_BYTES} bytes, not {size}")
-        if len(self._buffer) < size + _BLOCK_BYTES - 1:
-            self._buffer = bytearray(size + _BLOCK_BYTES - 1)  # update_into asks for one block of slack
-        self._encryptor.update_into(memoryview(_ZEROS)[:size], self._buffer)
-        return np.frombuffer(self._buffer, dtype="<u8", count=size // 8).reshape(-1, 2)
+        if not 0 <= size <= PIECE_BYTES or size % 8:
+            raise Misuse(
+                f"a piece of keystream has whole words or whole blocks, at most {PIECE_BYTES} bytes, not {size}"
+            )
+        if len(self._buffer) < size + BLOCK_BYTES - 1:
+            self._buffer = room(size)
+        self._encryptor.update_into(_ZEROS[:size], self._buffer)
+        return np.frombuffer(self._buffer, dtype="<u8", count=size // 8)
+
+    def piece(self, size: int) -> NDArray[np.uint64]:
+        """Return the next `size` bytes, whole blocks, as elements of Z_2^128, shape (size / 16, 2).
+
+        Raises:
+            Misuse: not a multiple of 16 of at most PIECE_BYTES.
+        """
+        if size % BLOCK_BYTES:
+            raise Misuse(f"a piece of elements has whole blocks of {BLOCK_BYTES} bytes, not {size}")
+        return self.words(size).reshape(-1, 2)
+
+
+def room(size: int) -> bytearray:
+    """Return a buffer for pieces of up to `size` bytes: the cipher asks for one block of slack."""
+    return bytearray(size + BLOCK_BYTES - 1)

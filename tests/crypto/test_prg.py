@@ -44,6 +44,40 @@ def test_no_byte_is_given_out_twice() -> None:
     assert len(set(blocks)) == 200
 
 
+@given(start=st.integers(0, 60), blocks=st.integers(0, 40))
+def test_a_stream_entered_further_on_goes_on_as_the_whole_one_does(start: int, blocks: int) -> None:
+    whole = reference(SEED, start + blocks)
+    assert prg.Keystream(SEED, 16 * start).words(16 * blocks).tobytes() == whole[16 * start :]
+
+
+def test_a_stream_is_entered_as_far_on_as_any_vector_is_long() -> None:
+    encryptor = Cipher(AES(SEED), ECB()).encryptor()  # noqa: S305  counter mode by its definition
+    for block in (2**32 - 1, 2**32, 2**63):
+        found = prg.Keystream(SEED, 16 * block).words(32).tobytes()
+        assert found == encryptor.update(block.to_bytes(16, "big")) + encryptor.update((block + 1).to_bytes(16, "big"))
+
+
+@pytest.mark.parametrize("start", [-16, 8, 15, 17, 2**68])
+def test_a_stream_is_entered_at_whole_blocks(start: int) -> None:
+    with pytest.raises(Misuse, match="entered at a multiple of 16"):
+        prg.Keystream(SEED, start)
+
+
+@given(sizes=st.lists(st.integers(0, 50).map(lambda words: 8 * words), max_size=6))
+def test_words_may_end_within_a_block(sizes: list[int]) -> None:
+    stream = prg.Keystream(SEED)
+    found = b"".join(stream.words(size).tobytes() for size in sizes)
+    assert found == reference(SEED, len(found) // 16 + 1)[: len(found)]
+
+
+def test_streams_that_share_a_buffer_give_the_same_bytes_one_after_another() -> None:
+    buffer = prg.room(64)
+    one, two = prg.Keystream(SEED, buffer=buffer), prg.Keystream(bytes(32), buffer=buffer)
+    found = [stream.words(64).tobytes() for stream in (one, two, one)]
+    assert found == [reference(SEED, 4), reference(bytes(32), 4), reference(SEED, 8)[64:]]
+    assert one.words(prg.PIECE_BYTES).tobytes() == reference(SEED, 8 + prg.PIECE_BYTES // 16)[128:], "a longer one"
+
+
 @pytest.mark.parametrize("size", [8, 17, -16, prg.PIECE_BYTES + 16])
 def test_a_piece_has_whole_blocks_and_fits_the_cache(size: int) -> None:
     with pytest.raises(Misuse, match="whole blocks"):
