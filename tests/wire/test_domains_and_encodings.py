@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from google.protobuf.message import Message
@@ -23,6 +23,7 @@ from federation.wire import sums
 from federation.wire.convert import BODIES
 from federation.wire.envelope import attested, opened, signed
 from tests.wire.members import RELAY, SPEAKER, honest, people, roster
+from tests.wire.mutations import UNKNOWN, items, joined, number_of, padded
 
 DOMAINS = sorted(BODIES)
 PAIRS = list(itertools.permutations(DOMAINS, 2))
@@ -87,62 +88,6 @@ def test_a_refusal_says_the_step_and_not_the_version() -> None:
 
 
 # --- P12: other encodings --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Item:
-    """One field of a message as its bytes: the key, the length if it has one, and the rest."""
-
-    key: bytes
-    size: bytes
-    rest: bytes
-
-    @property
-    def raw(self) -> bytes:
-        return self.key + self.size + self.rest
-
-
-def padded(number: bytes) -> bytes:
-    """The same variable-length number with one more byte."""
-    return bytes([*number[:-1], number[-1] | 0x80, 0])
-
-
-def varint_at(body: bytes, start: int) -> bytes:
-    end = start
-    while body[end] & 0x80:
-        end += 1
-    return body[start : end + 1]
-
-
-def number_of(varint: bytes) -> int:
-    return sum((byte & 0x7F) << 7 * place for place, byte in enumerate(varint))
-
-
-def items(body: bytes) -> list[Item]:
-    """The fields of a message, one after the other; nothing in our messages is of another wire type than 0 or 2."""
-    found, at = [], 0
-    while at < len(body):
-        key = varint_at(body, at)
-        at += len(key)
-        first = varint_at(body, at)
-        at += len(first)
-        if number_of(key) & 7 == 0:
-            found.append(Item(key, b"", first))
-            continue
-        rest = body[at : at + number_of(first)]
-        at += len(rest)
-        found.append(Item(key, first, rest))
-    return found
-
-
-def joined(parts: list[Item]) -> bytes:
-    return b"".join(part.raw for part in parts)
-
-
-UNKNOWN = [  # fields 100 and the last one that there is, with each wire type
-    bytes([0xA0 | kind, 0x06]) + rest
-    for kind, rest in ((0, b"\x00"), (1, bytes(8)), (2, b"\x00"), (2, b"\x03abc"), (3, b"\xa4\x06"), (5, bytes(4)))
-] + [b"\xf8\xff\xff\xff\x0f\x00"]
 
 
 def re_encoded(body: bytes) -> Iterator[tuple[str, bytes]]:
