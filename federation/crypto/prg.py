@@ -34,7 +34,7 @@ class Keystream:
             another. Hundreds of streams through one buffer stay in the processor's cache.
     """
 
-    __slots__ = ("_buffer", "_encryptor")
+    __slots__ = ("_buffer", "_encryptor", "_view", "_zeros")
 
     def __init__(self, seed: bytes, start: int = 0, *, buffer: bytearray | None = None) -> None:
         if len(seed) != 32:
@@ -44,6 +44,7 @@ class Keystream:
             raise Misuse(f"a keystream is entered at a multiple of {BLOCK_BYTES} bytes, not at {start}")
         self._encryptor = Cipher(AES(seed), CTR(block.to_bytes(BLOCK_BYTES, "big"))).encryptor()
         self._buffer = bytearray() if buffer is None else buffer
+        self._zeros, self._view = _ZEROS[:0], np.empty(0, dtype="<u8")
 
     def words(self, size: int) -> NDArray[np.uint64]:
         """Return the next `size` bytes as a flat array of little-endian words.
@@ -58,10 +59,12 @@ class Keystream:
             raise Misuse(
                 f"a piece of keystream has whole words or whole blocks, at most {PIECE_BYTES} bytes, not {size}"
             )
-        if len(self._buffer) < size + BLOCK_BYTES - 1:
-            self._buffer = room(size)
-        self._encryptor.update_into(_ZEROS[:size], self._buffer)
-        return np.frombuffer(self._buffer, dtype="<u8", count=size // 8)
+        if size != len(self._zeros):  # a long stream is asked for pieces of one size
+            if len(self._buffer) < size + BLOCK_BYTES - 1:
+                self._buffer = room(size)
+            self._zeros, self._view = _ZEROS[:size], np.frombuffer(self._buffer, dtype="<u8", count=size // 8)
+        self._encryptor.update_into(self._zeros, self._buffer)
+        return self._view
 
     def piece(self, size: int) -> NDArray[np.uint64]:
         """Return the next `size` bytes, whole blocks, as elements of Z_2^128, shape (size / 16, 2).

@@ -78,40 +78,43 @@ class Tally:
     bytes. Until `settle` the high words of Z_2^128 are wrong, so a tally belongs to one loop and ends with it.
     """
 
-    __slots__ = ("_carried", "_carries", "_uncounted", "_words")
+    __slots__ = ("_carried", "_carries", "_high", "_low", "_ones", "_uncounted", "_words")
 
     MOST_UNCOUNTED = 127  # terms that a signed byte counts for certain
 
     def __init__(self, ring: Ring, words: NDArray[np.uint64]) -> None:
         ring.check(words)
+        pairs = len(words) // 2 if ring.element_bytes == 16 else 0
         self._words, self._uncounted = words, 0
-        counted = len(words) // 2 if ring.element_bytes == 16 else 0
-        self._carried = np.zeros(counted, dtype=np.int8) if counted else None
-        self._carries = np.empty(counted, dtype=np.bool_)
+        self._low, self._high = words[: 2 * pairs : 2], words[1 : 2 * pairs : 2]
+        self._carried = np.zeros(pairs, dtype=np.int8)
+        self._carries = np.empty(pairs, dtype=np.bool_)
+        self._ones = self._carries.view(np.int8)
 
     def add(self, term: NDArray[np.uint64]) -> None:
         """Add `term`, as long as the vector; it may be overwritten afterwards."""
         np.add(self._words, term, out=self._words)
-        if self._carried is not None:
-            np.less(self._words[::2], term[::2], out=self._carries)
-            self._count(np.add)
+        if len(self._low):
+            np.less(self._low, term[::2], out=self._carries)
+            np.add(self._carried, self._ones, out=self._carried)
+            self._counted()
 
     def subtract(self, term: NDArray[np.uint64]) -> None:
         """Subtract `term`, as long as the vector; it may be overwritten afterwards."""
-        if self._carried is not None:
-            np.less(self._words[::2], term[::2], out=self._carries)
-            self._count(np.subtract)
+        if len(self._low):
+            np.less(self._low, term[::2], out=self._carries)
+            np.subtract(self._carried, self._ones, out=self._carried)
+            self._counted()
         np.subtract(self._words, term, out=self._words)
 
     def settle(self) -> None:
         """Add what was carried to the high words: now, and only now, the vector is the sum."""
-        if self._carried is not None:
-            self._words[1::2] += self._carried.astype(np.int64).view(np.uint64)
+        if self._uncounted:
+            self._high += self._carried.astype(np.int64).view(np.uint64)
             self._carried[:] = 0
             self._uncounted = 0
 
-    def _count(self, ufunc: np.ufunc) -> None:
-        ufunc(self._carried, self._carries.view(np.int8), out=self._carried)
+    def _counted(self) -> None:
         self._uncounted += 1
         if self._uncounted == self.MOST_UNCOUNTED:
             self.settle()
