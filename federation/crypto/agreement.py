@@ -10,12 +10,13 @@ from __future__ import annotations
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from gmpy2 import invert, mpz
 
 from federation.errors import Misuse
 
 PRIME = (1 << 255) - 19
-# The scalar 2^254: a multiple of the cofactor, so it removes T; invertible modulo both prime orders: it keeps the rest.
-_COFACTOR_CLEARER = bytes(31) + b"\x40"
+_DOUBLINGS = 3  # 8 is a multiple of every low order, on the curve and on its twist
+_A24 = 121666  # (A + 2) / 4 of curve25519, y^2 = x^3 + A x^2 + x
 
 
 class BadPublicKey(ValueError):
@@ -40,10 +41,20 @@ def canonical_point(public: bytes) -> bool:
 def representative(public: bytes) -> bytes:
     """Return 32 bytes that are equal for two keys if and only if these agree on equal secrets with everybody.
 
+    They are u(8P): 8 removes T and is invertible modulo both prime orders, so it keeps the rest. Three doublings by the
+    x-only formula, which holds on the twist too (Montgomery 1987); everything here is public.
+
     Raises:
         BadPublicKey: the key is not canonical or of low order.
     """
-    return shared(_COFACTOR_CLEARER, public)
+    _refuse_other_forms(public)
+    x, z = mpz.from_bytes(public, "little"), mpz(1)
+    for _ in range(_DOUBLINGS):
+        plus, minus = (x + z) ** 2 % PRIME, (x - z) ** 2 % PRIME
+        x, z = plus * minus % PRIME, (plus - minus) * (minus + _A24 * (plus - minus)) % PRIME
+    if not z:
+        raise BadPublicKey("a key of low order")
+    return int(x * invert(z, PRIME) % PRIME).to_bytes(32, "little")
 
 
 def shared(private: bytes, peer_public: bytes) -> bytes:
@@ -53,10 +64,7 @@ def shared(private: bytes, peer_public: bytes) -> bytes:
         BadPublicKey: the peer's key is not canonical, or the secret would be all zero.
         Misuse: the private key is not 32 bytes.
     """
-    if not canonical_point(peer_public):
-        raise BadPublicKey(
-            "a key of a wrong length" if len(peer_public) != 32 else "a key that is not in canonical form"
-        )
+    _refuse_other_forms(peer_public)
     try:
         return _private(private).exchange(X25519PublicKey.from_public_bytes(peer_public))
     except ValueError:
@@ -66,6 +74,13 @@ def shared(private: bytes, peer_public: bytes) -> bytes:
 def derive(secret: bytes, info: bytes, length: int = 32, salt: bytes = b"") -> bytes:
     """Return `length` bytes of HKDF-SHA256; `info` says what for and binds everything that must be agreed."""
     return HKDF(algorithm=hashes.SHA256(), length=length, salt=salt, info=info).derive(secret)
+
+
+def _refuse_other_forms(public: bytes) -> None:
+    if len(public) != 32:
+        raise BadPublicKey("a key of a wrong length")
+    if not canonical_point(public):
+        raise BadPublicKey("a key that is not in canonical form")
 
 
 def _private(private: bytes) -> X25519PrivateKey:

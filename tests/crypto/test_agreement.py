@@ -54,6 +54,60 @@ def test_representatives_are_equal_exactly_where_secrets_are(a: bytes, b: bytes)
     assert same_secret == (agreement.representative(one) == agreement.representative(other))
 
 
+def by_exchange(public: bytes) -> bytes | None:
+    """The slow way to clear the cofactor: an X25519 exchange with the scalar 2^254; None for a key of low order."""
+    try:
+        return agreement.shared(bytes(31) + b"\x40", public)
+    except agreement.BadPublicKey:
+        return None
+
+
+def by_doubling(public: bytes) -> bytes | None:
+    try:
+        return agreement.representative(public)
+    except agreement.BadPublicKey:
+        return None
+
+
+def test_doubling_sorts_all_keys_of_the_vectors_into_the_classes_of_the_slow_way() -> None:
+    keys = [key for path in VECTORS for key in loaded(path)[1]]
+    refused = 0
+    for one in keys:
+        assert (by_doubling(one) is None) == (by_exchange(one) is None)
+        refused += by_doubling(one) is None
+        for other in keys:
+            assert (by_doubling(one) == by_doubling(other)) == (by_exchange(one) == by_exchange(other))
+    assert 0 < refused < len(keys)
+
+
+@given(numbers=st.lists(st.integers(0, agreement.PRIME - 1), min_size=2, max_size=4))
+def test_doubling_sorts_points_of_curve_and_twist_as_the_slow_way_does(numbers: list[int]) -> None:
+    """Half of all u lie on the twist. 1/u is u(P + T) for T of order 2: another key, the same secrets."""
+    for number in numbers:
+        key = number.to_bytes(32, "little")
+        alias = pow(number, -1, agreement.PRIME).to_bytes(32, "little") if number else key
+        assert by_doubling(key) == by_doubling(alias)
+        assert by_exchange(key) == by_exchange(alias)
+    found = [(by_doubling(key), by_exchange(key)) for key in (number.to_bytes(32, "little") for number in numbers)]
+    for one_doubled, one_exchanged in found:
+        for other_doubled, other_exchanged in found:
+            assert (one_doubled == other_doubled) == (one_exchanged == other_exchanged)
+
+
+@given(entropy=entropies, private=entropies)
+def test_the_representative_is_eight_times_the_point(entropy: bytes, private: bytes) -> None:
+    """8(sP) = s(8P) for every private key s: X25519's own arithmetic vouches for the doublings."""
+    public = agreement.key_pair(entropy)[1]
+    eight = agreement.representative(public)
+    assert agreement.representative(agreement.shared(private, public)) == agreement.shared(private, eight)
+
+
+def test_the_planted_fault_of_one_doubling_too_few_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agreement, "_DOUBLINGS", 2)
+    with pytest.raises(AssertionError):
+        test_doubling_sorts_all_keys_of_the_vectors_into_the_classes_of_the_slow_way()
+
+
 @given(a=entropies, b=entropies)
 def test_both_sides_agree(a: bytes, b: bytes) -> None:
     (private_a, public_a), (private_b, public_b) = agreement.key_pair(a), agreement.key_pair(b)
