@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from clients.jurisdiction.run import Desk, Run, secrets_of
+from clients.jurisdiction.records import Records
+from clients.jurisdiction.run import Desk, Run
+from clients.jurisdiction.sums import secrets_of
 from federation import registry
 from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import Blame, Job
 from federation.domain.verdict import Reason, Verdict
 from federation.errors import FederationError, JobFailed, Misuse, ProtocolViolation, Refused
 from federation.jobs import planner
+from federation.protocols.events import Numbered
 from federation.protocols.secure_sum import SecureSum
 from federation.wire import convert
 from federation.wire import messages as m
@@ -25,6 +28,7 @@ from federation.wire.envelope import Opened, attested, digest_of, opened, signed
 
 PROTOCOLS = "federation.protocols"
 JOBS = b"open jobs"  # the vault's key for the list of jobs whose end was not seen
+FRAMES = ("offer", "verdict", "objection")  # what of a job's stream is a frame; the rest is its run's
 GRACE_MS = 60_000  # a job that nobody ended is forgotten this long after its deadline
 
 
@@ -77,12 +81,16 @@ class Driver:
                     return self._offered(offer, frame)
                 case m.Bundle() as bundle:
                     return self._bundled(bundle, frame)
+                case Numbered(party=party, number=number) if party == self._desk.name == message.sender:
+                    return self._remembered(number)
+                case m.Recall() as recall:
+                    return self._recalled(recall)
                 case m.Ended() as ended:
                     return self._ended(ended)
         raise ProtocolViolation(  # whoever signed it: that it comes here is the coordinator's doing
             self._desk.coordinator,
             phase="attend",
-            expected="an offer, a bundle or an end",
+            expected="an offer, a bundle, a recall or an end",
             got=type(message.value).__name__,
         )
 
@@ -117,7 +125,31 @@ class Driver:
         return [entry.verdict, *(run.begin() if run is not None else [])]
 
     def _bundled(self, bundle: m.Bundle, frame: m.Frame) -> list[m.Frame]:
-        entry = self._entries.get(bundle.job_hash)
+        return self._guarded(bundle.job_hash, lambda run: run.receive(bundle, frame))
+
+    def _recalled(self, recall: m.Recall) -> list[m.Frame]:
+        return self._guarded(recall.job_hash, lambda run: run.recalled(recall))
+
+    def _remembered(self, number: int) -> list[m.Frame]:
+        """Hold our own last signed answer, which the coordinator kept, against what we remember.
+
+        Raises:
+            Refused: rule "rollback": we signed answers that this memory does not know of, so it does not know either
+                over whom they were opened; nothing is answered from it.
+        """
+        known = Records(self._desk.vault).answers
+        if number > known:
+            raise Refused(
+                f"{self._desk.name} has signed answer number {number}, and its memory knows {known}: an old copy",
+                rule="rollback",
+                hint="put the newest copy of the state folder back; from an older one queries could be opened twice",
+                party=self._desk.name,
+            )
+        return []
+
+    def _guarded(self, job_hash: bytes, act: Callable[[Run], list[m.Frame]]) -> list[m.Frame]:
+        """Let a job's run act; what goes wrong ends the job here with a signed objection."""
+        entry = self._entries.get(job_hash)
         if entry is None:
             raise ProtocolViolation(
                 self._desk.coordinator, phase="routing", expected="a bundle of an offered job", got="one of another job"
@@ -126,7 +158,7 @@ class Driver:
             return []
         fault: FederationError
         try:
-            return entry.run.receive(bundle, frame)
+            return act(entry.run)
         except FederationError as found:
             fault = found
         except Exception as found:  # noqa: BLE001 - a defect ends this job, not the daemon, at every start again
@@ -135,7 +167,7 @@ class Driver:
             )
         try:
             entry.run.forget()
-            return [self._objected(entry, bundle.job_hash, entry.run.job.name, fault)]
+            return [self._objected(entry, job_hash, entry.run.job.name, fault)]
         except FederationError:  # it was our memory that failed: what cannot be sealed is not said
             raise fault from None
 
@@ -240,7 +272,7 @@ class Driver:
     def _restore_job(self, job_hash: bytes) -> None:
         """Say again what was said, and go on; object where a new version or policy no longer lets us."""
         events = self._desk.vault.read(job_hash)
-        frames = {kind: convert.frame_of(payload) for kind, payload in events if kind != "total"}
+        frames = {kind: convert.frame_of(payload) for kind, payload in events if kind in FRAMES}
         relay, roster = self._desk.coordinator, self._desk.roster
         try:
             offer = attested(frames["offer"].signed, roster, domain=m.OFFER, kind=m.Offer, relay=relay).value
@@ -264,8 +296,10 @@ class Driver:
 
     def _erase_secrets(self, job_hash: bytes, events: Sequence[tuple[str, bytes]]) -> None:
         closed = sum(kind == "total" for kind, _ in events)
+        last = max((int.from_bytes(payload, "big") for kind, payload in events if kind == "attempt"), default=0)
         for index in (closed, closed + 1):
-            self._desk.vault.erase(secrets_of(job_hash, index))
+            for attempt in range(last + 2):
+                self._desk.vault.erase(secrets_of(job_hash, index, attempt))
 
     def _verdict_frame(self, verdict: Verdict) -> m.Frame:
         return m.Frame(signed(self._desk.me, m.VERDICT, verdict), job_hash=verdict.job_hash)

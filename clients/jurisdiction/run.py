@@ -2,7 +2,7 @@
 
 It asks nothing that its own replay of the plan does not ask, advances only on totals that it added up itself, and
 seals what it will send before it sends it. Whatever an honest member would not have done ends the job here with a
-signed objection.
+signed objection. Where the others went on without this party it keeps silent: it is not counted, and signs nothing.
 """
 
 from __future__ import annotations
@@ -10,35 +10,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from clients.jurisdiction.engine import Engine
 from clients.jurisdiction.guard import Guard
+from clients.jurisdiction.records import Records, query_ids
+from clients.jurisdiction.sums import Sum
 from clients.jurisdiction.vault import Vault
 from federation.analytics.replay import Replay
 from federation.domain.catalogue import Dataset
-from federation.domain.job import Job, digest
+from federation.domain.job import Job
 from federation.domain.roster import Roster
 from federation.errors import ProtocolViolation
-from federation.protocols.secure_sum import (
-    Attested,
-    Begin,
-    Contribute,
-    Delivered,
-    Parcel,
-    PartyEvent,
-    Release,
-    SecureSum,
-    Send,
-    Setup,
-    Spec,
-    State,
-)
+from federation.jobs import sums
+from federation.protocols.events import Contribute, Intend, PartyEffect, Release, Send
+from federation.protocols.secure_sum import SecureSum
+from federation.protocols.setup import Setup, Spec
 from federation.query.query import Answer, SumQuery
 from federation.query.query import digest as query_digest
 from federation.query.round import Round, encoded, length, round_digest
-from federation.wire import convert
 from federation.wire import messages as m
-from federation.wire.envelope import Opened, Signer, opened, signed
+from federation.wire.envelope import Signer, signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +42,7 @@ class Desk:
         coordinator: the member who forwards; blamed for what only it can have done.
         engines: data set name -> the engine over its rows.
         published: data set name -> what was published of it.
-        entropy: returns so many fresh secret bytes; called once a round, and what it returned is sealed.
+        entropy: returns so many fresh secret bytes; called once a sum, and what it returned is sealed.
     """
 
     me: Signer
@@ -66,11 +58,6 @@ class Desk:
     def name(self) -> str:
         """The jurisdiction's name."""
         return self.me.member.name
-
-
-def secrets_of(job_hash: bytes, index: int) -> bytes:
-    """Return the vault's stream of one secure sum: entropy, bundles, the encoded vector; erased when it is closed."""
-    return digest("federation/round-secrets/v1", job_hash, index.to_bytes(8, "big"))
 
 
 class Run:
@@ -89,22 +76,20 @@ class Run:
     ) -> None:
         self.job, self.job_hash = job, job_hash
         self._desk, self._joint, self._replay, self._protocol = desk, joint, replay, protocol
+        self._records = Records(desk.vault)
         self._rounds = 0
-        self._states: dict[int, State] = {}
-        self._sent: dict[int, list[m.Frame]] = {}
-        self._seen: set[bytes] = set()
+        self._sums: dict[int, Sum] = {}
         self._answers: dict[bytes, Answer] = {}
 
     # --- what the driver calls --------------------------------------------------------------------------------------
 
     def begin(self) -> list[m.Frame]:
         """Exchange keys for the first secure sum; return what to send."""
-        return self._announce(0)
+        return self._announce(0, 0)
 
     def resend(self) -> list[m.Frame]:
         """Return what was sent for the rounds that are not closed: identical bytes."""
-        frames = [frame for index in sorted(self._sent) for frame in self._sent[index]]
-        return frames + ([self._attestation()] if self._replay.round is None else [])
+        return [frame for index in sorted(self._sums) for frame in self._sums[index].sent] + self._attested()
 
     def receive(self, bundle: m.Bundle, frame: m.Frame) -> list[m.Frame]:
         """Return what to send after a bundle.
@@ -113,84 +98,159 @@ class Run:
             ProtocolViolation: the coordinator or a party did what an honest one would not.
             Refused: a rule of this jurisdiction says no to the round.
         """
-        seen = hashlib.sha256(frame.signed.body).digest()
-        if bundle.round_index < self._rounds:
+        index = bundle.round_index
+        open_sum = self._sums.get(index)
+        if self._aside or index < self._rounds or (open_sum and bundle.attempt < open_sum.setup.attempt):
             return []  # a resend of what is closed
-        due = self._due()
-        self._expect(bundle.round_index == self._rounds, "a bundle of the round that is open", "one of a later round")
-        if seen in self._seen:  # a resend; what was cut off between the bundle and the answer goes on
-            return self._contribute(due) if self._states[self._rounds].awaits.what == "contribution" else []
-        self._expect(bundle.round_digest == round_digest(due), "the query that the plan asks", "another query")
-        parcels = self._parcels(bundle, frame)
-        effects = self._stepped(self._rounds, Delivered(parcels=parcels), "delivered", convert.frame_bytes(frame))
-        self._seen.add(seen)
-        out = self._frames(self._rounds, effects)
-        release = next((effect for effect in effects if isinstance(effect, Release)), None)
-        if release is not None:
-            told = bundle.total_digest == hashlib.sha256(release.total).digest()
-            self._expect(told, "the total that the parties' vectors add up to", "another total")
-            return out + self._closed(release.total)
-        if self._states[self._rounds].awaits.what == "contribution":
-            return out + self._contribute(due)
-        return out
+        self._expect(open_sum is not None, "a bundle of the round that is open or the next", "one of a later round")
+        if open_sum is None or bundle.attempt != open_sum.setup.attempt:
+            raise self._broken("a bundle of the attempt that is open", "one of a later attempt")
+        if open_sum.withdrawn(bundle, frame):
+            return self._attempted_again(index, open_sum)
+        if bundle.round_digest:
+            known = index == self._rounds and bundle.round_digest == round_digest(self._due())
+            self._expect(known, "the query that the plan asks", "another query")
+        return self._followed(index, open_sum, open_sum.deliver(bundle, frame), bundle)
+
+    def recalled(self, recall: m.Recall) -> list[m.Frame]:
+        """Withdraw the attempt that is open, if this party has not helped to open it; return what to send."""
+        open_sum = self._sums.get(recall.round_index)
+        if recall.round_index != self._rounds or open_sum is None or open_sum.setup.attempt != recall.attempt:
+            return []
+        before = len(open_sum.sent)
+        open_sum.withdraw()
+        return open_sum.sent[before:]
 
     def forget(self) -> None:
         """Erase the secrets of every round that is open or prepared."""
-        for index in self._states:
-            self._desk.vault.erase(secrets_of(self.job_hash, index))
-        self._states.clear()
-        self._sent.clear()
+        for open_sum in self._sums.values():
+            open_sum.erase()
+        self._sums.clear()
         self._answers.clear()
 
     def restore(self) -> None:
         """Fold what was sealed: the same states, and the same bytes to send."""
+        attempts: dict[int, int] = {}
         for kind, payload in self._desk.vault.read(self.job_hash):
             if kind == "total":
-                self._replay.feed(Release(total=payload, parties=self.job.parties).numbers)
+                setup = self._setup(self._rounds, 0)
+                self._replay.feed(*_fed(total := _release_of(payload)))
                 self._rounds += 1
+                attempts[self._rounds] = sums.first_attempt(setup.parties, total.parties)
+            elif kind == "attempt":
+                attempts[self._rounds] = int.from_bytes(payload, "big")
+        if self._aside:
+            return
         for index in (self._rounds, self._rounds + 1):
-            for kind, payload in self._desk.vault.read(secrets_of(self.job_hash, index)):
-                self._refold(index, kind, payload)
+            open_sum = self._sum(index, attempts.get(index, 0))
+            if not open_sum.restore(partial(self._contributed, open_sum.setup)):
+                del self._sums[index]
+        if self._replay.round is not None and self._rounds not in self._sums:
+            self._begin(self._rounds, attempts.get(self._rounds, 0))  # it was cut off between a total and the next keys
 
     # --- the steps --------------------------------------------------------------------------------------------------
 
-    def _announce(self, index: int) -> list[m.Frame]:
-        """Begin the secure sum `index`: fresh entropy, sealed before its key leaves."""
-        if index in self._states or index >= self.job.max_rounds:
+    @property
+    def _aside(self) -> bool:
+        """Whether the totals are of others only: this party was lost when it was settled who is counted."""
+        return self._desk.name not in self._replay.contributors
+
+    def _announce(self, index: int, attempt: int) -> list[m.Frame]:
+        """Begin an attempt at a secure sum: fresh entropy, sealed before its keys leave."""
+        if index in self._sums or index >= self.job.max_rounds:
             return []
-        entropy = self._desk.entropy(32)
-        return self._frames(index, self._stepped(index, self._begin_event(index, entropy), "begin", entropy))
+        return list(self._begin(index, attempt).sent)
 
-    def _contribute(self, due: Round) -> list[m.Frame]:
+    def _begin(self, index: int, attempt: int) -> Sum:
+        open_sum = self._sum(index, attempt)
+        open_sum.begin(self._desk.entropy(32))
+        return open_sum
+
+    def _sum(self, index: int, attempt: int) -> Sum:
+        desk = self._desk
+        self._sums[index] = Sum(
+            self._protocol,
+            self._setup(index, attempt),
+            me=desk.me,
+            roster=desk.roster,
+            coordinator=desk.coordinator,
+            vault=desk.vault,
+        )
+        return self._sums[index]
+
+    def _followed(
+        self, index: int, open_sum: Sum, effects: Sequence[PartyEffect], bundle: m.Bundle | None = None
+    ) -> list[m.Frame]:
+        """Carry out what follows from a step, in order."""
+        out: list[m.Frame] = []
+        sent = open_sum.sent[len(open_sum.sent) - sum(isinstance(effect, Send) for effect in effects) :]
+        for effect in effects:
+            match effect:
+                case Intend(parties=parties):
+                    self._agree(open_sum.setup, parties)
+                case Send():
+                    out.append(sent.pop(0))
+                case Release() as release:
+                    told = bundle is None or bundle.total_digest == hashlib.sha256(release.total).digest()
+                    self._expect(told, "the total that the parties' vectors add up to", "another total")
+                    out += self._closed(open_sum, release)
+                case _:
+                    pass
+        if index == self._rounds and open_sum.awaits.what == "contribution":
+            out += self._contribute(open_sum)
+        return out
+
+    def _contribute(self, open_sum: Sum) -> list[m.Frame]:
+        due = self._due()
         self._desk.guard.judge_round(self.job, due, self._joint)
-        self._record(due)
-        answers = self._answered(due.queries)
         own = self._desk.published[self.job.dataset]
-        vector = Contribute.of(self._spec(due), encoded(due, self._joint, answers, own.k))
-        effects = self._stepped(self._rounds, vector, "vector", vector.vector)
-        # Keys of the next round travel with this vector, so that a round costs one exchange.
-        return self._frames(self._rounds, effects) + self._announce(self._rounds + 1)
+        if not self._records.bind(query_ids(due, own.version), open_sum.setup):
+            raise self._desk.guard.other_set(self.job)
+        vector = encoded(due, self._joint, self._answered(due.queries), own.k)
+        number = self._records.next_answer()
+        effects = open_sum.contribute(Contribute.of(self._spec(open_sum.setup), vector, number))
+        # Keys of the next round travel with this vector, so that they are there when its numbers are.
+        return self._followed(self._rounds, open_sum, effects) + self._announce(self._rounds + 1, 0)
 
-    def _closed(self, total: bytes) -> list[m.Frame]:
-        index = self._rounds
-        self._desk.vault.append_many(self.job_hash, [("total", total)])
-        self._desk.vault.erase(secrets_of(self.job_hash, index))
-        self._states.pop(index, None)
-        self._sent.pop(index, None)
+    def _agree(self, setup: Setup, contributors: Sequence[str]) -> None:
+        """Write down over whom this round's queries are opened, before this party says that it agrees."""
+        own = self._desk.published[self.job.dataset]
+        if not self._records.agree(query_ids(self._due(), own.version), setup, contributors):
+            raise self._desk.guard.other_set(self.job)
+
+    def _closed(self, open_sum: Sum, release: Release) -> list[m.Frame]:
+        index, own = self._rounds, self._desk.published[self.job.dataset]
+        self._records.opened(query_ids(self._due(), own.version), release.parties)
+        self._desk.vault.append_many(self.job_hash, [("total", _release_bytes(release))])
+        self._drop(index)
         self._rounds += 1
-        self._replay.feed(Release(total=total, parties=self.job.parties).numbers)
-        return [self._attestation()] if self._replay.round is None else []
+        self._replay.feed(*_fed(release))
+        if self._aside:
+            self.forget()
+            return []
+        attempt = sums.first_attempt(open_sum.setup.parties, release.parties)
+        if attempt:  # keys that were dealt among more parties are not used
+            self._drop(index + 1)
+        if self._replay.round is None:
+            return self._attested()
+        out = self._announce(index + 1, attempt)
+        following = self._sums[index + 1]
+        return out + (self._contribute(following) if following.awaits.what == "contribution" else [])
 
-    def _record(self, due: Round) -> None:
-        """Write down, before anything is sent, which query opens over whom; another set is refused for ever."""
+    def _attempted_again(self, index: int, open_sum: Sum) -> list[m.Frame]:
+        """Begin anew: nobody can open the attempt that was withdrawn, so its queries are free again."""
+        self._expect(index == self._rounds, "withdrawals of the round that is open", "some of another round")
+        attempt = open_sum.setup.attempt + 1
         own = self._desk.published[self.job.dataset]
-        parties = digest("federation/parties/v1", *(party.encode() for party in self.job.parties))
-        for query in due.queries:
-            query_id = digest(
-                "federation/query-id/v1", query_digest(query), own.version.encode(), due.phase.value.encode()
-            )
-            if not self._desk.vault.put_new(query_id, parties) and self._desk.vault.get(query_id) != parties:
-                raise self._desk.guard.other_set(self.job)
+        self._records.withdrawn(query_ids(self._due(), own.version), open_sum.setup)
+        self._desk.vault.append_many(self.job_hash, [("attempt", attempt.to_bytes(4, "big"))])
+        self._drop(index)
+        return self._announce(index, attempt)
+
+    def _drop(self, index: int) -> None:
+        dropped = self._sums.pop(index, None)
+        if dropped is not None:
+            dropped.erase()
 
     def _answered(self, queries: Sequence[SumQuery]) -> tuple[Answer, ...]:
         ids = [query_digest(query) for query in queries]
@@ -199,75 +259,19 @@ class Run:
             self._answers = dict(zip(ids, answers, strict=True))
         return tuple(self._answers[query_id] for query_id in ids)
 
-    # --- machines and frames ----------------------------------------------------------------------------------------
+    # --- values -----------------------------------------------------------------------------------------------------
 
-    def _stepped(self, index: int, event: PartyEvent, kind: str, payload: bytes) -> Sequence[object]:
-        """Step the machine of round `index`, and seal the event before its effects are carried out.
+    def _setup(self, index: int, attempt: int) -> Setup:
+        contributors = self._replay.contributors
+        return sums.setup(self.job, self.job_hash, index=index, attempt=attempt, contributors=contributors)
 
-        What opens the total is not sealed: in the same transaction the total is, and everything of the round is erased.
-        All parties' vectors would be more than one record may hold.
-        """
-        state = self._states.get(index)
-        transition = self._protocol.party_step(self._protocol.party() if state is None else state, event)
-        if not any(isinstance(effect, Release) for effect in transition.effects):
-            self._desk.vault.append_many(secrets_of(self.job_hash, index), [(kind, payload)])
-        self._states[index] = transition.state
-        return transition.effects
+    def _contributed(self, setup: Setup, number: int, vector: bytes) -> Contribute:
+        return Contribute(spec=self._spec(setup), vector=vector, number=number)
 
-    def _refold(self, index: int, kind: str, payload: bytes) -> None:
-        state = self._states.get(index, self._protocol.party())
-        if kind == "begin":
-            event: PartyEvent = self._begin_event(index, payload)
-        elif kind == "vector":
-            event = Contribute(spec=self._spec(self._due()), vector=payload)
-        else:
-            frame = convert.frame_of(payload)
-            bundle = convert.bundle_of(frame.signed.body)
-            event = Delivered(parcels=self._parcels(bundle, frame))
-            self._seen.add(hashlib.sha256(frame.signed.body).digest())
-        transition = self._protocol.party_step(state, event)
-        self._states[index] = transition.state
-        self._frames(index, transition.effects)
-
-    def _frames(self, index: int, effects: Sequence[object]) -> list[m.Frame]:
-        frames = [
-            m.Frame(signed(self._desk.me, effect.message.domain, effect.message), effect.chunks, self.job_hash, index)
-            for effect in effects
-            if isinstance(effect, Send)
-        ]
-        if frames:
-            self._sent.setdefault(index, []).extend(frames)
-        return frames
-
-    def _parcels(self, bundle: m.Bundle, frame: m.Frame) -> tuple[Parcel, ...]:
-        self._expect(
-            sum(bundle.chunk_counts) == len(frame.parts), "as many chunks as the bundle counts", "another number"
-        )
-        parcels, start = [], 0
-        for envelope, count in zip(bundle.messages, bundle.chunk_counts, strict=True):
-            message: Opened[object] = opened(envelope, self._desk.roster, relay=self._desk.coordinator)
-            value = message.value
-            if not isinstance(value, self._protocol.messages):
-                raise self._broken("messages of the job's protocol", "another message")
-            attested = Attested(sender=message.sender, value=value, digest=message.digest)
-            parcels.append(Parcel(message=attested, chunks=frame.parts[start : start + count]))
-            start += count
-        return tuple(parcels)
-
-    def _begin_event(self, index: int, entropy: bytes) -> Begin:
-        return Begin(setup=self._setup(index), me=self._desk.name, coordinator=self._desk.coordinator, entropy=entropy)
-
-    def _setup(self, index: int) -> Setup:
-        return Setup.standard(
-            job_hash=self.job_hash,
-            round_index=index,
-            roster_hash=self._desk.roster.hash,
-            parties=self.job.parties,
-        )
-
-    def _spec(self, due: Round) -> Spec:
+    def _spec(self, setup: Setup) -> Spec:
+        due = self._due()
         return Spec(
-            setup=self._setup(self._rounds),
+            setup=setup,
             round_digest=round_digest(due),
             transcript_hash=self._replay.transcript,
             length=length(due, self._joint),
@@ -279,9 +283,11 @@ class Run:
             raise self._broken("no bundle after the last round", "one")
         return due
 
-    def _attestation(self) -> m.Frame:
+    def _attested(self) -> list[m.Frame]:
+        if self._replay.round is not None or self._aside:
+            return []
         value = m.Attestation(party=self._desk.name, job_hash=self.job_hash, transcript=self._replay.transcript)
-        return m.Frame(signed(self._desk.me, m.ATTESTATION, value), job_hash=self.job_hash)
+        return [m.Frame(signed(self._desk.me, m.ATTESTATION, value), job_hash=self.job_hash)]
 
     def _expect(self, holds: bool, expected: str, got: str) -> None:
         if not holds:
@@ -289,3 +295,17 @@ class Run:
 
     def _broken(self, expected: str, got: str) -> ProtocolViolation:
         return ProtocolViolation(self._desk.coordinator, phase=f"round {self._rounds}", expected=expected, got=got)
+
+
+def _fed(release: Release) -> tuple[list[int], tuple[str, ...]]:
+    return release.numbers, release.parties
+
+
+def _release_bytes(release: Release) -> bytes:
+    names = "\n".join(release.parties).encode()
+    return len(names).to_bytes(4, "big") + names + release.total
+
+
+def _release_of(payload: bytes) -> Release:
+    end = 4 + int.from_bytes(payload[:4], "big")
+    return Release(total=payload[end:], parties=tuple(payload[4:end].decode().split("\n")))

@@ -161,7 +161,7 @@ class LocalTransport:
     def watch(self, job_hash: bytes) -> Iterator[Update]:
         """Yield one line: whoever has not done what was due when nothing is on its way never will."""
         update = self.network.coordinator.update(job_hash, self.me)
-        if not update.state.ended:
+        while not update.state.ended:  # each turn goes on without somebody, and the last one is past the deadline
             self.network.sent(self.network.coordinator.tick(_FOREVER_MS))
             self.network.settle()
             update = self.network.coordinator.update(job_hash, self.me)
@@ -190,7 +190,8 @@ class LocalTransport:
         if update.state is not State.RELEASED:
             raise ending(update.state, update.blames, coordinator=received.coordinator_of(self._roster))
         totals, attestations = self.network.coordinator.released(job_hash, self.me)
-        return received.released_in(job_hash, totals, attestations, self._roster)
+        numbers, contributors = [release.total for release in totals], [release.parties for release in totals]
+        return received.released_in(job_hash, numbers, contributors, attestations, self._roster)
 
     def close(self) -> None:
         for jurisdiction in self.network.jurisdictions.values():

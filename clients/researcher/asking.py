@@ -27,7 +27,7 @@ class Frame:
         where: a predicate as text, "" for all rows.
         purpose: why; each jurisdiction's policy judges it.
         protection: name of the secure sum.
-        minimum_parties: fewest contributors, at least 3.
+        minimum_parties: fewest contributors, at least 3; None for all who take part.
         deadline_s: seconds from now after which the job ends with a reason, > 0.
         parties: who takes part; () for everybody who publishes the data.
         name: readable, "" for one made from the questions.
@@ -36,7 +36,7 @@ class Frame:
     where: str = ""
     purpose: str = ""
     protection: str = "masked_sum"
-    minimum_parties: int = 3
+    minimum_parties: int | None = None
     deadline_s: float = 60.0
     parties: tuple[str, ...] = ()
     name: str = ""

@@ -37,7 +37,7 @@ class _JobFile(Strict):
     data: str
     where: str = ""
     protection: str = "masked_sum"
-    minimum_parties: int = Field(default=3, ge=3, le=100)
+    minimum_parties: int | None = Field(default=None, ge=3, le=100)
     deadline_s: float = Field(default=60.0, gt=0, le=LONGEST_DEADLINE_S, allow_inf_nan=False)
     parties: list[str] = Field(default=[])
     statistic: list[dict[str, object]] = Field(min_length=1)
@@ -77,7 +77,7 @@ def as_toml(asked: Asked) -> str:
         ("purpose", frame.purpose, ""),
         ("where", frame.where, ""),
         ("protection", frame.protection, "masked_sum"),
-        ("minimum_parties", frame.minimum_parties, 3),
+        ("minimum_parties", frame.minimum_parties, None),
         ("deadline_s", float(frame.deadline_s), 60.0),
         ("parties", frame.parties, ()),
     ):

@@ -36,7 +36,13 @@ def publications_in(envelopes: Iterable[m.Signed], roster: Roster) -> Mapping[st
     return found
 
 
-def released_in(job_hash: bytes, totals: Sequence[bytes], attestations: Iterable[m.Signed], roster: Roster) -> Released:
+def released_in(
+    job_hash: bytes,
+    totals: Sequence[bytes],
+    contributors: Sequence[tuple[str, ...]],
+    attestations: Iterable[m.Signed],
+    roster: Roster,
+) -> Released:
     """Return what a job opened and who signed for it.
 
     Raises:
@@ -50,8 +56,11 @@ def released_in(job_hash: bytes, totals: Sequence[bytes], attestations: Iterable
         raise ProtocolViolation(relay, phase="release", expected="attestations of this job", got="others")
     if any(len(total) % ring.ELEMENT_BYTES for total in totals):
         raise ProtocolViolation(relay, phase="release", expected="totals of 16-byte numbers", got="another length")
+    if len(contributors) != len(totals):
+        raise ProtocolViolation(relay, phase="release", expected="the contributors of every total", got="others")
     return Released(
         job_hash=job_hash,
+        contributors=tuple(contributors),
         totals=tuple(tuple(ring.to_ints(ring.from_bytes(total))) for total in totals),
         transcript=transcripts.pop() if transcripts else b"",
         attested_by=tuple(a.sender for a in signed),

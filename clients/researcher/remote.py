@@ -111,7 +111,8 @@ class RemoteTransport:
                     raise ending(update.state, update.blames, coordinator=received.coordinator_of(self._roster))
             response = self._patiently(lambda: self._calls.fetch(job_hash))
         attestations = [convert.signed_from(a) for a in response.attestations]
-        return received.released_in(job_hash, response.totals, attestations, self._roster)
+        contributors = convert.contributors_from(response.contributors)
+        return received.released_in(job_hash, response.totals, contributors, attestations, self._roster)
 
     def close(self) -> None:
         self._calls.close()

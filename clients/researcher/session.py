@@ -124,7 +124,7 @@ class Session:
         *,
         purpose: str = "",
         protection: str = "masked_sum",
-        minimum_parties: int = 3,
+        minimum_parties: int | None = None,
         deadline_s: float = 60.0,
         parties: Sequence[str] = (),
     ) -> Table:
@@ -134,7 +134,7 @@ class Session:
             name: as `tables()` has it.
             purpose: why; each jurisdiction's policy judges it.
             protection: name of the secure sum.
-            minimum_parties: fewest contributors, at least 3.
+            minimum_parties: fewest contributors, at least 3; by default all: nobody may be missing.
             deadline_s: seconds after which a job ends with a reason.
             parties: who takes part; everybody who publishes the data set if empty.
 
@@ -184,7 +184,7 @@ class Session:
             data: a table of this session, with its `where`.
             purpose: and the others: as `table` has them; None for what the table says.
             protection: name of the secure sum.
-            minimum_parties: fewest contributors, at least 3.
+            minimum_parties: fewest contributors, at least 3; by default all: nobody may be missing.
             deadline_s: seconds from now.
             name: readable; made from the first question if not given.
 

@@ -17,8 +17,7 @@ from federation import registry
 from federation.domain.job import Computation, Job
 from federation.domain.roster import Roster
 from federation.errors import Misuse, did_you_mean
-from federation.jobs import planner
-from federation.protocols.secure_sum import Setup
+from federation.jobs import planner, sums
 
 PROTOCOLS: Final = "federation.protocols"
 TOKEN_BYTES: Final = 16
@@ -57,9 +56,10 @@ def job_of(
     if frame.protection not in known:
         raise Misuse(f"there is no protection {frame.protection!r}", hint=did_you_mean(frame.protection, known))
     promised_colluders(data.parties)
-    if not 3 <= frame.minimum_parties <= len(data.parties):
+    least = len(data.parties) if frame.minimum_parties is None else frame.minimum_parties
+    if not 3 <= least <= len(data.parties):
         raise Misuse(
-            f"minimum_parties is {frame.minimum_parties}, and {len(data.parties)} parties take part",
+            f"minimum_parties is {least}, and {len(data.parties)} parties take part",
             hint="at least 3, at most the parties who take part",
         )
     job = Job(
@@ -72,7 +72,7 @@ def job_of(
         protection=frame.protection,
         parties=data.parties,
         publications=tuple((party, digest) for party, (_, digest) in data.published.items()),
-        minimum_parties=frame.minimum_parties,
+        minimum_parties=least,
         deadline_ms=round((now_s + frame.deadline_s) * 1000),
         max_rounds=1,
         roster_hash=roster.hash,
@@ -87,7 +87,7 @@ def promised_colluders(parties: Sequence[str]) -> int:
     Raises:
         Refused: rule "secure_sum/parties": fewer than three parties.
     """
-    return Setup.standard(job_hash=bytes(32), round_index=0, roster_hash=bytes(32), parties=parties).colluders
+    return sums.promised(parties).colluders
 
 
 def _name(first: Computation, token: bytes) -> str:

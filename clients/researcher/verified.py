@@ -1,8 +1,9 @@
 """What a researcher believes: nothing that it did not replay.
 
 The coordinator hands over opened totals and the parties' signatures under a transcript. The plan is replayed here on
-those totals; the result counts only if the replay ends where they end, its own transcript is the signed one, and every
-party of the job signed it. Otherwise the coordinator is named: the signatures are verified, so no party changed it.
+those totals; the result counts only if the replay ends where they end, its own transcript is the signed one, and the
+parties that are counted signed it: all of them, or as many as a secure sum takes where some were lost since. Otherwise
+the coordinator is named: the signatures are verified, so no party changed it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from federation.analytics.plan import Outcome
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Blame, Job, Released, State
 from federation.errors import FederationError, JobFailed, ProtocolViolation, Refused, Unavailable, Unreachable
-from federation.jobs import planner
+from federation.jobs import planner, sums
 
 PHASE = "release"
 
@@ -66,18 +67,23 @@ def outcomes(job: Job, job_hash: bytes, joint: Dataset, released: Released, *, c
 
     if released.job_hash != job_hash:
         raise lie("the totals of this job", "those of another job")
-    if unsigned := sorted(set(job.parties) - set(released.attested_by)):
-        raise lie("a transcript signed by every party", f"none by {', '.join(unsigned)}")
     replay = planner.replay(job, joint)
-    for index, numbers in enumerate(released.totals):
+    for index, (numbers, counted) in enumerate(zip(released.totals, released.contributors, strict=True)):
         if replay.round is None:
             raise lie(f"{index} secure sums", f"{len(released.totals)}")
         try:
-            replay.feed(numbers)
+            replay.feed(numbers, counted)
         except ProtocolViolation as fault:
             raise lie(fault.expected, fault.got) from fault
     if replay.round is not None:
         raise lie("all secure sums that the plan asks for", f"only {len(released.totals)}")
+    counted, signed = replay.contributors, set(released.attested_by)
+    least = sums.setup(job, job_hash, index=0, attempt=0, contributors=job.parties).least
+    if len(counted) < least:
+        raise lie(f"totals of at least {least} parties", f"totals of {len(counted)}")
+    if not signed <= set(counted) or len(signed) < sums.promised(counted).threshold:
+        unsigned = ", ".join(sorted(set(counted) - signed))
+        raise lie("a transcript signed by the parties that are counted", f"none by {unsigned}")
     if not hmac.compare_digest(replay.transcript, released.transcript):
         raise lie("the totals that all parties signed", "other totals")
     return replay.results

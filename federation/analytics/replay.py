@@ -6,6 +6,9 @@ cell; cells with fewer than three contributors are then closed, and everybody se
 operators publish their own figures there is no support round and nothing is closed. Recovery is a new replay fed with
 the recorded numbers.
 
+Whoever is counted in the first sum is counted in all of them: a plan that steers by one set and reads another would
+be wrong without saying so.
+
 Refused: numbers of another length, flags that parties cannot add up to, and more rounds than the job allows.
 """
 
@@ -22,7 +25,7 @@ from federation.privacy.suppression import closes
 from federation.query.query import SumQuery, Totals, shape
 from federation.query.round import Phase, Round, decoded, round_digest, support
 
-LABEL = "federation/transcript/v1"
+LABEL = "federation/transcript/v2"
 NUMBER_BYTES = 16  # opened numbers live in Z_2^128, read as signed
 
 
@@ -34,13 +37,15 @@ class Replay:
     replayed alike agree on.
     """
 
-    def __init__(self, plan: Plan[tuple[Outcome, ...]], joint: Dataset, *, parties: int, max_rounds: int) -> None:
+    def __init__(
+        self, plan: Plan[tuple[Outcome, ...]], joint: Dataset, *, parties: Sequence[str], max_rounds: int
+    ) -> None:
         """Start `plan`.
 
         Args:
             plan: what `together` returns.
             joint: the data set that all parties' publications describe.
-            parties: how many take part, at least 1.
+            parties: who takes part, sorted; all of them or some contribute, as `feed` is told.
             max_rounds: most secure sums, those of support included.
 
         Raises:
@@ -48,7 +53,7 @@ class Replay:
         """
         self._plan = plan
         self._joint = joint
-        self._parties = parties
+        self._contributors = tuple(parties)
         self._max_rounds = max_rounds
         self._withheld: tuple[tuple[int, ...], ...] | None = None
         self._round: Round | None = None
@@ -69,8 +74,13 @@ class Replay:
         return self._fed
 
     @property
+    def contributors(self) -> tuple[str, ...]:
+        """Who is counted: all parties before the first sum is open, then those who were counted in it."""
+        return self._contributors
+
+    @property
     def transcript(self) -> bytes:
-        """32 bytes over every round fed and its numbers, in order."""
+        """32 bytes over every round fed, who was counted in it and its numbers, in order."""
         return self._transcript
 
     @property
@@ -88,11 +98,16 @@ class Replay:
             raise Misuse("the plan has not come to its end", hint="feed the numbers of `round`")
         return self._results
 
-    def feed(self, numbers: Sequence[int]) -> None:
+    def feed(self, numbers: Sequence[int], contributors: Sequence[str] | None = None) -> None:
         """Take the opened numbers of `round`, signed integers below 2^127 in magnitude, and go on to the next one.
 
+        Args:
+            numbers: what was opened.
+            contributors: whose numbers are in it, sorted; by default everybody who could be.
+
         Raises:
-            ProtocolViolation: numbers that honest vectors cannot add up to; nothing was taken.
+            ProtocolViolation: numbers that honest vectors cannot add up to, or another set of contributors than in the
+                first round; nothing was taken.
             JobFailed: the plan asks for more rounds than the job allows.
         """
         asked = self._round
@@ -100,11 +115,22 @@ class Replay:
             raise Misuse("the plan came to its end and takes no more numbers")
         if any(not -(2**127) <= number < 2**127 for number in numbers):
             raise _violation(asked.phase, "numbers of 128 bits", "a longer one")
+        counted = self._contributors if contributors is None else tuple(contributors)
+        if counted != self._contributors and (self._fed or not set(counted) < set(self._contributors)):
+            raise _violation(asked.phase, f"the {len(self._contributors)} contributors of before", "another set")
+        before, self._contributors = self._contributors, counted
+        try:
+            self._take(asked, numbers)
+        except ProtocolViolation:
+            self._contributors = before
+            raise
+
+    def _take(self, asked: Round, numbers: Sequence[int]) -> None:
         if asked.phase is Phase.SUPPORT:
             withheld = self._supported(asked, numbers)
             self._record(asked, numbers)
             self._withheld = withheld
-            closed = tuple(tuple(closes(f, self._parties) for f in row) for row in withheld)
+            closed = tuple(tuple(closes(f, len(self._contributors)) for f in row) for row in withheld)
             self._ask(Phase.SUMS, asked.queries, closed)
         else:
             totals = self._opened(asked, numbers)
@@ -119,19 +145,20 @@ class Replay:
 
     def _supported(self, asked: Round, numbers: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         withheld = support(asked, self._joint, numbers)
-        if any(not 0 <= f <= self._parties for row in withheld for f in row):
-            raise _violation(asked.phase, f"flags that add up to 0..{self._parties}", "another number")
+        if any(not 0 <= f <= len(self._contributors) for row in withheld for f in row):
+            raise _violation(asked.phase, f"flags that add up to 0..{len(self._contributors)}", "another number")
         return withheld
 
     def _opened(self, asked: Round, numbers: Sequence[int]) -> tuple[Totals, ...]:
-        totals = decoded(asked, self._joint, numbers, self._parties)
+        totals = decoded(asked, self._joint, numbers, len(self._contributors))
         if self._withheld is None:
             return totals
         return tuple(_with_support(*item) for item in zip(totals, self._withheld, asked.closed, strict=True))
 
     def _record(self, asked: Round, numbers: Sequence[int]) -> None:
         words = b"".join(number.to_bytes(NUMBER_BYTES, "little", signed=True) for number in numbers)
-        self._transcript = digest(LABEL, self._transcript, round_digest(asked), words)
+        counted = digest("federation/contributors/v1", *(party.encode() for party in self._contributors))
+        self._transcript = digest(LABEL, self._transcript, round_digest(asked), counted, words)
         self._fed += 1
 
     def _send(self, totals: tuple[Totals, ...] | None) -> None:

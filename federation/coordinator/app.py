@@ -63,7 +63,7 @@ async def serve(config: CoordinatorConfig, software: str, started: Callable[[str
         address = _bound(server, config.listen, tls.server_credentials(me, roster))  # before there is a store
         store = StrictStore(SqliteStore(config.state / "events.db"), app.failed)
         stack.callback(store.close)
-        app.service.driver = Driver(me, roster, store, app.service.changed, now_ms)
+        app.service.driver = Driver(me, roster, store, app.service.changed, now_ms, config.patience)
         going_on = app.service.driver.resume()
         pb_grpc.add_CoordinatorServiceServicer_to_server(app.service, server)
         await server.start()

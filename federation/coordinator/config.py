@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from federation.coordinator.patience import Patience
 from federation.errors import Misuse, did_you_mean
 from federation.identity import toml_file
 
@@ -18,16 +19,25 @@ class CoordinatorConfig(BaseModel):
         keys: folder that `federation roster join` made.
         roster: the roster file that every member signed.
         state: folder for the event log and the control socket.
+        away_s: how long a sum that may go on without a party waits for one whose line is closed.
+        silent_s: the same for one that is connected and does not answer; a long query takes its time.
         wire_log: file that gets every frame in both directions, for audits and tests; "" for none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def patience(self) -> Patience:
+        """The two waits, as the driver wants them."""
+        return Patience(away_ms=round(self.away_s * 1000), silent_ms=round(self.silent_s * 1000))
 
     listen: str = "127.0.0.1:7443"
     keys: Path
     roster: Path
     state: Path
     wire_log: Path | None = None
+    away_s: float = Field(default=30.0, ge=0, le=86_400)
+    silent_s: float = Field(default=900.0, ge=1, le=86_400)
     log: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
 

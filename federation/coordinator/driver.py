@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from federation import registry
+from federation.coordinator.patience import Patience
 from federation.coordinator.run import Outgoing, Run
 from federation.coordinator.store import Store
 from federation.domain.catalogue import Dataset, agreed
@@ -17,6 +18,7 @@ from federation.domain.job import Blame, Job, LogLine, State, Summary, Update
 from federation.domain.roster import Role, Roster
 from federation.errors import Misuse, ProtocolViolation, Refused
 from federation.jobs import planner
+from federation.protocols.events import Numbered, Release
 from federation.protocols.secure_sum import SecureSum
 from federation.wire import convert
 from federation.wire import messages as m
@@ -64,7 +66,8 @@ class Driver:
         roster: who is a member.
         store: the event log.
         changed: called with a job's hash whenever its life changed, for those who watch.
-        clock: Unix time in milliseconds, for the lines of a job's log; nothing is decided by it.
+        clock: Unix time in milliseconds.
+        patience: how long those who are lost are waited for.
     """
 
     def __init__(
@@ -74,8 +77,13 @@ class Driver:
         store: Store,
         changed: Callable[[bytes], None] = lambda _: None,
         clock: Callable[[], int] = lambda: 0,
+        patience: Patience = Patience(),  # noqa: B008 - frozen
     ) -> None:
         self._me, self._roster, self._store, self._changed, self._clock = me, roster, store, changed, clock
+        self._patience = patience
+        self._answers: dict[str, tuple[int, m.Signed]] = {}  # of each party, the last numbered answer that it signed
+        self._away: dict[str, int] = {}  # since when a control stream is closed
+        self._phases: dict[bytes, tuple[tuple[int, int, str], int]] = {}  # where an open job waits, and since when
         self._logs: dict[bytes, list[LogLine]] = {}
         self._runs: dict[bytes, Run] = {}
         self._closed: dict[bytes, Closed] = {}  # ended before the last start: folded only if somebody asks
@@ -116,9 +124,11 @@ class Driver:
             self._store.put_document(read.digest, convert.signed_bytes(publication))
             publications[read.value.dataset.name] = publication
         self._heard[party] = self._clock()
+        self._away.pop(party, None)
         self._attending[party] = Attendance(hello.value.software, publications)
         asked = {job_hash: self._run(job_hash) for job_hash in hello.value.open_jobs}
-        out = [self._unknown(party, job_hash) for job_hash, run in asked.items() if run is None]
+        out = [Outgoing(party, m.Frame(self._answers[party][1]))] if party in self._answers else []
+        out += [self._unknown(party, job_hash) for job_hash, run in asked.items() if run is None]
         for job_hash, run in (self._open | asked).items():
             if run is not None and party in run.job.parties:
                 out += run.outstanding(party)
@@ -129,6 +139,7 @@ class Driver:
     def leave(self, party: str) -> list[Outgoing]:
         """Note that a control stream is closed; a refused job that only waited for this party's verdict ends."""
         self._attending.pop(party, None)
+        self._away[party] = self._clock()
         out: list[Outgoing] = []
         for job_hash, run in list(self._open.items()):
             if party in run.job.parties:
@@ -149,11 +160,17 @@ class Driver:
         message = opened(frame.signed, self._roster, relay=party)
         self._heard[party] = self._clock()
         self._speaks_for_itself(party, message.sender)
+        self._count(message.value, frame.signed)
         job_hash = getattr(message.value, "job_hash", frame.job_hash)
         run = self._run(job_hash)
         if run is None or party not in run.job.parties:
             raise ProtocolViolation(party, phase="routing", expected="a message of one of its jobs", got="another job")
         return self._folded(run, message, frame)
+
+    def _count(self, value: object, envelope: m.Signed) -> None:
+        """Keep a party's last numbered answer: when it attends again it sees what it has signed."""
+        if isinstance(value, Numbered) and value.number > self._answers.get(value.party, (0,))[0]:
+            self._answers[value.party] = (value.number, envelope)
 
     def _folded(self, run: Run, message: Opened[object], frame: m.Frame) -> list[Outgoing]:
         if run.life.state.ended:
@@ -213,8 +230,8 @@ class Driver:
         """Return where the researcher's own job stands. Raises Misuse if there is no such job of this researcher."""
         return self._own(job_hash, researcher).update(self.connected, self._heard)
 
-    def released(self, job_hash: bytes, researcher: str) -> tuple[tuple[bytes, ...], tuple[m.Signed, ...]]:
-        """Return the totals of every secure sum and the parties' attestations; empty until the job is released."""
+    def released(self, job_hash: bytes, researcher: str) -> tuple[tuple[Release, ...], tuple[m.Signed, ...]]:
+        """Return what every secure sum opened and the parties' attestations; empty until the job is released."""
         run = self._own(job_hash, researcher)
         if run.life.state is not State.RELEASED:
             return (), ()
@@ -262,16 +279,44 @@ class Driver:
 
     def next_deadline_ms(self) -> int | None:
         """Return when `tick` has to be called next, or None."""
-        return min((run.job.deadline_ms for run in self._open.values()), default=None)
+        due = [run.job.deadline_ms for run in self._open.values()]
+        due += [found for run in self._open.values() if (found := self._patient_until(run)) is not None]
+        return min(due, default=None)
 
     def tick(self, now_ms: int) -> list[Outgoing]:
-        """End the jobs whose deadline has passed, naming who did not do what was due."""
+        """Go on without those who were waited for long enough, and end the jobs whose deadline has passed."""
         out: list[Outgoing] = []
-        for run in [run for run in self._open.values() if run.job.deadline_ms <= now_ms]:
-            out += run.expire()
-            self._keep(run)
-            self._changed(run.job_hash)
+        for run in list(self._open.values()):
+            until = self._patient_until(run)
+            if until is not None and until <= now_ms:
+                out += self._gone_on(run)
+            elif run.job.deadline_ms <= now_ms:
+                out += run.expire()
+                self._keep(run)
+                self._changed(run.job_hash)
         return out
+
+    def _gone_on(self, run: Run) -> list[Outgoing]:
+        missing = ", ".join(run.owing())
+        told = run.go_on()
+        self._unstored.setdefault(run.job_hash, []).append(("late", b""))
+        self._note(run, self._me.member.name, f"waits no longer for {missing}")
+        self._keep(run)
+        self._changed(run.job_hash)
+        return told
+
+    def _patient_until(self, run: Run) -> int | None:
+        """Return until when the job waits for those who owe it something; None where it cannot go on without them."""
+        if not run.spares(self.connected):
+            return None
+        phase, since = self._phases.get(run.job_hash, (None, 0))
+        if phase != run.phase:
+            since = self._clock()
+            self._phases[run.job_hash] = (run.phase, since)
+        missing = run.owing()
+        if any(party in self._attending for party in missing):
+            return since + self._patience.silent_ms
+        return max(since, *(self._away.get(party, since) for party in missing)) + self._patience.away_ms
 
     def resume(self) -> int:
         """Take up the store: every job stands where it stood; return how many have not ended.
@@ -289,6 +334,8 @@ class Driver:
             self._tokens[(job.researcher, job.token)] = job_hash
             kind, payload = events[-1]
             if kind == "ended":
+                for answer in (convert.signed_of(p) for k, p in events if k == "answer"):
+                    self._count(convert.BODIES[answer.domain].decode(answer.body), answer)
                 submitted_ms = next((convert.log_line_of(p).at_ms for k, p in events if k == "log"), 0)
                 self._closed[job_hash] = Closed(job, envelope, convert.ended_of(payload), submitted_ms)
             else:
@@ -310,11 +357,15 @@ class Driver:
         for kind, payload in rest:
             if kind == "ended":
                 run.end(convert.ended_of(payload))
+            elif kind == "late":
+                run.go_on()
             elif kind == "log":
                 self._logs[job_hash].append(convert.log_line_of(payload))
-            else:
+            elif kind == "frame":
                 frame = convert.frame_of(payload)
-                run.receive(opened(frame.signed, self._roster, relay="the store"), frame)
+                message = opened(frame.signed, self._roster, relay="the store")
+                self._count(message.value, frame.signed)
+                run.receive(message, frame)
         if run.life.state.ended:
             del self._open[job_hash]
 
@@ -376,13 +427,15 @@ class Driver:
         self._store.append(run.job_hash, [*self._unstored.pop(run.job_hash, ()), *self._end_of(run)])
         if run.life.state.ended:
             self._open.pop(run.job_hash, None)
+            self._phases.pop(run.job_hash, None)
 
-    @staticmethod
-    def _end_of(run: Run) -> list[tuple[str, bytes]]:
-        """Return the event that says how the job ended, as the last of its list."""
+    def _end_of(self, run: Run) -> list[tuple[str, bytes]]:
+        """Return the event that says how the job ended, the last of its list, after its parties' last answers."""
         if not run.life.state.ended:
             return []
-        return [("ended", convert.BODIES[m.ENDED].encode(run.ended()))]
+        answers = [self._answers[party][1] for party in run.job.parties if party in self._answers]
+        ended = convert.BODIES[m.ENDED].encode(run.ended())
+        return [*(("answer", convert.signed_bytes(answer)) for answer in answers), ("ended", ended)]
 
     def _own(self, job_hash: bytes, researcher: str) -> Run:
         run = self._run(job_hash)

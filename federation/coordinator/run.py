@@ -7,36 +7,24 @@ run.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from federation.analytics.replay import Replay
+from federation.coordinator.sums import Sum
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Blame, Job, PartyProgress, State, Update
 from federation.domain.verdict import Verdict
 from federation.errors import FederationError, JobFailed, ProtocolViolation, Refused
-from federation.jobs import lifecycle
-from federation.protocols.secure_sum import (
-    Attested,
-    Broadcast,
-    Opened,
-    Parcel,
-    Received,
-    Release,
-    SecureSum,
-    Setup,
-    Spec,
-    SpecKnown,
-)
-from federation.protocols.secure_sum import State as SumState
-from federation.query.round import length, round_digest
+from federation.jobs import lifecycle, sums
+from federation.protocols.events import Release
+from federation.protocols.secure_sum import SecureSum
+from federation.protocols.setup import Spec
+from federation.query.round import Round, length, round_digest
 from federation.wire import messages as m
 from federation.wire.convert import sayable
 from federation.wire.envelope import Opened as OpenedMessage
 from federation.wire.envelope import Signer, signed
-
-MOST_EARLY = 4  # of one party: what it sends in a round, and its key for the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +75,18 @@ class Run:
     ) -> None:
         self.job, self.job_hash = job, job_hash
         self.life = lifecycle.step(lifecycle.Life(parties=job.parties), lifecycle.Offered())
-        self.totals: list[bytes] = []
+        self.totals: list[Release] = []
         self.attestations: list[m.Signed] = []
         self.signed_job = offer.job
         self._offer = m.Frame(signed(me, m.OFFER, offer), job_hash=job_hash)
         self._joint, self._replay, self._protocol, self._me = joint, replay, protocol, me
-        self._sum: SumState | None = None
+        self._sums: dict[int, Sum] = {}  # this round's, the next one's, and the last one's: somebody may lack bundles
         self._known: set[tuple[str, bytes]] = set()
-        self._early: list[tuple[OpenedMessage[object], m.Frame]] = []
-        self._envelopes: dict[bytes, m.Signed] = {}
-        self._bundles: list[m.Frame] = []  # of this round and the one before: what a party that comes back may lack
+        self._started = False
         self._steps = dict.fromkeys(job.parties, "offered")
         self._bytes = dict.fromkeys(job.parties, 0)
+        for index in range(min(2, job.max_rounds)):  # a party that permits sends its keys before the others have judged
+            self._sum(index, 0)
 
     # --- what a party that attends has to get -----------------------------------------------------------------------
 
@@ -106,7 +94,8 @@ class Run:
         """Return what `party` may not have: the offer, then the bundles that it may not have answered."""
         if self.life.state.ended:
             return [self._ended(party)]
-        return [Outgoing(party, frame) for frame in (self._offer, *self._bundles)]
+        bundles = [frame for index in sorted(self._sums) for frame in self._sums[index].frames(party)]
+        return [Outgoing(party, frame) for frame in (self._offer, *bundles)]
 
     # --- what arrives -----------------------------------------------------------------------------------------------
 
@@ -123,17 +112,16 @@ class Run:
             return []
         self._known.add((frame.signed.domain, message.digest))
         self._bytes[sender] += frame.size_bytes
+        return self._guarded(lambda: self._taken(message, frame))
+
+    def go_on(self) -> list[Outgoing]:
+        """Wait no longer for those who owe something: go on without them, or recall an attempt that is stuck."""
+        return self._guarded(self._without_the_missing)
+
+    def _guarded(self, act: Callable[[], list[Outgoing]]) -> list[Outgoing]:
+        """Do it; what goes wrong ends the job with a reason."""
         try:
-            match message.value:
-                case Verdict() as verdict:
-                    out = self._judged(verdict)
-                case m.Attestation(party=party, transcript=transcript):
-                    out = self._attested(party, transcript, frame.signed)
-                case m.Objection(party=party, blame=blame):
-                    self.life = lifecycle.step(self.life, lifecycle.Stopped(blame=_as_told(party, blame)))
-                    out = []
-                case _:
-                    out = self._summed(message, frame)
+            out = act()
         except FederationError as fault:
             self.life = lifecycle.step(self.life, lifecycle.Stopped(blame=blame_of(fault)))
             out = []
@@ -142,6 +130,18 @@ class Run:
             self.life = lifecycle.step(self.life, lifecycle.Stopped(blame=blame_of(ours)))
             out = []
         return out + self._farewell()
+
+    def _taken(self, message: OpenedMessage[object], frame: m.Frame) -> list[Outgoing]:
+        match message.value:
+            case Verdict() as verdict:
+                return self._judged(verdict)
+            case m.Attestation(party=party, transcript=transcript):
+                return self._attested(party, transcript, frame.signed)
+            case m.Objection(party=party, blame=blame):
+                self.life = lifecycle.step(self.life, lifecycle.Stopped(blame=_as_told(party, blame)))
+                return []
+            case _:
+                return self._summed(message, frame)
 
     def close_review(self, connected: frozenset[str]) -> list[Outgoing]:
         """Refuse on the verdicts that are there once nobody who can be reached still owes one."""
@@ -184,9 +184,29 @@ class Run:
             return tuple(sorted(set(self.job.parties) - self.life.judged))
         if self.life.state is not State.RUNNING:
             return ()
-        if self._sum is not None:
-            return self._sum.awaits.of
-        return tuple(sorted(set(self.job.parties) - set(self.life.attested)))
+        if self._replay.round is not None:
+            return self._sums[len(self.totals)].awaits.of
+        return tuple(sorted(set(self._replay.contributors) - set(self.life.attested)))
+
+    @property
+    def phase(self) -> tuple[int, int, str]:
+        """Where the job waits: (secure sum, attempt, what is owed); who waits too long for one of them goes on."""
+        open_sum = self._sums.get(len(self.totals))
+        if self.life.state is not State.RUNNING or open_sum is None:
+            return len(self.totals), 0, "attestation" if self.life.state is State.RUNNING else self.life.state.value
+        return len(self.totals), open_sum.setup.attempt, open_sum.awaits.what
+
+    def spares(self, connected: frozenset[str]) -> bool:
+        """Return whether the job can go on without those who owe, `connected` being there."""
+        if self.life.state is not State.RUNNING:
+            return False
+        if self._replay.round is None:
+            return self.life.enough
+        open_sum = self._sums[len(self.totals)]
+        if open_sum.awaits.what == "consent":  # nobody has given shares yet; who was lost before may be back
+            there = connected & frozenset(open_sum.setup.parties)
+            return len(there) >= max(open_sum.setup.least, open_sum.setup.withdrawals) and not open_sum.recalled
+        return open_sum.awaits.enough
 
     def update(self, connected: frozenset[str], heard: Mapping[str, int]) -> Update:
         """Return where the job stands, for people who watch; `heard` is when each party last sent anything."""
@@ -213,7 +233,8 @@ class Run:
         self.life = lifecycle.step(self.life, lifecycle.Judged(verdict=verdict))
         if self._steps[verdict.party] == "offered":
             self._steps[verdict.party] = "permitted" if verdict.permits else "refused"
-        if self.life.state is State.RUNNING and self._sum is None and not self.totals:
+        if self.life.state is State.RUNNING and not self._started:
+            self._started = True
             return self._open_round()
         return []
 
@@ -226,99 +247,86 @@ class Run:
         return []
 
     def _open_round(self) -> list[Outgoing]:
-        """Begin the secure sum that the plan asks now; what parties sent early for it is taken up."""
-        due = self._replay.round
+        """Begin the secure sum that the plan asks now; keys for it may have been exchanged before."""
+        due, index = self._replay.round, len(self.totals)
         if due is None:
-            self._sum = None
-            self.life = lifecycle.with_transcript(self.life, self._replay.transcript)
+            threshold = sums.promised(self._replay.contributors).threshold
+            self.life = lifecycle.with_transcript(
+                self.life, self._replay.transcript, self._replay.contributors, threshold
+            )
             return []
-        setup = Setup.standard(
-            job_hash=self.job_hash,
-            round_index=len(self.totals),
-            roster_hash=self.job.roster_hash,
-            parties=self.job.parties,
+        self._specify(self._sums[index], due)
+        if index and index + 1 < self.job.max_rounds:
+            self._sum(index + 1, 0)
+        return []
+
+    def _specify(self, open_sum: Sum, due: Round) -> None:
+        open_sum.specified(
+            Spec(
+                setup=open_sum.setup,
+                round_digest=round_digest(due),
+                transcript_hash=self._replay.transcript,
+                length=length(due, self._joint),
+            )
         )
-        spec = Spec(
-            setup=setup,
-            round_digest=round_digest(due),
-            transcript_hash=self._replay.transcript,
-            length=length(due, self._joint),
-        )
-        opened = self._protocol.aggregator_step(
-            self._protocol.aggregator(), Opened(setup=setup, coordinator=self._me.member.name)
-        )
-        self._sum = self._protocol.aggregator_step(opened.state, SpecKnown(spec=spec)).state
-        early, self._early = self._early, []
-        out = []
-        for message, frame in early:
-            out += self._summed(message, frame)
-        return out
+
+    def _sum(self, index: int, attempt: int) -> Sum:
+        """Return a new attempt at secure sum `index`, in the place of an earlier one."""
+        contributors = self._replay.contributors
+        setup = sums.setup(self.job, self.job_hash, index=index, attempt=attempt, contributors=contributors)
+        self._sums[index] = Sum(self._protocol, setup, self._me)
+        return self._sums[index]
 
     def _summed(self, message: OpenedMessage[object], frame: m.Frame) -> list[Outgoing]:
-        """Feed a protocol message to the open sum, or keep it if it is for the next one."""
+        """Feed a protocol message to the sum that it is for."""
         index = len(self.totals)
-        if frame.round_index < index:
+        open_sum = self._sums.get(frame.round_index)
+        if frame.round_index < index and (open_sum is None or frame.attempt != open_sum.setup.attempt):
             return []  # a resend of what is closed
-        if frame.round_index > index or self._sum is None:
-            self._keep(message, frame)
-            return []
-        if not isinstance(message.value, self._protocol.messages):
-            raise ProtocolViolation(
-                message.sender, phase="secure sum", expected="a message of the job's protocol", got="another message"
-            )
-        attested = Attested(sender=message.sender, value=message.value, digest=message.digest)
-        parcel = Parcel(message=attested, chunks=frame.parts)
-        transition = self._protocol.aggregator_step(self._sum, Received(parcel=parcel))
-        self._sum = transition.state
-        self._envelopes[message.digest] = frame.signed
-        self._steps[message.sender] = f"sent {type(message.value).__name__.lower()} {index}"
-        total = next((effect for effect in transition.effects if isinstance(effect, Release)), None)
-        out: list[Outgoing] = []
-        for effect in transition.effects:
-            if isinstance(effect, Broadcast):
-                out += self._forward(effect.parcels, total)
-        if total is not None:
-            out += self._closed(total)
-        return out
-
-    def _keep(self, message: OpenedMessage[object], frame: m.Frame) -> None:
-        kept = sum(early.sender == message.sender for early, _ in self._early)
-        if frame.round_index > len(self.totals) + 1 or kept >= MOST_EARLY:
+        if open_sum is None or frame.attempt > open_sum.setup.attempt:
             raise ProtocolViolation(
                 message.sender,
                 phase="secure sum",
                 expected="a message of this round or the next",
                 got="one of a later round",
             )
-        self._early.append((message, frame))
+        if frame.attempt < open_sum.setup.attempt:
+            return []
+        told = open_sum.receive(message, frame)
+        self._steps[message.sender] = f"sent {type(message.value).__name__.lower()} {frame.round_index}"
+        return self._followed(frame.round_index, open_sum, told)
 
-    def _forward(self, parcels: Sequence[Parcel], total: Release | None) -> list[Outgoing]:
+    def _without_the_missing(self) -> list[Outgoing]:
+        index = len(self.totals)
+        if self._replay.round is None:
+            self.life = lifecycle.step(self.life, lifecycle.AttestationsClosed())
+            return []
+        open_sum = self._sums[index]
+        told = open_sum.recall() if open_sum.awaits.what == "consent" else open_sum.go_on()
+        return self._followed(index, open_sum, told)
+
+    def _followed(self, index: int, open_sum: Sum, told: Mapping[str, list[m.Frame]]) -> list[Outgoing]:
+        """Return what to send, and take up what follows: the round is closed, or a new attempt begins."""
+        out = [Outgoing(party, frame) for party, frames in told.items() for frame in frames]
+        if index != len(self.totals):
+            return out
+        if open_sum.total is not None:
+            return out + self._closed(open_sum, open_sum.total)
         due = self._replay.round
-        if due is None:
-            raise ProtocolViolation("", phase="secure sum", expected="a round of the plan", got="none")
-        bundle = m.Bundle(
-            job_hash=self.job_hash,
-            round_index=len(self.totals),
-            round_digest=round_digest(due),
-            total_digest=b"" if total is None else hashlib.sha256(total.total).digest(),
-            messages=tuple(self._envelopes[parcel.message.digest] for parcel in parcels),
-            chunk_counts=tuple(len(parcel.chunks) for parcel in parcels),
-        )
-        frame = m.Frame(
-            signed(self._me, m.BUNDLE, bundle),
-            tuple(chunk for parcel in parcels for chunk in parcel.chunks),
-            self.job_hash,
-            bundle.round_index,
-        )
-        oldest = bundle.round_index - 1
-        self._bundles = [f for f in self._bundles if f.round_index >= oldest] + [frame]
-        return [Outgoing(party, frame) for party in self.job.parties]
+        if open_sum.withdrawn and due is not None:
+            again = self._sum(index, open_sum.setup.attempt + 1)
+            again.adopt(open_sum)
+            self._specify(again, due)
+        return out
 
-    def _closed(self, total: Release) -> list[Outgoing]:
+    def _closed(self, open_sum: Sum, total: Release) -> list[Outgoing]:
         self.life = lifecycle.step(self.life, lifecycle.RoundClosed(round_index=len(self.totals)))
-        self.totals.append(total.total)
-        self._envelopes.clear()
-        self._replay.feed(total.numbers)
+        self._replay.feed(total.numbers, total.parties)
+        self.totals.append(total)
+        index = len(self.totals)
+        self._sums.pop(index - 2, None)
+        if sums.first_attempt(open_sum.setup.parties, total.parties) and index < self.job.max_rounds:
+            self._sum(index, 1)  # keys that were dealt among more parties are not used
         return self._open_round()
 
     def _farewell(self) -> list[Outgoing]:
@@ -329,9 +337,8 @@ class Run:
 
     def _let_go(self) -> None:
         """Forget the vectors of a job that ended; what stays are totals, signatures and how it ended."""
-        self._sum = None
-        for kept in (self._bundles, self._early, self._envelopes, self._known):
-            kept.clear()
+        self._sums.clear()
+        self._known.clear()
 
     def _ended(self, party: str) -> Outgoing:
         ended = self.ended()

@@ -209,7 +209,11 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
     async def Fetch(self, request: pb.FetchRequest, context: Context) -> pb.FetchResponse:
         researcher = caller().name
         totals, attestations = self.driver.released(request.job_hash, researcher)
-        return pb.FetchResponse(totals=totals, attestations=[convert.signed_to(a) for a in attestations])
+        return pb.FetchResponse(
+            totals=[release.total for release in totals],
+            attestations=[convert.signed_to(a) for a in attestations],
+            contributors=convert.contributors_to(release.parties for release in totals),
+        )
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
         jobs = [

@@ -139,12 +139,14 @@ class Released:
 
     Attributes:
         totals: per secure sum, the opened numbers.
-        transcript: hash that every party of the job signed over job and totals; the signatures were verified.
+        contributors: per secure sum, whose numbers are in it, sorted.
+        transcript: hash that contributors signed over rounds, contributors and totals; the signatures were verified.
         attested_by: the parties whose signatures stand under `transcript`.
     """
 
     job_hash: bytes
     totals: tuple[tuple[int, ...], ...]
+    contributors: tuple[tuple[str, ...], ...]
     transcript: bytes
     attested_by: tuple[str, ...]
 

@@ -50,6 +50,11 @@ class Attested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttestationsClosed:
+    """Whoever was lost after its numbers were counted is not waited for any longer; enough of the others signed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
     """A party objected, a machine named a culprit, or the researcher cancelled."""
 
@@ -63,7 +68,7 @@ class Expired:
     missing: tuple[str, ...]
 
 
-Event: TypeAlias = Offered | Judged | ReviewClosed | RoundClosed | Attested | Stopped | Expired
+Event: TypeAlias = Offered | Judged | ReviewClosed | RoundClosed | Attested | AttestationsClosed | Stopped | Expired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,8 @@ class Life:
         verdicts: by those who judged so far.
         rounds: secure sums that are open.
         transcript: what the coordinator itself computed; attestations must equal it.
+        contributors: who is counted in the totals, and so has to sign.
+        threshold: so many of them are enough when others were lost; any two such sets share an honest party.
         attested: who signed it.
         blames: why it ended.
     """
@@ -85,12 +92,19 @@ class Life:
     rounds: int = 0
     attested: tuple[str, ...] = ()
     transcript: bytes = b""
+    contributors: tuple[str, ...] = ()
+    threshold: int = 0
     blames: tuple[Blame, ...] = ()
 
     @property
     def judged(self) -> frozenset[str]:
         """Who gave a verdict."""
         return frozenset(verdict.party for verdict in self.verdicts)
+
+    @property
+    def enough(self) -> bool:
+        """True when so many contributors have signed that the others need not be waited for."""
+        return bool(self.transcript) and len(self.attested) >= self.threshold
 
     @property
     def permitted(self) -> bool:
@@ -117,6 +131,8 @@ def step(life: Life, event: Event) -> Life:
             return replace(life, rounds=index + 1)
         case Attested(party=party, transcript=transcript) if life.state is State.RUNNING:
             return _attested(life, party, transcript)
+        case AttestationsClosed() if life.state is State.RUNNING and life.enough:
+            return replace(life, state=State.RELEASED)
         case Stopped(blame=blame):
             state = State.REFUSED if blame.code == "refused" else State.ABORTED
             return replace(life, state=state, blames=(blame,))
@@ -131,9 +147,9 @@ def step(life: Life, event: Event) -> Life:
             )
 
 
-def with_transcript(life: Life, transcript: bytes) -> Life:
-    """Return `life` knowing what parties have to attest, once the plan has no further round."""
-    return replace(life, transcript=transcript)
+def with_transcript(life: Life, transcript: bytes, contributors: tuple[str, ...], threshold: int) -> Life:
+    """Return `life` knowing who has to attest what, once the plan has no further round."""
+    return replace(life, transcript=transcript, contributors=contributors, threshold=threshold)
 
 
 def _judged(life: Life, verdict: Verdict) -> Life:
@@ -178,7 +194,7 @@ def _clipped(text: str) -> str:
 
 
 def _attested(life: Life, party: str, transcript: bytes) -> Life:
-    if party not in life.parties:
+    if party not in (life.contributors or life.parties):
         raise ProtocolViolation(
             party, phase="attestation", expected="a party of the job", got="an outsider's attestation"
         )
@@ -189,7 +205,7 @@ def _attested(life: Life, party: str, transcript: bytes) -> Life:
     if party in life.attested:
         return life
     life = replace(life, attested=(*life.attested, party))
-    return replace(life, state=State.RELEASED) if set(life.attested) == set(life.parties) else life
+    return replace(life, state=State.RELEASED) if set(life.attested) == set(life.contributors) else life
 
 
 def _expired(life: Life, missing: tuple[str, ...]) -> Life:

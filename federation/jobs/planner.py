@@ -17,7 +17,7 @@ from federation.analytics.statistic import Statistic, parameters_of
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Computation, Job
 from federation.errors import FederationError, Misuse, Refused, did_you_mean
-from federation.protocols.secure_sum import Setup
+from federation.protocols.setup import Setup
 from federation.query import expression, predicate
 from federation.query.expression import Expression, Gram
 from federation.query.query import Argmin, Axis, Bins, Categories, SumQuery, shape
@@ -95,7 +95,7 @@ def replay(job: Job, joint: Dataset) -> Replay:
         raise Misuse(f"the job reads data set {job.dataset!r}, not {joint.name!r}")
     where = predicate.parse(job.where, joint) if job.where else None
     plans = [_plan(statistic, parameters, where, joint) for statistic, parameters in _members(job)]
-    return Replay(together(plans), joint, parties=len(job.parties), max_rounds=job.max_rounds)
+    return Replay(together(plans), joint, parties=job.parties, max_rounds=job.max_rounds)
 
 
 def rounds(job: Job, joint: Dataset) -> int:
@@ -169,9 +169,7 @@ def _failures(job: Job, joint: Dataset) -> tuple[tuple[int, Failure], ...]:
     where = predicate.parse(job.where, joint) if job.where else None
     found = []
     for index, (statistic, parameters) in enumerate(_members(job)):
-        alone = Replay(
-            together([_plan(statistic, parameters, where, joint)]), joint, parties=len(job.parties), max_rounds=1
-        )
+        alone = Replay(together([_plan(statistic, parameters, where, joint)]), joint, parties=job.parties, max_rounds=1)
         if alone.round is None and isinstance(alone.results[0], Failure):
             found.append((index, alone.results[0]))
     return tuple(found)

@@ -1,6 +1,8 @@
 """Secure sums as machines without sockets, clocks or randomness; one folder is one protocol.
 
 machine     Transition and fold: what every machine is made of
-secure_sum  the contract and the values that all protocols share; drivers know only these
-masked_sum  pairwise masks over Z_2^128
+setup       who sums, with which threshold, over what: Setup and Spec
+events      what happens to machines and what they want done
+secure_sum  the contract: states and steps; drivers know these four and no protocol
+masked_sum  pairwise and own masks, with Shamir shares of both
 """

@@ -89,7 +89,12 @@ def _withdrawal_from(body: bytes) -> Withdrawal:
 def _head_to(v: Head) -> bytes:
     return canonical(
         secure_sum_pb2.Head(
-            party=v.party, spec_hash=v.spec_hash, u2_hash=v.u2_hash, chunk_root=v.chunk_root, length=v.length
+            party=v.party,
+            spec_hash=v.spec_hash,
+            u2_hash=v.u2_hash,
+            chunk_root=v.chunk_root,
+            length=v.length,
+            number=v.number,
         )
     )
 
@@ -102,6 +107,7 @@ def _head_from(body: bytes) -> Head:
         party=h.party,
         chunk_root=_hash(h.chunk_root, "a chunk root"),
         length=h.length,
+        number=h.number,
     )
 
 

@@ -140,10 +140,10 @@ def endless(joint_name: str) -> Plan[None]:
 def test_no_plan_asks_more_rounds_than_the_job_allows(own_figures: bool) -> None:
     each = parties(own_figures=own_figures)
     joint = joint_of(each)
-    replay = Replay(together([endless("people")]), joint, parties=3, max_rounds=3)
+    replay = Replay(together([endless("people")]), joint, parties=("a", "b", "c"), max_rounds=3)
     with pytest.raises(JobFailed, match="3 rounds"):  # at the next question, or when somebody reads the results
         _ = driven(replay, each, joint).results
     assert replay.rounds_fed == 3
     assert replay.round is None
     with pytest.raises(JobFailed, match="0 rounds"):
-        Replay(together([endless("people")]), joint, parties=3, max_rounds=0)
+        Replay(together([endless("people")]), joint, parties=("a", "b", "c"), max_rounds=0)

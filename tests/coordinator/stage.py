@@ -445,7 +445,7 @@ def with_walks(job: Job, joint: Dataset, known: Callable[[Job, Dataset], Replay]
         return known(job, joint)
     (rounds,) = (value for name, value in job.computations[0].parameters if name == "rounds")
     assert isinstance(rounds, int)
-    return Replay(together([walk(rounds)]), joint, parties=len(job.parties), max_rounds=job.max_rounds)
+    return Replay(together([walk(rounds)]), joint, parties=job.parties, max_rounds=job.max_rounds)
 
 
 def numbers_in(total: bytes) -> list[int]:

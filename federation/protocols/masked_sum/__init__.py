@@ -1,34 +1,47 @@
-"""Secure sum by pairwise masks over Z_2^128: each pair of parties has a mask that one adds and the other subtracts.
+"""Secure sum by masks: one for each pair of parties and one of each party's own, recoverable from Shamir shares.
 
-messages    Advert and Head, what parties sign
-masks       what a mask is derived from, and the masking of a vector in pieces
-checks      what both roles check of a bundle, and whom they blame
-party       Idle, Advertised, Rostered, Masked, Done
-aggregator  Vacant, Gathering, Collecting, Finished
+messages    M0 to M9: Advert, Shares, Head, Consent, Unmask, Opening, Challenge, Withdrawal
+masks       what secrets and masks are derived from, and how they are put on and taken off
+checks      what both roles check of a message, and whom they blame; opening, checking: of secrets and totals
+party       Idle, Advertised, Dealt, Shared, Masked, Consented, Unmasked, Sampling, Done; Aside, Withdrawn
+aggregator  Vacant, Gathering, Dealing, Collecting, Consenting, Unmasking, Finished
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from federation.protocols.masked_sum import aggregator, party
-from federation.protocols.masked_sum.messages import Advert, Head
-from federation.protocols.secure_sum import (
-    AggregatorEvent,
-    AggregatorTransition,
-    Message,
-    PartyEvent,
-    PartyTransition,
-    SecureSum,
-    State,
+from federation.protocols.events import AggregatorEvent, Message, Parcel, PartyEvent
+from federation.protocols.masked_sum import aggregator, checks, party
+from federation.protocols.masked_sum.messages import (
+    Advert,
+    Challenge,
+    Consent,
+    Head,
+    Opening,
+    Shares,
+    Unmask,
+    Withdrawal,
 )
+from federation.protocols.secure_sum import AggregatorTransition, PartyTransition, SecureSum, State
+from federation.protocols.setup import Setup
 
 
 class MaskedSum(SecureSum):
-    """The sum of all parties of the setup; if one of them does not deliver, the sum is aborted and names it."""
+    """The sum of those who delivered, if they are enough; the others' shares take a lost party's masks off."""
 
     name: ClassVar[str] = "masked_sum"
-    messages: ClassVar[tuple[type[Message], ...]] = (Advert, Head)
+    messages: ClassVar[tuple[type[Message], ...]] = (
+        Advert,
+        Shares,
+        Head,
+        Consent,
+        Unmask,
+        Opening,
+        Challenge,
+        Withdrawal,
+    )
+    withdrawal: ClassVar[type[Message]] = Withdrawal
 
     @classmethod
     def party(cls) -> State:
@@ -45,3 +58,7 @@ class MaskedSum(SecureSum):
     @classmethod
     def aggregator_step(cls, state: State, event: AggregatorEvent) -> AggregatorTransition:
         return aggregator.step(state, event)
+
+    @classmethod
+    def check_withdrawal(cls, setup: Setup, parcel: Parcel, relay: str) -> None:
+        checks.withdrawal(setup, parcel, relay)

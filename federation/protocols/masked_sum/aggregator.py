@@ -1,41 +1,49 @@
 """The aggregator's machine of a masked sum: it forwards, adds up, and is trusted with nothing but being there.
 
-    Vacant --Opened--> Gathering --all adverts--> Collecting --all heads--> Finished
-    any of the first three --DeadlinePassed | Stopped--> Aborted
+    Vacant --Opened--> Gathering --adverts--> Dealing --shares--> Collecting --heads--> Consenting --t consents-->
+    Unmasking --t sets of shares--> Finished;  DeadlinePassed goes on with those who are there, or aborts if too few
 
 It checks all that a party will check again, so that who breaks the protocol is named at once, by the one member who had
-the message from its sender. A message that comes again is ignored, a second different one is a violation.
+the message from its sender. A message that comes again is ignored, so is one that comes after its step was closed; a
+second different one is a violation. The roots of long vectors are looked at before a sample of them is given out: until
+then nothing depends on them, since who signs a root for other bytes could have sent those bytes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, TypeAlias
 
 from federation.domain.job import Blame
 from federation.errors import Misuse, ProtocolViolation, Unavailable
-from federation.protocols.machine import Transition
-from federation.protocols.masked_sum import checks, masks
-from federation.protocols.masked_sum.masks import Binding
-from federation.protocols.secure_sum import (
+from federation.ledger import merkle
+from federation.protocols.events import (
     Abort,
-    Aborted,
     AggregatorEvent,
-    AggregatorTransition,
-    Attested,
-    Awaits,
     Broadcast,
     DeadlinePassed,
+    Deliver,
     Message,
     Opened,
     Parcel,
     Received,
     Release,
-    Setup,
-    Spec,
+    Send,
     SpecKnown,
-    State,
     Stopped,
 )
+from federation.protocols.machine import Transition
+from federation.protocols.masked_sum import checks, masks, opening
+from federation.protocols.masked_sum.checks import Keys
+from federation.protocols.masked_sum.masks import Binding, Side
+from federation.protocols.masked_sum.messages import Advert, Challenge, Consent, Head, Opening, Shares, Unmask
+from federation.protocols.masked_sum.opening import Masked
+from federation.protocols.secure_sum import Aborted, AggregatorTransition, Awaits, State
+from federation.protocols.setup import Setup, Spec
+
+Parcels: TypeAlias = Mapping[str, Parcel]  # by sender
+ORDER: tuple[type[Message], ...] = (Advert, Shares, Head, Consent, Unmask, Challenge)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,70 +59,150 @@ class Vacant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gathering:
-    """Adverts come in.
+class Serving:
+    """What the aggregator knows in every state.
 
     Attributes:
-        keys: the representative of each accepted key, by party.
+        said: digest of every accepted message, by sender and kind.
+        parcels: what came in this step, by sender.
     """
 
     setup: Setup
     coordinator: str
     spec: Spec | None = None
-    parcels: tuple[Parcel, ...] = ()
-    keys: tuple[tuple[str, bytes], ...] = ()
+    said: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
+    parcels: Parcels = field(default_factory=dict)
 
+    due: ClassVar[type[Message]] = Advert
     ended = False
 
     @property
-    def received(self) -> tuple[Attested[Message], ...]:
-        """All messages that were accepted."""
-        return tuple(parcel.message for parcel in self.parcels)
+    def expected(self) -> tuple[str, ...]:
+        """Who may speak in this step, in party order."""
+        return self.setup.parties
+
+    @property
+    def wanted(self) -> int:
+        """How many must speak for the sum to go on without the others."""
+        return self.setup.least
 
     @property
     def awaits(self) -> Awaits:
-        """The adverts that are still out."""
-        return Awaits(what="advert", of=_absent(self.setup, self.parcels))
+        """The messages that are still out."""
+        return self._outstanding()
+
+    def _outstanding(self) -> Awaits:
+        absent = tuple(party for party in self.expected if party not in self.parcels)
+        return Awaits(what=self.due.__name__.lower(), of=absent, enough=len(self.parcels) >= self.wanted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Collecting:
-    """All adverts are out to everybody; masked vectors come in.
+class Gathering(Serving):
+    """Adverts come in."""
 
-    Attributes:
-        adverts: the accepted adverts.
-        parcels: the accepted heads and their vectors.
-    """
+    keys: Mapping[str, Keys] = field(default_factory=dict)
 
-    setup: Setup
-    coordinator: str
-    spec: Spec | None
-    adverts: tuple[Attested[Message], ...]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dealing(Serving):
+    """All adverts that count are out to everybody; shares come in."""
+
+    sides: tuple[Side, ...]
     adverts_hash: bytes
-    parcels: tuple[Parcel, ...] = ()
+    leaves: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
 
-    ended = False
+    due: ClassVar[type[Message]] = Shares
 
     @property
-    def received(self) -> tuple[Attested[Message], ...]:
-        """All messages that were accepted."""
-        return (*self.adverts, *(parcel.message for parcel in self.parcels))
+    def expected(self) -> tuple[str, ...]:
+        """Those who advertised."""
+        return tuple(side.party for side in self.sides)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collecting(Serving):
+    """Everybody has the shares that are for it; masked vectors come in."""
+
+    masked: Masked
+    adverts_hash: bytes
+    u2_hash: bytes
+
+    due: ClassVar[type[Message]] = Head
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """Those who shared."""
+        return self.masked.names
 
     @property
     def awaits(self) -> Awaits:
         """The spec, then the heads that are still out."""
         if self.spec is None:
             return Awaits(what="spec", of=(self.coordinator,))
-        return Awaits(what="head", of=_absent(self.setup, self.parcels))
+        return self._outstanding()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """The total is open; the messages are kept so that a late copy of one of them is known."""
+class Counted(Serving):
+    """It is settled who is counted.
 
-    setup: Setup
-    received: tuple[Attested[Message], ...]
+    Attributes:
+        heads: their heads and vectors, in party order.
+    """
 
+    spec: Spec
+    binding: Binding
+    masked: Masked
+    heads: Parcels
+    u3_hash: bytes
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """Everybody who holds shares, counted or not."""
+        return self.masked.names
+
+    @property
+    def wanted(self) -> int:
+        """As many as open a secret."""
+        return self.setup.threshold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consenting(Counted):
+    """Consents to the one list come in."""
+
+    due: ClassVar[type[Message]] = Consent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmasking(Counted):
+    """Shares that open the sum come in.
+
+    Attributes:
+        dealers: whose secret the shares that are there do not open, although they are enough.
+    """
+
+    dealers: tuple[str, ...] = ()
+
+    due: ClassVar[type[Message]] = Unmask
+
+    @property
+    def awaits(self) -> Awaits:
+        """The shares that are still out; once they were enough, waiting longer is all that is left."""
+        return replace(self._outstanding(), enough=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished(Counted):
+    """The total is open; the vectors are kept for those who draw samples of them.
+
+    Attributes:
+        leaves: leaf hashes of every vector, once somebody asked for a sample.
+    """
+
+    leaves: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+
+    due: ClassVar[type[Message]] = Challenge
     ended = True
 
     @property
@@ -128,98 +216,264 @@ def step(state: State, event: AggregatorEvent) -> AggregatorTransition:
     match state, event:
         case Vacant(), Opened(setup=setup, coordinator=coordinator):
             return Transition(Gathering(setup=setup, coordinator=coordinator))
-        case (Gathering() | Collecting()) as now, SpecKnown(spec=spec):
+        case (Gathering() | Dealing() | Collecting()) as now, SpecKnown(spec=spec):
             return Transition(_specified(now, spec))
-        case (Gathering() | Collecting() | Finished()) as now, Received(parcel=parcel) if _again(now.received, parcel):
-            return Transition(now)
-        case Gathering() as now, Received(parcel=parcel):
-            return _gather(now, parcel)
-        case Collecting(spec=Spec() as spec) as now, Received(parcel=parcel):
-            return _collect(now, spec, parcel)
-        case (Collecting(), Received()):
-            raise Misuse("a head came before the aggregator's driver gave SpecKnown: no party is to blame for that")
-        case ((Finished() | Aborted()), (DeadlinePassed() | Stopped())):
-            return Transition(state)
+        case Serving() as now, Received(parcel=parcel):
+            return _receive(now, parcel)
         case Aborted(), Received():
+            return Transition(state)
+        case ((Finished() | Aborted()), (DeadlinePassed() | Stopped())):
             return Transition(state)
         case _, Stopped(blames=blames):
             return Transition(Aborted(blames=blames), (Abort(blames=blames),))
-        case (Gathering() | Collecting()) as now, DeadlinePassed(missing=missing):
+        case Serving() as now, DeadlinePassed(missing=missing):
             return _late(now, missing)
         case _:
             raise _out_of_place(state, event)
 
 
-def _specified(now: Gathering | Collecting, spec: Spec) -> Gathering | Collecting:
+def _specified(now: Gathering | Dealing | Collecting, spec: Spec) -> Gathering | Dealing | Collecting:
     if spec.setup != now.setup or now.spec not in (None, spec):
         raise Misuse("a sum has one spec, and it is for the setup that was opened")
     return replace(now, spec=spec)
 
 
-def _gather(now: Gathering, parcel: Parcel) -> AggregatorTransition:
+def _receive(now: Serving, parcel: Parcel) -> AggregatorTransition:
+    message = parcel.message
+    sender, kind = message.sender, type(message.value)
+    earlier = now.said.get((sender, kind.__name__))
+    if earlier == message.digest and kind is not Challenge:
+        return Transition(now)
+    if kind not in ORDER or (kind is Head and now.spec is None and isinstance(now, Collecting)):
+        raise _out_of_place(now, Received(parcel=parcel))
+    if earlier is not None and earlier != message.digest:
+        name = kind.__name__.lower()
+        raise ProtocolViolation(sender, phase=name, expected=f"one {name}", got="a second, different one")
+    if ORDER.index(kind) < ORDER.index(now.due) or (kind is now.due and sender not in now.expected):
+        _of_the_setup(now, parcel)
+        return Transition(now)  # its step was closed without it
+    if kind is not now.due:
+        raise _out_of_place(now, Received(parcel=parcel))
+    return _accepted(_noted(now, parcel), parcel)
+
+
+def _noted(now: Serving, parcel: Parcel) -> Serving:
+    """Return the state with the parcel in it, in party order."""
+    message = parcel.message
+    found = {**now.parcels, message.sender: parcel}
+    return replace(
+        now,
+        said={**now.said, (message.sender, type(message.value).__name__): message.digest},
+        parcels={party: found[party] for party in now.expected if party in found},
+    )
+
+
+def _accepted(now: Serving, parcel: Parcel) -> AggregatorTransition:
+    """Return the state that has taken `parcel`, or the next one if that was the last. Raises ProtocolViolation."""
     sender = parcel.message.sender
-    _, representative = checks.advert(now.setup, now.setup.hash, parcel, sender)
-    keys = (*now.keys, (sender, representative))
-    checks.distinct(dict(keys), sender)
-    parcels = _sorted((*now.parcels, parcel))
-    if _absent(now.setup, parcels):
-        return Transition(replace(now, parcels=parcels, keys=keys))
-    adverts = tuple(p.message for p in parcels)
-    state = Collecting(
+    match now:
+        case Gathering():
+            keys = {**now.keys, sender: checks.advert(now.setup, now.setup.hash, parcel, sender)}
+            checks.distinct(keys, sender, sender)
+            taken: Serving = replace(now, keys=keys)
+        case Dealing():
+            value = checks.shares(now.setup, now.setup.hash, now.adverts_hash, parcel, sender)
+            leaves = checks.boxes(value, parcel.chunks, len(now.sides) - 1, sender)
+            taken = replace(now, leaves={**now.leaves, sender: leaves})
+        case Collecting(spec=Spec() as spec):
+            head = checks.head(spec, _binding(now, spec), parcel, sender)
+            checks.vector(spec, head, parcel.chunks, sender, rooted=checks.whole_vector(spec))
+            taken = now
+        case Consenting():
+            checks.consent(now.setup, now.binding.spec_hash, now.u3_hash, parcel, sender)
+            return _closed(now) if len(now.parcels) >= now.wanted else Transition(now)
+        case Unmasking():
+            absent = now.masked.absent(tuple(now.heads))
+            checks.unmask(now.spec, now.u3_hash, len(now.heads), absent, parcel, sender)
+            return _opened(now)
+        case Finished():
+            return _sample(now, parcel)
+        case _:
+            raise _out_of_place(now, Received(parcel=parcel))
+    return Transition(taken) if taken.awaits.of else _closed(taken)
+
+
+def _closed(now: Serving) -> AggregatorTransition:
+    """Return the next step, with those who are there."""
+    parcels = tuple(now.parcels.values())
+    match now:
+        case Gathering():
+            sides = tuple(
+                Side(party=p, enc_pk=now.keys[p].advert.enc_pk, mask_pk=now.keys[p].advert.mask_pk) for p in now.parcels
+            )
+            digests = (parcel.message.digest for parcel in parcels)
+            adverts_hash = masks.hash_of_adverts(now.setup.hash, digests)
+            dealing = Dealing(
+                setup=now.setup,
+                coordinator=now.coordinator,
+                said=now.said,
+                spec=now.spec,
+                sides=sides,
+                adverts_hash=adverts_hash,
+            )
+            return Transition(dealing, (Broadcast(parcels=parcels),))
+        case Dealing():
+            return _dealt(now)
+        case Collecting(spec=Spec() as spec):
+            binding = _binding(now, spec)
+            u3_hash = masks.hash_of_u3(binding, (parcel.message.digest for parcel in parcels))
+            consenting = Consenting(
+                setup=now.setup,
+                coordinator=now.coordinator,
+                said=now.said,
+                spec=spec,
+                binding=binding,
+                masked=now.masked,
+                heads=now.parcels,
+                u3_hash=u3_hash,
+            )
+            return Transition(consenting, (Broadcast(parcels=tuple(replace(p, chunks=()) for p in parcels)),))
+        case Consenting():
+            unmasking = Unmasking(
+                setup=now.setup,
+                coordinator=now.coordinator,
+                said=now.said,
+                spec=now.spec,
+                binding=now.binding,
+                masked=now.masked,
+                heads=now.heads,
+                u3_hash=now.u3_hash,
+            )
+            return Transition(unmasking, (Broadcast(parcels=parcels),))
+        case _:
+            raise Misuse(f"nothing closes {type(now).__name__}")
+
+
+def _dealt(now: Dealing) -> AggregatorTransition:
+    """Everybody who advertised gets its own box of every dealer, with the path to the root that the dealer signed."""
+    sides = {side.party: side for side in now.sides}
+    commitments = []
+    for parcel in now.parcels.values():
+        value = parcel.message.value
+        commitments.append(value.commitment if isinstance(value, Shares) else b"")
+    collecting = Collecting(
         setup=now.setup,
         coordinator=now.coordinator,
         spec=now.spec,
-        adverts=adverts,
-        adverts_hash=masks.hash_of_adverts({advert.sender: advert.digest for advert in adverts}),
+        said=now.said,
+        masked=Masked(sides=tuple(sides[party] for party in now.parcels), commitments=tuple(commitments)),
+        adverts_hash=now.adverts_hash,
+        u2_hash=masks.hash_of_u2(now.adverts_hash, (p.message.digest for p in now.parcels.values())),
     )
-    return Transition(state, (Broadcast(parcels=parcels),))
+    effects = []
+    for target in sides:
+        parcels = []
+        for dealer, parcel in now.parcels.items():
+            chunks: tuple[bytes, ...] = ()
+            if dealer != target:
+                place = [party for party in sides if party != dealer].index(target)
+                chunks = (parcel.chunks[place], *merkle.inclusion(now.leaves[dealer], place))
+            parcels.append(Parcel(message=parcel.message, chunks=chunks))
+        effects.append(Deliver(to=target, parcels=tuple(parcels)))
+    return Transition(collecting, tuple(effects))
 
 
-def _collect(now: Collecting, spec: Spec, parcel: Parcel) -> AggregatorTransition:
-    binding = Binding(
-        spec_hash=spec.hash, adverts_hash=now.adverts_hash, u2_hash=masks.hash_of_u2(now.setup, now.adverts_hash)
+def _opened(now: Unmasking) -> AggregatorTransition:
+    """Return the opened total, or wait for more shares."""
+    unmasks = {p: parcel.message.value for p, parcel in now.parcels.items() if isinstance(parcel.message.value, Unmask)}
+    counted = tuple(now.heads)
+    try:
+        secrets = opening.recovered(now.setup, now.masked, counted, unmasks)
+    except opening.Short as short:
+        waiting = replace(now, dealers=short.dealers)
+        if short.dealers and not waiting.awaits.of:
+            raise _dealt_badly(short.dealers) from None
+        return Transition(waiting)
+    vectors = [parcel.chunks for parcel in now.heads.values()]
+    chunks, leaves = masks.summed(vectors, now.spec.ring, secrets.streams(now.masked, now.binding))
+    said = Opening(
+        spec_hash=now.binding.spec_hash,
+        u3_hash=now.u3_hash,
+        seeds=tuple(secrets.seeds.values()),
+        keys=tuple(secrets.keys.values()),
+        total_root=merkle.root(leaves),
     )
-    checks.head(spec, binding, parcel, parcel.message.sender)
-    collected = replace(now, parcels=_sorted((*now.parcels, parcel)))
-    if collected.awaits.of:
-        return Transition(collected)
-    total = masks.summed({p.message.sender: p.chunks for p in collected.parcels})
-    effects = (Broadcast(parcels=collected.parcels), Release(total=total, parties=now.setup.parties))
-    return Transition(Finished(setup=now.setup, received=collected.received), effects)
+    whole = checks.whole_vector(now.spec)
+    heads = tuple(parcel if whole else replace(parcel, chunks=()) for parcel in now.heads.values())
+    finished = Finished(
+        setup=now.setup,
+        coordinator=now.coordinator,
+        said=now.said,
+        spec=now.spec,
+        binding=now.binding,
+        masked=now.masked,
+        heads={} if whole else now.heads,
+        u3_hash=now.u3_hash,
+    )
+    statement = Send(message=said, chunks=() if whole else chunks)
+    effects = (Broadcast(parcels=heads, statement=statement), Release(total=b"".join(chunks), parties=counted))
+    return Transition(finished, effects)
 
 
-def _again(received: tuple[Attested[Message], ...], parcel: Parcel) -> bool:
-    """Whether this very message was accepted before. Raises ProtocolViolation for a second, different one."""
-    message = parcel.message
-    for earlier in received:
-        if earlier.sender == message.sender and type(earlier.value) is type(message.value):
-            if earlier.digest == message.digest:
-                return True
-            kind = type(message.value).__name__.lower()
-            raise ProtocolViolation(message.sender, phase=kind, expected=f"one {kind}", got="a second, different one")
-    return False
+def _sample(now: Finished, parcel: Parcel) -> AggregatorTransition:
+    """Return the drawn chunks of every vector; now is the time to see whether they are under their owners' roots."""
+    asked, sender = parcel.message.value, parcel.message.sender
+    size = len(now.spec.chunks)
+    if not isinstance(asked, Challenge) or asked.party != sender or asked.u3_hash != now.u3_hash:
+        raise ProtocolViolation(sender, phase="samples", expected="a question about this list", got="another")
+    if asked.spec_hash != now.binding.spec_hash or any(place >= size for place in asked.places) or not now.heads:
+        raise ProtocolViolation(sender, phase="samples", expected=f"places below {size}", got="others")
+    leaves = now.leaves or {
+        party: checks.vector(now.spec, head.message.value, head.chunks, party)
+        for party, head in now.heads.items()
+        if isinstance(head.message.value, Head)
+    }
+    answer = []
+    for party, head in now.heads.items():
+        chunks = [
+            piece for place in asked.places for piece in (head.chunks[place], *merkle.inclusion(leaves[party], place))
+        ]
+        answer.append(Parcel(message=head.message, chunks=tuple(chunks)))
+    return Transition(replace(now, leaves=leaves), (Deliver(to=sender, parcels=tuple(answer)),))
 
 
-def _late(now: Gathering | Collecting, missing: tuple[str, ...]) -> AggregatorTransition:
-    what = now.awaits.what
+def _late(now: Serving, missing: tuple[str, ...]) -> AggregatorTransition:
+    awaits = now.awaits
+    if awaits.enough:
+        return _closed(now)
+    if isinstance(now, Unmasking) and now.dealers:
+        raise _dealt_badly(now.dealers)
     blames = tuple(
-        Blame(party=name, code=Unavailable.code, message=f"{name} did not give its {what} before the deadline")
-        for name in missing or now.awaits.of
+        Blame(party=name, code=Unavailable.code, message=f"{name} did not give its {awaits.what} before the deadline")
+        for name in missing or awaits.of
     )
     return Transition(Aborted(blames=blames), (Abort(blames=blames),))
 
 
-def _absent(setup: Setup, parcels: tuple[Parcel, ...]) -> tuple[str, ...]:
-    present = {parcel.message.sender for parcel in parcels}
-    return tuple(party for party in setup.parties if party not in present)
+def _binding(now: Collecting, spec: Spec) -> Binding:
+    return Binding(spec_hash=spec.hash, adverts_hash=now.adverts_hash, u2_hash=now.u2_hash)
 
 
-def _sorted(parcels: tuple[Parcel, ...]) -> tuple[Parcel, ...]:
-    return tuple(sorted(parcels, key=lambda parcel: parcel.message.sender))
+def _of_the_setup(now: Serving, parcel: Parcel) -> None:
+    if parcel.message.sender not in now.setup.parties:
+        raise ProtocolViolation(
+            parcel.message.sender, phase="routing", expected="a party of the setup", got="a stranger"
+        )
+
+
+def _dealt_badly(dealers: tuple[str, ...]) -> ProtocolViolation:
+    names = ", ".join(dealers)
+    return ProtocolViolation(
+        dealers[0],
+        phase="unmask",
+        expected="shares that open what was committed to",
+        got=f"shares of {names} that do not, however they are chosen",
+    )
 
 
 def _out_of_place(state: State, event: AggregatorEvent) -> ProtocolViolation:
     culprit = event.parcel.message.sender if isinstance(event, Received) else "the coordinator"
     due = state.awaits.what or "nothing"
-    got = f"{type(event).__name__} in state {type(state).__name__}"
+    what = type(event.parcel.message.value).__name__ if isinstance(event, Received) else type(event).__name__
+    got = f"{what} in state {type(state).__name__}"
     return ProtocolViolation(culprit, phase=type(state).__name__.lower(), expected=due, got=got)

@@ -1,4 +1,4 @@
-"""What a mask is derived from, and how it hides a vector.
+"""What the secrets of a masked sum are derived from, and how masks are put on and taken off a vector.
 
 Everything that two parties must agree on enters the seed of their mask: whoever was shown another spec, roster, list of
 parties or key gets a mask that does not cancel, and the sum is noise instead of somebody's figure. The names make the
@@ -7,17 +7,21 @@ seed of (i, j) another one than that of (i, k) even where k's key is a copy or a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from federation.crypto import agreement, ring
+from federation.crypto import agreement
+from federation.crypto.blinding import blind
 from federation.crypto.prg import Keystream
+from federation.crypto.ring import CHUNK_BYTES, RINGS, Ring
 from federation.domain.job import digest
-from federation.protocols.secure_sum import CHUNK_BYTES, Setup
+from federation.ledger import merkle
+from federation.protocols.setup import Setup
 
-PAIR_LABEL = b"federation/masked_sum/pair/v1"
+LABEL = "federation/masked_sum"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,7 @@ class Binding:
 
     Attributes:
         adverts_hash: over the digests of all signed adverts ("roster_hash" in the message table of masked sums).
-        u2_hash: over the setup, the adverts and the parties that are masked against.
+        u2_hash: over the setup, the adverts and the signed shares of all who are masked against.
     """
 
     spec_hash: bytes
@@ -36,32 +40,92 @@ class Binding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One party of a pair: its name and its public key."""
+    """One party's name and its public keys for this sum."""
 
     party: str
+    enc_pk: bytes
     mask_pk: bytes
 
 
-def mask_keys(entropy: bytes, setup: Setup) -> tuple[bytes, bytes]:
-    """Return (private, public) of the X25519 key of this setup; the same entropy gives another setup another key."""
-    info = b"federation/masked_sum/mask_key/v1" + setup.hash
-    return agreement.key_pair(agreement.derive(entropy, info))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """All that a party keeps to itself in one setup, 32 bytes each; derived, so that a restart finds them again.
+
+    Attributes:
+        seed: of its own mask ("b_i"); opened if it is counted.
+        mask_private: opened if it is not counted.
+        lot: draws the chunks that it checks of a long total; the coordinator cannot know it.
+    """
+
+    enc_private: bytes = field(repr=False)
+    mask_private: bytes = field(repr=False)
+    seed: bytes = field(repr=False)
+    seed_polynomial: bytes = field(repr=False)
+    key_polynomial: bytes = field(repr=False)
+    lot: bytes = field(repr=False)
 
 
-def hash_of_adverts(digests: Mapping[str, bytes]) -> bytes:
-    """Return adverts_hash over the body digests of all adverts, sorted."""
-    return digest("federation/masked_sum/adverts/v1", *sorted(digests.values()))
+def secrets_of(entropy: bytes, setup: Setup) -> Secrets:
+    """Return the secrets of this setup; the same entropy gives another setup other ones."""
+
+    def of(what: str) -> bytes:
+        return agreement.derive(entropy, _info(f"{LABEL}/{what}/v1", setup.hash))
+
+    return Secrets(
+        enc_private=of("enc_key"),
+        mask_private=of("mask_key"),
+        seed=of("seed"),
+        seed_polynomial=of("seed_polynomial"),
+        key_polynomial=of("key_polynomial"),
+        lot=of("lot"),
+    )
 
 
-def hash_of_u2(setup: Setup, adverts_hash: bytes) -> bytes:
-    """Return u2_hash: who is masked against whom; here all parties of the setup."""
-    return digest("federation/masked_sum/u2/v1", setup.hash, adverts_hash, *(p.encode() for p in setup.parties))
+# --- digests that everybody must agree on ----------------------------------------------------------------------------
+
+
+def hash_of_adverts(setup_hash: bytes, digests: Iterable[bytes]) -> bytes:
+    """Return adverts_hash over the body digests of all adverts."""
+    return digest(f"{LABEL}/adverts/v2", setup_hash, *sorted(digests))
+
+
+def hash_of_u2(adverts_hash: bytes, digests: Iterable[bytes]) -> bytes:
+    """Return u2_hash over the body digests of all shares: who is masked against whom, and every commitment."""
+    return digest(f"{LABEL}/u2/v2", adverts_hash, *sorted(digests))
+
+
+def hash_of_u3(binding: Binding, digests: Iterable[bytes]) -> bytes:
+    """Return u3_hash over the body digests of the heads of all who are counted."""
+    return digest(f"{LABEL}/u3/v1", binding.spec_hash, binding.u2_hash, *sorted(digests))
+
+
+def commitment(setup_hash: bytes, party: str, seed: bytes) -> bytes:
+    """Return the digest that a party signs of its self-mask's seed before anything is masked."""
+    return digest(f"{LABEL}/seed/v1", setup_hash, party.encode(), seed)
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def box_key(private: bytes, source: Side, target: Side, peer: Side, adverts_hash: bytes) -> bytes:
+    """Return the key of the one box that `source` seals for `target`; `peer` is whichever of them is not us.
+
+    X25519 gives both directions one secret: source, target and both keys in the info keep the two boxes of a pair
+    under two keys, so that no key and nonce are ever used twice.
+
+    Raises:
+        BadPublicKey: the peer's key is one that no honest party announces.
+    """
+    info = _info(
+        f"{LABEL}/box/v1", adverts_hash, source.party.encode(), target.party.encode(), source.enc_pk, target.enc_pk
+    )
+    return agreement.derive(agreement.shared(private, peer.enc_pk), info)
 
 
 def pair_info(binding: Binding, low: Side, high: Side) -> bytes:
     """Return the HKDF info of the pair's mask, each part length-prefixed; `low` is the party whose name sorts first."""
-    parts = (
-        PAIR_LABEL,
+    return _info(
+        f"{LABEL}/pair/v2",
         binding.spec_hash,
         binding.adverts_hash,
         binding.u2_hash,
@@ -70,7 +134,6 @@ def pair_info(binding: Binding, low: Side, high: Side) -> bytes:
         low.mask_pk,
         high.mask_pk,
     )
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
 def pair_seed(private: bytes, me: Side, peer: Side, binding: Binding) -> bytes:
@@ -79,44 +142,102 @@ def pair_seed(private: bytes, me: Side, peer: Side, binding: Binding) -> bytes:
     Raises:
         BadPublicKey: the peer's key is one that no honest party announces.
     """
-    low, high = sorted((me, peer), key=lambda side: side.party)
+    low, high = (me, peer) if me.party < peer.party else (peer, me)
     return agreement.derive(agreement.shared(private, peer.mask_pk), pair_info(binding, low, high))
 
 
-def masked(vector: bytes, seeds: Mapping[str, bytes], me: str) -> Iterator[bytes]:
-    """Yield the masked vector in chunks: plus the mask of every peer whose name sorts after mine, minus the others.
+def self_seed(seed: bytes, party: str, binding: Binding) -> bytes:
+    """Return the 32-byte seed of a party's own mask stream."""
+    return agreement.derive(seed, _info(f"{LABEL}/self/v1", binding.spec_hash, binding.u2_hash, party.encode()))
 
-    A chunk at a time goes through all masks, so that it stays in the processor's cache and no vector is copied.
+
+def _info(label: str, *parts: bytes) -> bytes:
+    """Length-prefixed parts under a label: no two lists of parts have one info."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in (label.encode(), *parts))
+
+
+# --- vectors ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streams:
+    """Seeds of mask streams, by what is done with them; each seed serves one vector, once."""
+
+    add: tuple[bytes, ...] = field(default=(), repr=False)
+    subtract: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+def streams_on(own: bytes, pairs: Mapping[str, bytes], me: str) -> Streams:
+    """Return the masks that `me` puts on: its own, plus those of peers whose names sort after, minus the others."""
+    return Streams(
+        add=(own, *(seed for peer, seed in pairs.items() if me < peer)),
+        subtract=tuple(seed for peer, seed in pairs.items() if peer < me),
+    )
+
+
+def streams_off(
+    seeds: Mapping[str, bytes], keys: Mapping[str, bytes], sides: Mapping[str, Side], binding: Binding
+) -> Streams:
+    """Return what takes off all masks that are left in the sum of those who are counted.
 
     Args:
-        vector: ring elements, 16 bytes each.
-        seeds: peer -> seed of the pair's mask; each is used here once and never again.
-        me: the masking party's name.
+        seeds: counted party -> the opened seed of its own mask.
+        keys: party that was masked against and is not counted -> its opened mask key.
+        sides: everybody who was masked against.
+        binding: what the masks are bound to.
     """
-    streams = [(Keystream(seed), me < peer) for peer, seed in sorted(seeds.items())]
-    plain = ring.from_bytes(vector)
-    most = CHUNK_BYTES // ring.ELEMENT_BYTES
-    scratch = np.empty((min(most, len(plain)), 2), dtype="<u8")
-    for start in range(0, len(plain), most):
-        words = scratch[: len(plain) - start]
-        words[:] = plain[start : start + most]
-        for stream, adds in streams:
-            piece = stream.piece(words.nbytes)
-            if adds:
-                ring.add_into(words, piece)
-            else:
-                ring.subtract_into(words, piece)
-        yield ring.to_bytes(words)
+    add: list[bytes] = []
+    subtract = [self_seed(seed, party, binding) for party, seed in seeds.items()]
+    for absent, private in keys.items():
+        for counted in seeds:
+            seed = pair_seed(private, sides[absent], sides[counted], binding)
+            (subtract if counted < absent else add).append(seed)
+    return Streams(add=tuple(add), subtract=tuple(subtract))
 
 
-def summed(vectors: Mapping[str, tuple[bytes, ...]]) -> bytes:
-    """Return the sum in Z_2^128 of vectors in chunks of equal sizes; over all parties the masks cancel."""
-    pieces = []
-    scratch = np.empty((CHUNK_BYTES // ring.ELEMENT_BYTES, 2), dtype="<u8")
-    for first, *others in zip(*vectors.values(), strict=True):
-        total = scratch[: len(first) // ring.ELEMENT_BYTES]
-        total[:] = ring.from_bytes(first)
-        for chunk in others:
-            ring.add_into(total, ring.from_bytes(chunk))
-        pieces.append(ring.to_bytes(total))
-    return b"".join(pieces)
+def masked(vector: bytes, ring: str, streams: Streams) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """Return the masked vector's chunks and their Merkle leaf hashes."""
+    return _blinded(np.frombuffer(bytearray(vector), dtype="<u8"), ring, streams)
+
+
+def summed(
+    vectors: Sequence[Sequence[bytes]], ring: str, streams: Streams
+) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """Return the chunks of the sum of vectors, given in chunks of equal sizes, without `streams`; and leaf hashes."""
+    kind, sizes = RINGS[ring], [len(chunk) for chunk in vectors[0]]
+    total = np.empty(sum(sizes) // 8, dtype="<u8")
+    start = 0
+    for place, size in enumerate(sizes):
+        _add_up(total[start : start + size // 8], (vector[place] for vector in vectors), kind)
+        start += size // 8
+    return _blinded(total, ring, streams)
+
+
+def summed_chunk(chunks: Sequence[bytes], ring: str, streams: Streams, place: int) -> bytes:
+    """Return chunk number `place` of the sum, from that chunk of every vector: how one is checked alone."""
+    kind = RINGS[ring]
+    total = np.empty(len(chunks[0]) // 8, dtype="<u8")
+    _add_up(total, iter(chunks), kind)
+    for seeds, put in ((streams.add, kind.add_into), (streams.subtract, kind.subtract_into)):
+        for seed in seeds:
+            put(total, Keystream(seed, place * CHUNK_BYTES).words(total.nbytes))
+    return total.tobytes()
+
+
+def _add_up(total: NDArray[np.uint64], chunks: Iterable[bytes], ring: Ring) -> None:
+    first, *others = (np.frombuffer(chunk, dtype="<u8") for chunk in chunks)
+    total[:] = first
+    for other in others:
+        ring.add_into(total, other)
+
+
+def _blinded(words: NDArray[np.uint64], ring: str, streams: Streams) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    done: list[tuple[bytes, bytes]] = blind(
+        words, RINGS[ring], add=streams.add, subtract=streams.subtract, finish=_finished
+    )
+    return tuple(chunk for chunk, _ in done), tuple(leaf for _, leaf in done)
+
+
+def _finished(chunk: memoryview) -> tuple[bytes, bytes]:
+    data = bytes(chunk)
+    return data, merkle.leaf_hash(data)

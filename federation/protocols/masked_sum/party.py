@@ -1,42 +1,45 @@
 """The party's machine of a masked sum.
 
-    Idle --Begin--> Advertised --Delivered(adverts)--> Rostered --Contribute--> Masked --Delivered(heads)--> Done
-    any of the first four --DeadlinePassed | Stopped--> Aborted
+    Idle --Begin--> Advertised --adverts--> Dealt --shares--> Shared --Contribute--> Masked --heads--> Consented
+    Consented --consents--> Unmasked --opening--> Done;  of long totals Unmasked --opening--> Sampling --chunks--> Done
+    Advertised, Dealt --a bundle without me--> Aside;  before Unmasked --Withdraw--> Withdrawn;  --Stopped--> Aborted
 
-The mask key leaves the state as soon as the vector is masked: nothing that follows can make a second mask under it. A
-party releases only the total that it added up itself from every party's signed vector.
+Nothing returns to an earlier state. A party consents to one list of contributors in its life in one setup, and gives of
+every peer one kind of share, which that list decides and no message can ask for. The mask key and the seed leave the
+state as soon as the vector is masked; the peers' shares leave it when they were given or are not needed any more. A
+party releases only a total that it checked itself.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from federation.crypto import agreement, ring
+from federation.crypto import agreement, shamir
+from federation.crypto.aead import BadSeal, opened, seal
 from federation.domain.job import Blame, digest
 from federation.errors import Misuse, ProtocolViolation, Unavailable
 from federation.ledger import merkle
-from federation.protocols.machine import Transition
-from federation.protocols.masked_sum import checks, masks
-from federation.protocols.masked_sum.masks import Binding, Side
-from federation.protocols.masked_sum.messages import Advert, Head
-from federation.protocols.secure_sum import (
+from federation.protocols.events import (
     Abort,
-    Aborted,
-    Awaits,
     Begin,
     Contribute,
     DeadlinePassed,
     Delivered,
+    Intend,
     Parcel,
     PartyEvent,
-    PartyTransition,
-    Release,
     Send,
-    Setup,
-    Spec,
-    State,
     Stopped,
+    Withdraw,
 )
+from federation.protocols.machine import Transition
+from federation.protocols.masked_sum import checking, checks, masks
+from federation.protocols.masked_sum.checking import Known
+from federation.protocols.masked_sum.masks import Binding, Side
+from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shares, Unmask, Withdrawal
+from federation.protocols.masked_sum.opening import Masked as MaskedParties
+from federation.protocols.secure_sum import Aborted, Awaits, PartyTransition, State
+from federation.protocols.setup import Setup, Spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,43 +56,67 @@ class Idle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taking:
-    """What a party that takes part knows in every state: the setup, its own name and the coordinator's."""
+    """What a party that takes part knows in every state.
+
+    Attributes:
+        seen: the bundles that were accepted; the same one again is ignored.
+    """
 
     setup: Setup
     me: str
     coordinator: str
+    seen: tuple[bytes, ...] = ()
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advertised(Taking):
-    """Its own advert is out."""
-
-    advert: Advert
-    private: bytes = field(repr=False)
-
+    what = ""  # of the bundle that the coordinator owes in this state
     ended = False
 
     @property
     def awaits(self) -> Awaits:
-        """The bundle of all adverts."""
-        return Awaits(what="adverts", of=(self.coordinator,))
+        """The next bundle, of the coordinator."""
+        return Awaits(what=self.what, of=(self.coordinator,) if self.what else ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rostered(Taking):
-    """Everybody's keys are known and sound.
+class Advertised(Taking):
+    """Its keys are out."""
+
+    advert: Advert
+    entropy: bytes = field(repr=False)
+
+    what = "adverts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dealt(Taking):
+    """Everybody's keys are known and sound, its own secrets are dealt.
 
     Attributes:
-        keys: every party's public key, in party order.
-        seen: the bundle that was accepted; the same one again is ignored.
+        sides: the keys of all who advertised, in party order.
+        own: its own shares of its two secrets.
     """
 
-    private: bytes = field(repr=False)
-    keys: tuple[Side, ...]
+    entropy: bytes = field(repr=False)
+    sides: tuple[Side, ...]
     adverts_hash: bytes
-    seen: tuple[bytes, ...]
+    shares: Shares
+    own: tuple[bytes, bytes] = field(repr=False)
 
-    ended = False
+    what = "shares"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared(Taking):
+    """It holds a share of everybody's secrets; now its numbers are due.
+
+    Attributes:
+        held: (share of the seed, share of the mask key) of everybody in `masked`, in party order.
+    """
+
+    entropy: bytes = field(repr=False)
+    masked: MaskedParties
+    adverts_hash: bytes
+    u2_hash: bytes
+    held: tuple[tuple[bytes, bytes], ...] = field(repr=False)
 
     @property
     def awaits(self) -> Awaits:
@@ -99,33 +126,70 @@ class Rostered(Taking):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Masked(Taking):
-    """Its own masked vector is out; the mask key is gone."""
+    """Its masked vector is out; the keys that made it are gone.
+
+    Attributes:
+        lot: draws which chunks of a long total it will check.
+    """
 
     spec: Spec
     binding: Binding
+    masked: MaskedParties
+    held: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    lot: bytes = field(repr=False)
     head: Head
-    seen: tuple[bytes, ...]
 
-    ended = False
+    what = "heads"
 
-    @property
-    def awaits(self) -> Awaits:
-        """The bundle of all heads and their vectors."""
-        return Awaits(what="heads", of=(self.coordinator,))
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consented(Taking):
+    """It has agreed to one list of contributors, and agrees to no other any more."""
+
+    known: Known
+    held: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    lot: bytes = field(repr=False)
+
+    what = "consents"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmasked(Taking):
+    """Its shares are out and gone; the total is due."""
+
+    known: Known
+    lot: bytes = field(repr=False)
+
+    what = "opening"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling(Taking):
+    """It has the total and has drawn the chunks of every contributor that it adds up itself."""
+
+    known: Known
+    claimed: checking.Claimed
+
+    what = "samples"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done(Taking):
     """The total is open."""
 
-    seen: tuple[bytes, ...]
-
     ended = True
 
-    @property
-    def awaits(self) -> Awaits:
-        """Nothing."""
-        return Awaits()
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside(Taking):
+    """The others went on without this party; it holds no secret of anybody and is not counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn(Taking):
+    """It has signed that it never opens this attempt; it holds nothing that could."""
+
+    ended = True
 
 
 def step(state: State, event: PartyEvent) -> PartyTransition:
@@ -133,21 +197,34 @@ def step(state: State, event: PartyEvent) -> PartyTransition:
     match state, event:
         case Idle(), Begin() as begin:
             return _advertise(begin)
-        case Advertised() as now, Delivered(parcels=parcels):
-            return _roster(now, parcels)
-        case Rostered() as now, Contribute() as contribution:
-            return _mask(now, contribution)
-        case (Rostered() | Masked() | Done()) as now, Delivered(parcels=parcels) if _bundle(parcels) in now.seen:
+        case Taking() as now, Delivered(parcels=parcels) if _bundle(parcels) in now.seen:
             return Transition(now)
+        case Advertised() as now, Delivered(parcels=parcels):
+            return _deal(now, parcels)
+        case Dealt() as now, Delivered(parcels=parcels):
+            return _share(now, parcels)
+        case Shared() as now, Contribute() as contribution:
+            return _mask(now, contribution)
         case Masked() as now, Delivered(parcels=parcels):
-            return _release(now, parcels)
-        case ((Done() | Aborted()), (DeadlinePassed() | Stopped())):
+            return _consent(now, parcels)
+        case Consented() as now, Delivered(parcels=parcels):
+            return _unmask(now, parcels)
+        case Unmasked() as now, Delivered(parcels=parcels):
+            return _open(now, parcels)
+        case Sampling() as now, Delivered(parcels=parcels):
+            release = checking.sampled(now.known, now.claimed, parcels, now.coordinator)
+            return Transition(_done(now, parcels), (release,))
+        case ((Idle() | Unmasked() | Sampling() | Done() | Aborted()), Withdraw()):
+            return Transition(state)  # the driver's to see: there is no `Send`, so no such word leaves
+        case Taking() as now, Withdraw():
+            return _withdraw(now)
+        case ((Aside() | Withdrawn() | Aborted()), (Delivered() | Contribute())):
             return Transition(state)
-        case Aborted(), Delivered():
+        case ((Done() | Withdrawn() | Aborted()), (DeadlinePassed() | Stopped())):
             return Transition(state)
         case _, Stopped(blames=blames):
             return Transition(Aborted(blames=blames), (Abort(blames=blames),))
-        case (Advertised() | Rostered() | Masked()) as now, DeadlinePassed(missing=missing):
+        case Taking() as now, DeadlinePassed(missing=missing):
             return _late(now, missing)
         case _:
             raise _out_of_place(state, event)
@@ -157,77 +234,238 @@ def _advertise(begin: Begin) -> PartyTransition:
     setup = begin.setup
     if begin.me not in setup.parties or begin.coordinator in setup.parties or len(begin.entropy) != 32:
         raise Misuse("a party begins under its own name, with another member as coordinator and 32 bytes of entropy")
-    private, public = masks.mask_keys(begin.entropy, setup)
-    advert = Advert(setup_hash=setup.hash, party=begin.me, mask_pk=public)
-    state = Advertised(setup=setup, me=begin.me, coordinator=begin.coordinator, private=private, advert=advert)
+    secrets = masks.secrets_of(begin.entropy, setup)
+    advert = Advert(
+        setup_hash=setup.hash,
+        party=begin.me,
+        enc_pk=agreement.key_pair(secrets.enc_private)[1],
+        mask_pk=agreement.key_pair(secrets.mask_private)[1],
+    )
+    state = Advertised(setup=setup, me=begin.me, coordinator=begin.coordinator, entropy=begin.entropy, advert=advert)
     return Transition(state, (Send(message=advert),))
 
 
-def _roster(now: Advertised, parcels: tuple[Parcel, ...]) -> PartyTransition:
+def _deal(now: Advertised, parcels: tuple[Parcel, ...]) -> PartyTransition:
     setup, relay = now.setup, now.coordinator
     setup_hash = setup.hash
-    found = checks.one_each(setup, parcels, relay, "adverts")
-    checked = {party: checks.advert(setup, setup_hash, parcel, relay) for party, parcel in found.items()}
-    if checked[now.me][0] != now.advert:
+    found = checks.one_each(setup, parcels, relay, "adverts", setup.least)
+    keys = {party: checks.advert(setup, setup_hash, parcel, relay) for party, parcel in found.items()}
+    if now.me not in keys:
+        return Transition(_aside(now, parcels))
+    if keys[now.me].advert != now.advert:
         raise ProtocolViolation(relay, phase="adverts", expected="my own advert unchanged", got="another one")
-    checks.distinct({party: representative for party, (_, representative) in checked.items()}, relay, now.me)
-    state = Rostered(
+    checks.distinct(keys, relay, now.me)
+    sides = tuple(Side(party=party, enc_pk=of.advert.enc_pk, mask_pk=of.advert.mask_pk) for party, of in keys.items())
+    adverts_hash = masks.hash_of_adverts(setup_hash, (parcel.message.digest for parcel in found.values()))
+    secrets, n, t = masks.secrets_of(now.entropy, setup), len(setup.parties), setup.threshold
+    of_seed = shamir.split(secrets.seed, t, n, secrets.seed_polynomial)
+    of_key = shamir.split(secrets.mask_private, t, n, secrets.key_polynomial)
+    mine = next(side for side in sides if side.party == now.me)
+    boxes, own = [], (b"", b"")
+    for side in sides:
+        place = setup.parties.index(side.party)
+        if side is mine:
+            own = (of_seed[place], of_key[place])
+            continue
+        key = masks.box_key(secrets.enc_private, mine, side, side, adverts_hash)
+        boxes.append(seal(key, of_seed[place] + of_key[place], _associated(adverts_hash, now.me, side.party)))
+    shares = Shares(
+        setup_hash=setup_hash,
+        adverts_hash=adverts_hash,
+        party=now.me,
+        commitment=masks.commitment(setup_hash, now.me, secrets.seed),
+        boxes_root=merkle.root([merkle.leaf_hash(box) for box in boxes]),
+    )
+    state = Dealt(
         setup=setup,
         me=now.me,
         coordinator=relay,
-        private=now.private,
-        keys=tuple(Side(party=party, mask_pk=advert.mask_pk) for party, (advert, _) in checked.items()),
-        adverts_hash=masks.hash_of_adverts({party: parcel.message.digest for party, parcel in found.items()}),
         seen=(_bundle(parcels),),
+        entropy=now.entropy,
+        sides=sides,
+        adverts_hash=adverts_hash,
+        shares=shares,
+        own=own,
+    )
+    return Transition(state, (Send(message=shares, chunks=tuple(boxes)),))
+
+
+def _share(now: Dealt, parcels: tuple[Parcel, ...]) -> PartyTransition:
+    setup, relay = now.setup, now.coordinator
+    found = checks.one_each(setup, parcels, relay, "shares", setup.least)
+    setup_hash = setup.hash
+    dealt = {p: checks.shares(setup, setup_hash, now.adverts_hash, parcel, relay) for p, parcel in found.items()}
+    sides = {side.party: side for side in now.sides}
+    if strange := sorted(set(dealt) - set(sides)):
+        raise ProtocolViolation(
+            relay, phase="shares", expected="shares of those who advertised", got=f"also of {', '.join(strange)}"
+        )
+    if now.me not in dealt:
+        return Transition(_aside(now, parcels))
+    if dealt[now.me] != now.shares:
+        raise ProtocolViolation(relay, phase="shares", expected="my own shares unchanged", got="other ones")
+    private = masks.secrets_of(now.entropy, setup).enc_private
+    held = []
+    for party, value in dealt.items():
+        if party == now.me:
+            held.append(now.own)
+            continue
+        peers = [name for name in sides if name != party]
+        box = checks.own_box(value, found[party].chunks, peers.index(now.me), len(peers), relay)
+        held.append(_unboxed(private, sides[party], sides[now.me], now.adverts_hash, box))
+    state = Shared(
+        setup=setup,
+        me=now.me,
+        coordinator=relay,
+        seen=(*now.seen, _bundle(parcels)),
+        entropy=now.entropy,
+        masked=MaskedParties(
+            sides=tuple(sides[party] for party in dealt),
+            commitments=tuple(value.commitment for value in dealt.values()),
+        ),
+        adverts_hash=now.adverts_hash,
+        u2_hash=masks.hash_of_u2(now.adverts_hash, (parcel.message.digest for parcel in found.values())),
+        held=tuple(held),
     )
     return Transition(state)
 
 
-def _mask(now: Rostered, contribution: Contribute) -> PartyTransition:
+def _unboxed(private: bytes, source: Side, mine: Side, adverts_hash: bytes, box: bytes) -> tuple[bytes, bytes]:
+    """Return the two shares in a box; that it does not open is the dealer's doing: its signed root has this box."""
+    try:
+        key = masks.box_key(private, source, mine, source, adverts_hash)
+        plain = opened(key, box, _associated(adverts_hash, source.party, mine.party))
+        pair = plain[: shamir.SHARE_BYTES], plain[shamir.SHARE_BYTES :]
+        for share in pair:
+            shamir.check(share)
+    except (BadSeal, shamir.BadShare, agreement.BadPublicKey) as fault:
+        raise ProtocolViolation(
+            source.party, phase="shares", expected=f"a box that {mine.party} can open", got=str(fault)
+        ) from None
+    return pair
+
+
+def _mask(now: Shared, contribution: Contribute) -> PartyTransition:
     spec = contribution.spec
-    if spec.setup != now.setup or len(contribution.vector) != spec.length * ring.ELEMENT_BYTES:
+    if spec.setup != now.setup or len(contribution.vector) != spec.size_bytes:
         raise Misuse(
             "a contribution is for the setup that the party began with and has as many numbers as its spec says"
         )
-    binding = Binding(
-        spec_hash=spec.hash,
-        adverts_hash=now.adverts_hash,
-        u2_hash=masks.hash_of_u2(now.setup, now.adverts_hash),
-    )
-    sides = {side.party: side for side in now.keys}
-    mine = sides.pop(now.me)
-    seeds = {}
-    for peer in sides.values():
-        try:
-            seeds[peer.party] = masks.pair_seed(now.private, mine, peer, binding)
-        except agreement.BadPublicKey as fault:
-            raise ProtocolViolation(peer.party, phase="advert", expected="a sound X25519 key", got=str(fault)) from None
-    chunks = tuple(masks.masked(contribution.vector, seeds, now.me))
+    binding = Binding(spec_hash=spec.hash, adverts_hash=now.adverts_hash, u2_hash=now.u2_hash)
+    secrets = masks.secrets_of(now.entropy, now.setup)
+    mine = next(side for side in now.masked.sides if side.party == now.me)
+    pairs = {}
+    for peer in now.masked.sides:
+        if peer is not mine:
+            try:
+                pairs[peer.party] = masks.pair_seed(secrets.mask_private, mine, peer, binding)
+            except agreement.BadPublicKey as fault:
+                raise ProtocolViolation(
+                    peer.party, phase="advert", expected="a sound X25519 key", got=str(fault)
+                ) from None
+    streams = masks.streams_on(masks.self_seed(secrets.seed, now.me, binding), pairs, now.me)
+    chunks, leaves = masks.masked(contribution.vector, spec.ring, streams)
     head = Head(
         spec_hash=binding.spec_hash,
         u2_hash=binding.u2_hash,
         party=now.me,
-        chunk_root=merkle.root([merkle.leaf_hash(chunk) for chunk in chunks]),
+        chunk_root=merkle.root(leaves),
         length=spec.length,
+        number=contribution.number,
     )
     state = Masked(
-        setup=now.setup, me=now.me, coordinator=now.coordinator, spec=spec, binding=binding, head=head, seen=now.seen
+        setup=now.setup,
+        me=now.me,
+        coordinator=now.coordinator,
+        seen=now.seen,
+        spec=spec,
+        binding=binding,
+        masked=now.masked,
+        held=now.held,
+        lot=secrets.lot,
+        head=head,
     )
     return Transition(state, (Send(message=head, chunks=chunks),))
 
 
-def _release(now: Masked, parcels: tuple[Parcel, ...]) -> PartyTransition:
-    relay = now.coordinator
-    found = checks.one_each(now.setup, parcels, relay, "heads")
+def _consent(now: Masked, parcels: tuple[Parcel, ...]) -> PartyTransition:
+    setup, relay = now.setup, now.coordinator
+    found = checks.one_each(setup, parcels, relay, "heads", setup.least)
+    if strange := sorted(set(found) - set(now.masked.names)):
+        raise ProtocolViolation(
+            relay, phase="heads", expected="heads of those who shared", got=f"also of {', '.join(strange)}"
+        )
     heads = {party: checks.head(now.spec, now.binding, parcel, relay) for party, parcel in found.items()}
-    if heads[now.me] != now.head:
+    if now.me in heads and heads[now.me] != now.head:
         raise ProtocolViolation(relay, phase="heads", expected="my own head unchanged", got="another one")
-    total = masks.summed({party: parcel.chunks for party, parcel in found.items()})
-    state = Done(setup=now.setup, me=now.me, coordinator=relay, seen=(*now.seen, _bundle(parcels)))
-    return Transition(state, (Release(total=total, parties=now.setup.parties),))
+    u3_hash = masks.hash_of_u3(now.binding, (parcel.message.digest for parcel in found.values()))
+    known = Known(
+        spec=now.spec,
+        binding=now.binding,
+        masked=now.masked,
+        counted=tuple(heads),
+        heads=tuple(heads.values()),
+        u3_hash=u3_hash,
+    )
+    state = Consented(
+        setup=setup,
+        me=now.me,
+        coordinator=relay,
+        seen=(*now.seen, _bundle(parcels)),
+        known=known,
+        held=now.held,
+        lot=now.lot,
+    )
+    consent = Consent(spec_hash=now.binding.spec_hash, u3_hash=u3_hash, party=now.me)
+    return Transition(state, (Intend(parties=known.counted), Send(message=consent)))
 
 
-def _late(now: Advertised | Rostered | Masked, missing: tuple[str, ...]) -> PartyTransition:
+def _unmask(now: Consented, parcels: tuple[Parcel, ...]) -> PartyTransition:
+    setup, relay, known = now.setup, now.coordinator, now.known
+    found = checks.one_each(setup, parcels, relay, "consents", setup.threshold)
+    if strange := sorted(set(found) - set(known.masked.names)):
+        raise ProtocolViolation(
+            relay, phase="consents", expected="consents of those who shared", got=f"also of {', '.join(strange)}"
+        )
+    for parcel in found.values():
+        checks.consent(setup, known.binding.spec_hash, known.u3_hash, parcel, relay)
+    held = dict(zip(known.masked.names, now.held, strict=True))
+    unmask = Unmask(
+        spec_hash=known.binding.spec_hash,
+        u3_hash=known.u3_hash,
+        party=now.me,
+        self_shares=tuple(held[party][0] for party in known.counted),
+        key_shares=tuple(held[party][1] for party in known.masked.absent(known.counted) if party != now.me),
+    )
+    state = Unmasked(
+        setup=setup, me=now.me, coordinator=relay, seen=(*now.seen, _bundle(parcels)), known=known, lot=now.lot
+    )
+    return Transition(state, (Send(message=unmask),))
+
+
+def _open(now: Unmasked, parcels: tuple[Parcel, ...]) -> PartyTransition:
+    relay = now.coordinator
+    if checks.whole_vector(now.known.spec):
+        return Transition(_done(now, parcels), (checking.recomputed(now.known, parcels, relay),))
+    claimed, challenge = checking.challenged(now.known, parcels, now.lot, now.me, relay)
+    state = Sampling(
+        setup=now.setup,
+        me=now.me,
+        coordinator=relay,
+        seen=(*now.seen, _bundle(parcels)),
+        known=now.known,
+        claimed=claimed,
+    )
+    return Transition(state, (Send(message=challenge),))
+
+
+def _withdraw(now: Taking) -> PartyTransition:
+    word = Withdrawal(setup_hash=now.setup.hash, party=now.me)
+    state = Withdrawn(setup=now.setup, me=now.me, coordinator=now.coordinator, seen=now.seen)
+    return Transition(state, (Send(message=word),))
+
+
+def _late(now: Taking, missing: tuple[str, ...]) -> PartyTransition:
     what = now.awaits.what
     said = f" to {now.coordinator}, as that one says" if missing else ""
     blames = tuple(
@@ -235,6 +473,18 @@ def _late(now: Advertised | Rostered | Masked, missing: tuple[str, ...]) -> Part
         for name in missing or now.awaits.of
     )
     return Transition(Aborted(blames=blames), (Abort(blames=blames),))
+
+
+def _done(now: Taking, parcels: tuple[Parcel, ...]) -> Done:
+    return Done(setup=now.setup, me=now.me, coordinator=now.coordinator, seen=(*now.seen, _bundle(parcels)))
+
+
+def _aside(now: Taking, parcels: tuple[Parcel, ...]) -> Aside:
+    return Aside(setup=now.setup, me=now.me, coordinator=now.coordinator, seen=(*now.seen, _bundle(parcels)))
+
+
+def _associated(adverts_hash: bytes, source: str, target: str) -> bytes:
+    return digest("federation/masked_sum/box/v1", adverts_hash, source.encode(), target.encode())
 
 
 def _bundle(parcels: tuple[Parcel, ...]) -> bytes:

@@ -34,18 +34,20 @@ class Shares(_message.Message):
     def __init__(self, party: _Optional[str] = ..., setup_hash: _Optional[bytes] = ..., adverts_hash: _Optional[bytes] = ..., commitment: _Optional[bytes] = ..., boxes_root: _Optional[bytes] = ...) -> None: ...
 
 class Head(_message.Message):
-    __slots__ = ("party", "spec_hash", "u2_hash", "chunk_root", "length")
+    __slots__ = ("party", "spec_hash", "u2_hash", "chunk_root", "length", "number")
     PARTY_FIELD_NUMBER: _ClassVar[int]
     SPEC_HASH_FIELD_NUMBER: _ClassVar[int]
     U2_HASH_FIELD_NUMBER: _ClassVar[int]
     CHUNK_ROOT_FIELD_NUMBER: _ClassVar[int]
     LENGTH_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     party: str
     spec_hash: bytes
     u2_hash: bytes
     chunk_root: bytes
     length: int
-    def __init__(self, party: _Optional[str] = ..., spec_hash: _Optional[bytes] = ..., u2_hash: _Optional[bytes] = ..., chunk_root: _Optional[bytes] = ..., length: _Optional[int] = ...) -> None: ...
+    number: int
+    def __init__(self, party: _Optional[str] = ..., spec_hash: _Optional[bytes] = ..., u2_hash: _Optional[bytes] = ..., chunk_root: _Optional[bytes] = ..., length: _Optional[int] = ..., number: _Optional[int] = ...) -> None: ...
 
 class Consent(_message.Message):
     __slots__ = ("party", "spec_hash", "u3_hash")

@@ -1,0 +1,172 @@
+"""One secure sum at a jurisdiction: the party's machine, every event sealed before its effects leave.
+
+A restart folds the sealed events: the same state and the same bytes to send. What opens the total is not sealed: in its
+place the total is, in the job's own stream, and everything of the sum is erased.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from clients.jurisdiction.vault import Vault
+from federation.domain.job import digest
+from federation.domain.roster import Roster
+from federation.errors import ProtocolViolation
+from federation.protocols.events import (
+    Attested,
+    Begin,
+    Contribute,
+    Delivered,
+    Parcel,
+    PartyEffect,
+    PartyEvent,
+    Release,
+    Send,
+    Withdraw,
+)
+from federation.protocols.secure_sum import Awaits, SecureSum, State
+from federation.protocols.setup import Setup
+from federation.wire import convert
+from federation.wire import messages as m
+from federation.wire.envelope import Opened, Signer, opened, signed
+
+
+def secrets_of(job_hash: bytes, index: int, attempt: int) -> bytes:
+    """Return the vault's stream of one attempt at a sum: entropy, bundles, the encoded vector; erased when it ends."""
+    return digest("federation/sum-secrets/v2", job_hash, index.to_bytes(8, "big"), attempt.to_bytes(8, "big"))
+
+
+class Sum:
+    """One attempt at one secure sum.
+
+    Args:
+        protocol: the job's secure sum.
+        setup: who sums.
+        me: signs for the jurisdiction.
+        roster: whose signatures count.
+        coordinator: the member who forwards.
+        vault: what remembers.
+    """
+
+    def __init__(
+        self, protocol: type[SecureSum], setup: Setup, *, me: Signer, roster: Roster, coordinator: str, vault: Vault
+    ) -> None:
+        self.setup = setup
+        self.sent: list[m.Frame] = []
+        self._protocol, self._me, self._roster, self._coordinator = protocol, me, roster, coordinator
+        self._vault = vault
+        self._stream = secrets_of(setup.job_hash, setup.round_index, setup.attempt)
+        self._state: State = protocol.party()
+        self._seen: set[bytes] = set()
+
+    @property
+    def awaits(self) -> Awaits:
+        """What the party waits for."""
+        return self._state.awaits
+
+    def begin(self, entropy: bytes) -> Sequence[PartyEffect]:
+        """Take part, with 32 fresh secret bytes; they are sealed before a key leaves."""
+        return self._step(self._begin(entropy), "begin", entropy)
+
+    def contribute(self, vector: Contribute) -> Sequence[PartyEffect]:
+        """Mask the encoded answer; it is sealed before the first masked byte leaves, and never made again."""
+        return self._step(vector, "vector", vector.number.to_bytes(8, "big") + vector.vector)
+
+    def deliver(self, bundle: m.Bundle, frame: m.Frame) -> Sequence[PartyEffect]:
+        """Take a bundle; the same one again has no effects. Raises ProtocolViolation."""
+        if self.knows(frame):
+            return ()
+        parcels = self.parcels(bundle, frame)
+        effects = self._step(Delivered(parcels=parcels), "delivered", convert.frame_bytes(frame))
+        self._seen.add(hashlib.sha256(frame.signed.body).digest())
+        return effects
+
+    def withdraw(self) -> Sequence[PartyEffect]:
+        """Sign that this attempt was not opened and never will be, if that is true; nothing goes on after that."""
+        return self._step(Withdraw(), "withdraw", b"")
+
+    def knows(self, frame: m.Frame) -> bool:
+        """Return whether this bundle came before: after a broken line everything is sent again."""
+        return hashlib.sha256(frame.signed.body).digest() in self._seen
+
+    def withdrawn(self, bundle: m.Bundle, frame: m.Frame) -> bool:
+        """Return whether the bundle proves that nobody can open this attempt any more. Raises ProtocolViolation."""
+        parcels = self.parcels(bundle, frame)
+        if not all(isinstance(parcel.message.value, self._protocol.withdrawal) for parcel in parcels):
+            return False
+        for parcel in parcels:
+            self._protocol.check_withdrawal(self.setup, parcel, self._coordinator)
+        if len({parcel.message.sender for parcel in parcels}) < self.setup.withdrawals:
+            raise self._broken(f"{self.setup.withdrawals} withdrawals of different parties", "fewer")
+        return True
+
+    def restore(self, contributed: Callable[[int, bytes], Contribute]) -> list[Sequence[PartyEffect]]:
+        """Fold what was sealed and return all effects again; `contributed` makes the event of a sealed vector."""
+        found: list[Sequence[PartyEffect]] = []
+        for kind, payload in self._vault.read(self._stream):
+            match kind:
+                case "begin":
+                    event: PartyEvent = self._begin(payload)
+                case "vector":
+                    event = contributed(int.from_bytes(payload[:8], "big"), payload[8:])
+                case "withdraw":
+                    event = Withdraw()
+                case _:
+                    frame = convert.frame_of(payload)
+                    event = Delivered(parcels=self.parcels(convert.bundle_of(frame.signed.body), frame))
+                    self._seen.add(hashlib.sha256(frame.signed.body).digest())
+            transition = self._protocol.party_step(self._state, event)
+            self._state = transition.state
+            self._frames(transition.effects)
+            found.append(transition.effects)
+        return found
+
+    def erase(self) -> None:
+        """Forget every secret of this attempt, ours and the shares of others'."""
+        self._vault.erase(self._stream)
+        self.sent.clear()
+        self._state = self._protocol.party()
+
+    def parcels(self, bundle: m.Bundle, frame: m.Frame) -> tuple[Parcel, ...]:
+        """Return what the bundle carries, every signature verified. Raises ProtocolViolation."""
+        if sum(bundle.chunk_counts) != len(frame.parts):
+            raise self._broken("as many chunks as the bundle counts", "another number")
+        parcels, start = [], 0
+        for envelope, count in zip(bundle.messages, bundle.chunk_counts, strict=True):
+            message: Opened[object] = opened(envelope, self._roster, relay=self._coordinator)
+            value = message.value
+            if not isinstance(value, self._protocol.messages):
+                raise self._broken("messages of the job's protocol", "another message")
+            attested = Attested(sender=message.sender, value=value, digest=message.digest)
+            parcels.append(Parcel(message=attested, chunks=frame.parts[start : start + count]))
+            start += count
+        return tuple(parcels)
+
+    def _begin(self, entropy: bytes) -> Begin:
+        return Begin(setup=self.setup, me=self._me.member.name, coordinator=self._coordinator, entropy=entropy)
+
+    def _step(self, event: PartyEvent, kind: str, payload: bytes) -> Sequence[PartyEffect]:
+        transition = self._protocol.party_step(self._state, event)
+        if not any(isinstance(effect, Release) for effect in transition.effects):
+            self._vault.append_many(self._stream, [(kind, payload)])
+        self._state = transition.state
+        self._frames(transition.effects)
+        return transition.effects
+
+    def _frames(self, effects: Sequence[PartyEffect]) -> None:
+        setup = self.setup
+        self.sent += [
+            m.Frame(
+                signed(self._me, effect.message.domain, effect.message),
+                effect.chunks,
+                setup.job_hash,
+                setup.round_index,
+                setup.attempt,
+            )
+            for effect in effects
+            if isinstance(effect, Send)
+        ]
+
+    def _broken(self, expected: str, got: str) -> ProtocolViolation:
+        return ProtocolViolation(self._coordinator, phase=f"round {self.setup.round_index}", expected=expected, got=got)

@@ -1,0 +1,208 @@
+"""What happens to the machines of a secure sum, and what they want done; the same for every protocol and both roles.
+
+party        Begin, Delivered, Contribute, Withdraw, DeadlinePassed, Stopped  ->  Send, Intend, Release, Abort
+aggregator   Opened, Received, SpecKnown, DeadlinePassed, Stopped  ->  Deliver, Broadcast, Release, Abort
+
+A message reaches a machine only as `Attested`: its signature was verified by `wire`, its sender is in the roster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+from federation.crypto import ring
+from federation.domain.job import Blame
+from federation.protocols.setup import Setup, Spec
+
+# --- messages, as machines see them ----------------------------------------------------------------------------------
+
+
+class Message(Protocol):
+    """A protocol message: a frozen value that knows the domain tag that it is signed under."""
+
+    domain: ClassVar[str]
+
+
+@runtime_checkable
+class Numbered(Protocol):
+    """A message that carries how many answers its party has given in all: what a rolled back memory is found by."""
+
+    @property
+    def party(self) -> str: ...
+
+    @property
+    def number(self) -> int: ...
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attested(Generic[T_co]):
+    """A decoded message whose signature was verified.
+
+    Attributes:
+        sender: the member whose key signed.
+        digest: SHA-256 of the received signed body, 32 bytes.
+    """
+
+    sender: str
+    value: T_co
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """One attested message and the bulk bytes that come with it, in pieces."""
+
+    message: Attested[Message]
+    chunks: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """Party: take part. `entropy` is 32 fresh secret bytes for this setup; `coordinator` is the member who forwards."""
+
+    setup: Setup
+    me: str
+    coordinator: str
+    entropy: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contribute:
+    """Party: the encoded local answer, spec.size_bytes long; sealed before it is stepped.
+
+    `number` counts the party's answers in all its sums, this one included; it is signed with the answer.
+    """
+
+    spec: Spec
+    vector: bytes = field(repr=False)
+    number: int = 0
+
+    @classmethod
+    def of(cls, spec: Spec, numbers: Sequence[int], number: int = 0) -> Contribute:
+        """Return the event for signed numbers in [-2^127, 2^127). Raises Misuse for others."""
+        return cls(spec=spec, vector=ring.to_bytes(ring.from_ints(numbers)), number=number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """Party: the bundle of one step, as the aggregator forwarded it, in any order."""
+
+    parcels: tuple[Parcel, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdraw:
+    """Party: say that this attempt was not opened by us and never will be; nothing of it goes on after that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """Aggregator: collect for this setup. `coordinator` is the aggregator's own member name."""
+
+    setup: Setup
+    coordinator: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """Aggregator: one party's message has arrived whole. The same one again is ignored, another one is a violation."""
+
+    parcel: Parcel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecKnown:
+    """Aggregator: the round's spec; given before any party can contribute, at any time after `Opened`."""
+
+    spec: Spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlinePassed:
+    """Both: no longer wait. The aggregator goes on with those who are there if they are enough, and else aborts.
+
+    `missing` is what the coordinator told a party; when empty, whoever the state awaits.
+    """
+
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Both: the job ended elsewhere; secrets are erased."""
+
+    blames: tuple[Blame, ...]
+
+
+PartyEvent: TypeAlias = Begin | Delivered | Contribute | Withdraw | DeadlinePassed | Stopped
+AggregatorEvent: TypeAlias = Opened | Received | SpecKnown | DeadlinePassed | Stopped
+
+
+# --- effects ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Sign `message` under `message.domain`, send it with its chunks; a resend is the same bytes."""
+
+    message: Message
+    chunks: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intend:
+    """Party: make durable that this party opens its queries over `parties` and nobody else, before what follows."""
+
+    parties: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliver:
+    """Aggregator: forward these parcels to one party of the setup."""
+
+    to: str
+    parcels: tuple[Parcel, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broadcast:
+    """Aggregator: forward these parcels, as they were received, to every party of the setup.
+
+    Attributes:
+        statement: what the coordinator itself says with them, signed by it, as the bundle's last message.
+    """
+
+    parcels: tuple[Parcel, ...]
+    statement: Send | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Both: the opened total, spec.size_bytes long, and whose contributions are in it."""
+
+    total: bytes = field(repr=False)
+    parties: tuple[str, ...]
+
+    @property
+    def numbers(self) -> list[int]:
+        """The total as signed numbers, of a sum in Z_2^128."""
+        return ring.to_ints(ring.from_bytes(self.total))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abort:
+    """Both: the sum ended without a total; nothing was opened."""
+
+    blames: tuple[Blame, ...]
+
+
+PartyEffect: TypeAlias = Send | Intend | Release | Abort
+AggregatorEffect: TypeAlias = Deliver | Broadcast | Release | Abort
