@@ -29,7 +29,7 @@ from federation.protocols.secure_sum import Awaits, SecureSum, State
 from federation.protocols.setup import Setup
 from federation.wire import convert
 from federation.wire import messages as m
-from federation.wire.envelope import Opened, Signer, opened, signed
+from federation.wire.envelope import Opened, Signer, digest_of, opened, signed
 
 
 def secrets_of(job_hash: bytes, index: int, attempt: int) -> bytes:
@@ -59,6 +59,7 @@ class Sum:
         self._stream = secrets_of(setup.job_hash, setup.round_index, setup.attempt)
         self._state: State = protocol.party()
         self._seen: set[bytes] = set()
+        self._verified: dict[m.Signed, Opened[object]] = {}
 
     @property
     def awaits(self) -> Awaits:
@@ -134,7 +135,9 @@ class Sum:
             raise self._broken("as many chunks as the bundle counts", "another number")
         parcels, start = [], 0
         for envelope, count in zip(bundle.messages, bundle.chunk_counts, strict=True):
-            message: Opened[object] = opened(envelope, self._roster, relay=self._coordinator)
+            message = self._verified.get(envelope)
+            if message is None:  # heads come again with the total: a signature is checked once
+                message = self._verified[envelope] = opened(envelope, self._roster, relay=self._coordinator)
             value = message.value
             if not isinstance(value, self._protocol.messages):
                 raise self._broken("messages of the job's protocol", "another message")
@@ -155,18 +158,12 @@ class Sum:
         return transition.effects
 
     def _frames(self, effects: Sequence[PartyEffect]) -> None:
-        setup = self.setup
-        self.sent += [
-            m.Frame(
-                signed(self._me, effect.message.domain, effect.message),
-                effect.chunks,
-                setup.job_hash,
-                setup.round_index,
-                setup.attempt,
-            )
-            for effect in effects
-            if isinstance(effect, Send)
-        ]
+        setup, me = self.setup, self._me.member.name
+        for effect in effects:
+            if isinstance(effect, Send):
+                envelope = signed(self._me, effect.message.domain, effect.message)
+                self._verified[envelope] = Opened(sender=me, value=effect.message, digest=digest_of(envelope))
+                self.sent.append(m.Frame(envelope, effect.chunks, setup.job_hash, setup.round_index, setup.attempt))
 
     def _broken(self, expected: str, got: str) -> ProtocolViolation:
         return ProtocolViolation(self._coordinator, phase=f"round {self.setup.round_index}", expected=expected, got=got)
