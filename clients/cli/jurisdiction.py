@@ -122,6 +122,38 @@ def start(
 
 
 @app.command()
+def reconcile(
+    file: FileArgument,
+    answers: Annotated[int, typer.Option("--answers", min=1, help="The number that the refusal named.")],
+    *,
+    lost: Annotated[bool, typer.Option("--lost-for-good", help="No newer copy of the state folder exists.")] = False,
+    output: OutputOption = Format.TABLE,
+) -> int:
+    """Go on from an old copy of the memory when the newest one is lost for good.
+
+    The daemon refuses to answer from a state folder that knows fewer answers than it has signed: it has forgotten over
+    which parties some queries were opened, and asking one of them again over others would show the difference. The
+    other parties remember, and a sum opens only where a threshold of them agrees; this party alone no longer refuses.
+    """
+    from clients.jurisdiction.config import load
+    from clients.jurisdiction.records import Records
+    from federation.identity import keys
+    from federation.identity.sealed import SealedLog
+
+    if not lost:
+        raise Misuse(
+            "a newer copy of the state folder would be safer: put it back and start",
+            hint="add --lost-for-good if there is none",
+        )
+    mine = load(file).jurisdiction
+    with SealedLog(mine.state, keys.load(mine.keys).storage_key) as vault:
+        Records(vault).reconcile(answers)
+        known = Records(vault).answers
+    text = f"the memory counts {known} answers now; next: federation jurisdiction start {file}"
+    return answer({"answers": known}, text=text, output=output)
+
+
+@app.command()
 def stop(file: FileArgument, output: OutputOption = Format.TABLE) -> int:
     """End the daemon and return when its process is gone; what is open goes on after the next start."""
     from clients.jurisdiction.config import load

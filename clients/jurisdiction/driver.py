@@ -142,7 +142,8 @@ class Driver:
             raise Refused(
                 f"{self._desk.name} has signed answer number {number}, and its memory knows {known}: an old copy",
                 rule="rollback",
-                hint="put the newest copy of the state folder back; from an older one queries could be opened twice",
+                hint="put the newest copy of the state folder back; if it is lost for good, "
+                f"`federation jurisdiction reconcile FILE --answers {number}` says what going on from here means",
                 party=self._desk.name,
             )
         return []

@@ -48,6 +48,14 @@ class Records:
         self._vault.put(_ANSWERS, number.to_bytes(8, "big"))
         return number
 
+    def reconcile(self, answers: int) -> None:
+        """Count at least `answers` from now on, of which this memory has forgotten some.
+
+        What it forgot, the other parties remember: a forgotten query opens over another set only where t parties agree.
+        """
+        if answers > self.answers:
+            self._vault.put(_ANSWERS, answers.to_bytes(8, "big"))
+
     def bind(self, queries: Iterable[bytes], setup: Setup) -> bool:
         """Bind queries to the sum of `setup` before they are answered in it; False, and nothing, if one must not be."""
         ids = tuple(queries)
