@@ -1,8 +1,10 @@
 """Over which set of parties each query may be opened: written before a number leaves, kept for ever.
 
-A query opened over two sets shows the difference of the two. So a query is bound to a secure sum before it is answered,
-to one set of contributors before the party agrees to open it, and released from that only where so many parties have
-signed that they did not open that sum, and never will, that nobody can.
+A query opened over two sets shows the difference of the two. So a query is bound before it is answered to the parties
+of that sum, before the party agrees to open it to one set of contributors, and for ever when it is open. Among the same
+parties it may be tried again: any two thresholds of them share an honest party, whose record holds both to one set.
+Between other parties it may not, unless so many have signed that they did not open that sum, and never will, that
+nobody can.
 
 Ids are made here, from the query and this party's own data, never taken from anybody: asking again inside another job
 is the same query.
@@ -11,6 +13,7 @@ is the same query.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from clients.jurisdiction.vault import Vault
 from federation.domain.job import digest
@@ -58,49 +61,62 @@ class Records:
 
     def bind(self, queries: Iterable[bytes], setup: Setup) -> bool:
         """Bind queries to the sum of `setup` before they are answered in it; False, and nothing, if one must not be."""
-        ids = tuple(queries)
-        everybody = _set(setup.parties)
-        bound = _bound(setup)
-        for query in ids:
-            known = self._vault.get(query) or b""
-            if known not in (b"", bound) and known[:32] != everybody:
-                return False
-        for query in ids:
-            if not self._vault.get(query):
-                only = setup.least == len(setup.parties)  # nobody may be missing: no other set can be opened
-                self._vault.put(query, everybody + setup.hash if only else bound)
+        ids, among = tuple(queries), _set(setup.parties)
+        if any(among not in (known.among, known.over) for known in self._known(ids).values() if known is not None):
+            return False
+        for query, known in self._known(ids).items():
+            if known is None:
+                self._put(query, _Record(among, _NOBODY, setup.hash))
         return True
 
     def agree(self, queries: Iterable[bytes], setup: Setup, contributors: Sequence[str]) -> bool:
         """Bind queries to one set of contributors before the party agrees to open it; False if they have another."""
-        ids, wanted = tuple(queries), _set(contributors)
-        known = {query: self._vault.get(query) or b"" for query in ids}
-        if any(found != _bound(setup) and found[:32] != wanted for found in known.values()):
-            return False
-        for query, found in known.items():
-            if found[:32] != wanted:
-                self._vault.put(query, wanted + setup.hash)
+        found, among, over = self._known(tuple(queries)), _set(setup.parties), _set(contributors)
+        for known in found.values():
+            if known is None or (known.among != among if known.over == _NOBODY else known.over != over):
+                return False
+        for query, known in found.items():
+            if known is not None and known.over == _NOBODY:
+                self._put(query, _Record(among, over, setup.hash))
         return True
 
-    def opened(self, queries: Iterable[bytes], contributors: Sequence[str]) -> None:
+    def opened(self, queries: Iterable[bytes], setup: Setup, contributors: Sequence[str]) -> None:
         """Note that queries were opened over these contributors: from now on nothing changes that."""
         for query in queries:
-            self._vault.put(query, _set(contributors))
+            self._put(query, _Record(_set(setup.parties), _set(contributors), _NO_SUM))
 
     def withdrawn(self, queries: Iterable[bytes], setup: Setup) -> None:
         """Release queries from a sum that nobody can open any more."""
-        for query in queries:
-            known = self._vault.get(query) or b""
-            if known[32:] == setup.hash:
+        for query, known in self._known(tuple(queries)).items():
+            if known is not None and known.sum == setup.hash:
                 self._vault.put(query, b"")
+
+    def _known(self, queries: Sequence[bytes]) -> dict[bytes, _Record | None]:
+        found = {query: self._vault.get(query) or b"" for query in queries}
+        return {query: _Record.of(value) if value else None for query, value in found.items()}
+
+    def _put(self, query: bytes, record: _Record) -> None:
+        self._vault.put(query, record.among + record.over + record.sum)
 
 
 _ANSWERS = b"federation/answers"
-_OPEN = bytes(32)  # in the place of a set: it is not known yet over whom
+_NOBODY = bytes(32)  # in the place of a set: nobody has agreed to one yet, as far as we know
+_NO_SUM = bytes(32)  # in the place of a sum: it is open, and no withdrawal undoes that
 
 
-def _bound(setup: Setup) -> bytes:
-    return _OPEN + setup.hash
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What one query is bound to: the parties of the sum, the set that is counted in it, and the sum's setup."""
+
+    among: bytes
+    over: bytes
+    sum: bytes
+
+    @classmethod
+    def of(cls, value: bytes) -> _Record:
+        if len(value) == 32:  # of version 0.1.0: all parties were counted
+            return cls(value, value, _NO_SUM)
+        return cls(value[:32], value[32:64], value[64:])
 
 
 def _set(parties: Sequence[str]) -> bytes:

@@ -220,7 +220,7 @@ class Run:
 
     def _closed(self, open_sum: Sum, release: Release) -> list[m.Frame]:
         index, own = self._rounds, self._desk.published[self.job.dataset]
-        self._records.opened(query_ids(self._due(), own.version), release.parties)
+        self._records.opened(query_ids(self._due(), own.version), open_sum.setup, release.parties)
         self._desk.vault.append_many(self.job_hash, [("total", _release_bytes(release))])
         self._drop(index)
         self._rounds += 1
