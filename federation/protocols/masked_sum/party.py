@@ -488,8 +488,9 @@ def _associated(adverts_hash: bytes, source: str, target: str) -> bytes:
 
 
 def _bundle(parcels: tuple[Parcel, ...]) -> bytes:
-    """Identity of a bundle, whatever the order of its parcels."""
-    return digest("federation/masked_sum/bundle/v1", *sorted(parcel.message.digest for parcel in parcels))
+    """Identity of a bundle, whatever the order of its parcels: heads come without chunks first, and again with some."""
+    said = (parcel.message.digest + len(parcel.chunks).to_bytes(4, "big") for parcel in parcels)
+    return digest("federation/masked_sum/bundle/v1", *sorted(said))
 
 
 def _out_of_place(state: State, event: PartyEvent) -> ProtocolViolation:
