@@ -86,10 +86,10 @@ class Peer:
     def __call__(self, line: object = "") -> dict[str, Any]:
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise SystemExit(f"a peer ended with {self._process.wait()}: run {self._process.args} to see why")
-        return json.loads(answer)
+        for answer in self._process.stdout:
+            if answer.startswith("{"):  # libraries print warnings of their own
+                return json.loads(answer)
+        raise SystemExit(f"a peer ended with {self._process.wait()}: run {self._process.args} to see why")
 
     def close(self) -> None:
         """End it."""
