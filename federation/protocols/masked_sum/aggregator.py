@@ -121,11 +121,16 @@ class Dealing(Serving):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collecting(Serving):
-    """Everybody has the shares that are for it; masked vectors come in."""
+    """Everybody has the shares that are for it; masked vectors come in.
+
+    Attributes:
+        dealt: dealer -> holder -> the digests of both shares that it got, 64 bytes.
+    """
 
     masked: Masked
     adverts_hash: bytes
     u2_hash: bytes
+    dealt: Mapping[str, Mapping[str, bytes]]
 
     due: ClassVar[type[Message]] = Head
 
@@ -148,6 +153,7 @@ class Counted(Serving):
 
     Attributes:
         heads: their heads and vectors, in party order.
+        dealt: as before, until the sum is open.
     """
 
     spec: Spec
@@ -155,6 +161,7 @@ class Counted(Serving):
     masked: Masked
     heads: Parcels
     u3_hash: bytes
+    dealt: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -179,10 +186,10 @@ class Unmasking(Counted):
     """Shares that open the sum come in.
 
     Attributes:
-        dealers: whose secret the shares that are there do not open, although they are enough.
+        liars: who gave other shares than were dealt to it, where the right ones are too few.
     """
 
-    dealers: tuple[str, ...] = ()
+    liars: tuple[str, ...] = ()
 
     due: ClassVar[type[Message]] = Unmask
 
@@ -331,6 +338,7 @@ def _closed(now: Serving) -> AggregatorTransition:
                 masked=now.masked,
                 heads=now.parcels,
                 u3_hash=u3_hash,
+                dealt=now.dealt,
             )
             return Transition(consenting, (Broadcast(parcels=tuple(replace(p, chunks=()) for p in parcels)),))
         case Consenting():
@@ -343,6 +351,7 @@ def _closed(now: Serving) -> AggregatorTransition:
                 masked=now.masked,
                 heads=now.heads,
                 u3_hash=now.u3_hash,
+                dealt=now.dealt,
             )
             return Transition(unmasking, (Broadcast(parcels=parcels),))
         case _:
@@ -353,9 +362,12 @@ def _dealt(now: Dealing) -> AggregatorTransition:
     """Everybody who advertised gets its own box of every dealer, with the path to the root that the dealer signed."""
     sides = {side.party: side for side in now.sides}
     commitments = []
-    for parcel in now.parcels.values():
+    dealt = {}
+    for dealer, parcel in now.parcels.items():
         value = parcel.message.value
         commitments.append(value.commitment if isinstance(value, Shares) else b"")
+        holders = [party for party in sides if party != dealer]
+        dealt[dealer] = {p: box[checks.SEALED_BYTES :] for p, box in zip(holders, parcel.chunks, strict=True)}
     collecting = Collecting(
         setup=now.setup,
         coordinator=now.coordinator,
@@ -364,6 +376,7 @@ def _dealt(now: Dealing) -> AggregatorTransition:
         masked=Masked(sides=tuple(sides[party] for party in now.parcels), commitments=tuple(commitments)),
         adverts_hash=now.adverts_hash,
         u2_hash=masks.hash_of_u2(now.adverts_hash, (p.message.digest for p in now.parcels.values())),
+        dealt=dealt,
     )
     effects = []
     for target in sides:
@@ -383,12 +396,11 @@ def _opened(now: Unmasking) -> AggregatorTransition:
     unmasks = {p: parcel.message.value for p, parcel in now.parcels.items() if isinstance(parcel.message.value, Unmask)}
     counted = tuple(now.heads)
     try:
-        secrets = opening.recovered(now.setup, now.masked, counted, unmasks)
+        secrets = opening.recovered(now.setup, now.masked, counted, unmasks, now.dealt, now.binding.adverts_hash)
     except opening.Short as short:
-        waiting = replace(now, dealers=short.dealers)
-        if short.dealers and not waiting.awaits.of:
-            raise _dealt_badly(short.dealers) from None
-        return Transition(waiting)
+        if short.dealers or (short.liars and not now.awaits.of):
+            raise _dealt_badly(short.dealers, short.liars) from None
+        return Transition(replace(now, liars=short.liars))
     vectors = [parcel.chunks for parcel in now.heads.values()]
     chunks, leaves = masks.summed(vectors, now.spec.ring, secrets.streams(now.masked, now.binding))
     said = Opening(
@@ -441,8 +453,8 @@ def _late(now: Serving, missing: tuple[str, ...]) -> AggregatorTransition:
     awaits = now.awaits
     if awaits.enough:
         return _closed(now)
-    if isinstance(now, Unmasking) and now.dealers:
-        raise _dealt_badly(now.dealers)
+    if isinstance(now, Unmasking) and now.liars:
+        raise _dealt_badly((), now.liars)
     blames = tuple(
         Blame(party=name, code=Unavailable.code, message=f"{name} did not give its {awaits.what} before the deadline")
         for name in missing or awaits.of
@@ -461,14 +473,12 @@ def _of_the_setup(now: Serving, parcel: Parcel) -> None:
         )
 
 
-def _dealt_badly(dealers: tuple[str, ...]) -> ProtocolViolation:
-    names = ", ".join(dealers)
-    return ProtocolViolation(
-        dealers[0],
-        phase="unmask",
-        expected="shares that open what was committed to",
-        got=f"shares of {names} that do not, however they are chosen",
-    )
+def _dealt_badly(dealers: tuple[str, ...], liars: tuple[str, ...]) -> ProtocolViolation:
+    if dealers:
+        expected, got = "shares of what it committed itself to", f"{', '.join(dealers)} dealt shares of something else"
+    else:
+        expected, got = "the shares that were dealt to it", f"other ones from {', '.join(liars)}"
+    return ProtocolViolation((dealers or liars)[0], phase="unmask", expected=expected, got=got)
 
 
 def _out_of_place(state: State, event: AggregatorEvent) -> ProtocolViolation:

@@ -19,7 +19,8 @@ from federation.protocols.masked_sum.masks import Binding
 from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shares, Unmask, Withdrawal
 from federation.protocols.setup import Check, Setup, Spec
 
-BOX_BYTES = 2 * shamir.SHARE_BYTES + 16  # two shares and the tag of AES-GCM
+SEALED_BYTES = 2 * shamir.SHARE_BYTES + 16  # two shares and the tag of AES-GCM
+BOX_BYTES = SEALED_BYTES + 2 * 32  # and a digest of each share: who gives another one than it was dealt is found out
 M = TypeVar("M", bound=Message)
 
 

@@ -104,6 +104,14 @@ def commitment(setup_hash: bytes, party: str, seed: bytes) -> bytes:
     return digest(f"{LABEL}/seed/v1", setup_hash, party.encode(), seed)
 
 
+def share_digest(adverts_hash: bytes, dealer: str, holder: str, kind: str, share: bytes) -> bytes:
+    """Return the digest that a dealer signs of a share that `holder` gets of it; `kind` is "seed" or "key".
+
+    A share has as much entropy as what it is a share of: its digest tells nobody anything.
+    """
+    return digest(f"{LABEL}/share_of_{kind}/v1", adverts_hash, dealer.encode(), holder.encode(), share)
+
+
 # --- keys ------------------------------------------------------------------------------------------------------------
 
 

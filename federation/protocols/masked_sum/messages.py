@@ -31,7 +31,9 @@ class Advert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
-    """M2: a party deals shares of its two secrets; the sealed boxes, one a peer in party order, are the chunks.
+    """M2: a party deals shares of its two secrets; the boxes, one a peer in party order, are the chunks.
+
+    A box is two sealed shares and a digest of each, so that whoever gives another share later is found out.
 
     Attributes:
         adverts_hash: over all adverts that the shares are dealt among, 32 bytes.

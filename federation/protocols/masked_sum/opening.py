@@ -6,10 +6,9 @@ the key that its owner signed is never used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import combinations, islice
 
 from federation.crypto import agreement, shamir
 from federation.errors import ProtocolViolation
@@ -18,8 +17,6 @@ from federation.protocols.masked_sum import masks
 from federation.protocols.masked_sum.masks import Binding, Side, Streams
 from federation.protocols.masked_sum.messages import Opening, Unmask
 from federation.protocols.setup import Setup, Spec
-
-MOST_TRIES = 500  # subsets of shares that are tried for one secret when some of them are wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,21 +62,37 @@ class Secrets:
 
 
 class Short(Exception):
-    """The shares that are there do not open everything yet.
+    """The shares that are there do not open everything.
 
     Attributes:
-        dealers: whose secret none of the tried subsets opens; empty when there are simply too few shares.
+        dealers: whose secret is not what it signed, as the shares that it dealt show; more shares do not help.
+        liars: who gave other shares than those that were dealt to it, where too few are left without them.
     """
 
-    def __init__(self, dealers: tuple[str, ...] = ()) -> None:
-        super().__init__(dealers)
-        self.dealers = dealers
+    def __init__(self, dealers: tuple[str, ...] = (), liars: tuple[str, ...] = ()) -> None:
+        super().__init__(dealers, liars)
+        self.dealers, self.liars = dealers, liars
 
 
-def recovered(setup: Setup, masked: Masked, counted: Sequence[str], unmasks: Mapping[str, Unmask]) -> Secrets:
+def recovered(
+    setup: Setup,
+    masked: Masked,
+    counted: Sequence[str],
+    unmasks: Mapping[str, Unmask],
+    dealt: Mapping[str, Mapping[str, bytes]],
+    adverts_hash: bytes,
+) -> Secrets:
     """Return the secrets that the parties' shares open, each held against what its owner signed.
 
-    A wrong share among more than t is found out and left aside.
+    A share that is not the one that was dealt is left aside; the dealer's own is taken last, nobody vouches for it.
+
+    Args:
+        setup: who sums.
+        masked: everybody who was masked against.
+        counted: those of them whose numbers are in the sum.
+        unmasks: what the parties gave.
+        dealt: dealer -> holder -> digests of the two shares, seed and key, that it got, as the dealer signed them.
+        adverts_hash: is in these digests.
 
     Raises:
         Short: there are too few shares, or too few right ones.
@@ -87,46 +100,47 @@ def recovered(setup: Setup, masked: Masked, counted: Sequence[str], unmasks: Map
     absent, t = masked.absent(counted), setup.threshold
     places = {party: setup.parties.index(party) for party in unmasks}
     weights: dict[tuple[int, ...], tuple[int, ...]] = {}
+    dealers, liars, few = list[str](), set[str](), False
 
-    def opens(shares: Mapping[int, bytes], fits: Callable[[bytes], bool]) -> bytes | None:
-        for chosen in _subsets(sorted(shares), t):
-            if chosen not in weights:
-                weights[chosen] = shamir.weights(chosen)
-            secret = shamir.combined(weights[chosen], [shares[place] for place in chosen])
-            if secret is not None and fits(secret):
-                return secret
-        return None
+    def opens(dealer: str, kind: str, shares: Mapping[str, bytes], fits: Callable[[str, bytes], bool]) -> bytes:
+        nonlocal few
+        half = slice(0, 32) if kind == "seed" else slice(32, 64)
+        right = {
+            places[holder]: share
+            for holder, share in shares.items()
+            if holder == dealer
+            or masks.share_digest(adverts_hash, dealer, holder, kind, share) == dealt[dealer][holder][half]
+        }
+        liars.update(holder for holder in shares if places[holder] not in right)
+        chosen = tuple(sorted(right, key=lambda place: (setup.parties[place] == dealer, place))[:t])
+        if len(chosen) < t:
+            few = True
+            return b""
+        if chosen not in weights:
+            weights[chosen] = shamir.weights(chosen)
+        secret = shamir.combined(weights[chosen], [right[place] for place in chosen])
+        if secret is None or not fits(dealer, secret):
+            dealers.append(dealer)
+            return b""
+        return secret
 
     if len(unmasks) < t or any(len(set(unmasks) - {party}) < t for party in absent):
         raise Short
-    seeds: dict[str, bytes] = {}
-    keys: dict[str, bytes] = {}
-    bad: list[str] = []
-    setup_hash = setup.hash
+    fits_seed = partial(masked.fits_seed, setup.hash)
+    seeds, keys = dict[str, bytes](), dict[str, bytes]()
     for number, party in enumerate(counted):
-        shares = {places[sender]: unmask.self_shares[number] for sender, unmask in unmasks.items()}
-        seed = opens(shares, partial(masked.fits_seed, setup_hash, party))
-        seeds[party] = seed or b""
-        bad += [] if seed else [party]
+        given = {sender: unmask.self_shares[number] for sender, unmask in unmasks.items()}
+        seeds[party] = opens(party, "seed", given, fits_seed)
     for party in absent:
-        shares = {}
+        given = {}
         for sender, unmask in unmasks.items():
             if sender != party:
                 own_list = [name for name in absent if name != sender]
-                shares[places[sender]] = unmask.key_shares[own_list.index(party)]
-        key = opens(shares, partial(masked.fits_key, party))
-        keys[party] = key or b""
-        bad += [] if key else [party]
-    if bad:
-        raise Short(tuple(bad))
+                given[sender] = unmask.key_shares[own_list.index(party)]
+        keys[party] = opens(party, "key", given, masked.fits_key)
+    if dealers or few:
+        raise Short(tuple(dealers), tuple(sorted(liars)))
     return Secrets(seeds=seeds, keys=keys)
-
-
-def _subsets(places: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
-    """Yield the first `size` places, then every run of them (one wrong share is outside of some run), then others."""
-    for start in range(len(places) if len(places) > size else 1):
-        yield tuple(sorted((*places[start:], *places[:start])[:size]))
-    yield from islice(combinations(places, size), MOST_TRIES)
 
 
 def announced(spec: Spec, masked: Masked, counted: Sequence[str], opening: Opening, relay: str) -> Secrets:

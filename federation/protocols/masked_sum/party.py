@@ -268,7 +268,9 @@ def _deal(now: Advertised, parcels: tuple[Parcel, ...]) -> PartyTransition:
             own = (of_seed[place], of_key[place])
             continue
         key = masks.box_key(secrets.enc_private, mine, side, side, adverts_hash)
-        boxes.append(seal(key, of_seed[place] + of_key[place], _associated(adverts_hash, now.me, side.party)))
+        pair = of_seed[place], of_key[place]
+        sealed = seal(key, b"".join(pair), _associated(adverts_hash, now.me, side.party))
+        boxes.append(sealed + _digests(adverts_hash, now.me, side.party, pair))
     shares = Shares(
         setup_hash=setup_hash,
         adverts_hash=adverts_hash,
@@ -334,10 +336,12 @@ def _unboxed(private: bytes, source: Side, mine: Side, adverts_hash: bytes, box:
     """Return the two shares in a box; that it does not open is the dealer's doing: its signed root has this box."""
     try:
         key = masks.box_key(private, source, mine, source, adverts_hash)
-        plain = opened(key, box, _associated(adverts_hash, source.party, mine.party))
+        plain = opened(key, box[: checks.SEALED_BYTES], _associated(adverts_hash, source.party, mine.party))
         pair = plain[: shamir.SHARE_BYTES], plain[shamir.SHARE_BYTES :]
         for share in pair:
             shamir.check(share)
+        if box[checks.SEALED_BYTES :] != _digests(adverts_hash, source.party, mine.party, pair):
+            raise shamir.BadShare("shares that are not those whose digests are beside them")
     except (BadSeal, shamir.BadShare, agreement.BadPublicKey) as fault:
         raise ProtocolViolation(
             source.party, phase="shares", expected=f"a box that {mine.party} can open", got=str(fault)
@@ -485,6 +489,13 @@ def _aside(now: Taking, parcels: tuple[Parcel, ...]) -> Aside:
 
 def _associated(adverts_hash: bytes, source: str, target: str) -> bytes:
     return digest("federation/masked_sum/box/v1", adverts_hash, source.encode(), target.encode())
+
+
+def _digests(adverts_hash: bytes, dealer: str, holder: str, pair: tuple[bytes, bytes]) -> bytes:
+    return b"".join(
+        masks.share_digest(adverts_hash, dealer, holder, kind, share)
+        for kind, share in zip(("seed", "key"), pair, strict=True)
+    )
 
 
 def _bundle(parcels: tuple[Parcel, ...]) -> bytes:
