@@ -112,7 +112,8 @@ def recovered(
             or masks.share_digest(adverts_hash, dealer, holder, kind, share) == dealt[dealer][holder][half]
         }
         liars.update(holder for holder in shares if places[holder] not in right)
-        chosen = tuple(sorted(right, key=lambda place: (setup.parties[place] == dealer, place))[:t])
+        taken = sorted(right, key=lambda place: (setup.parties[place] == dealer, place))[:t]
+        chosen = tuple(sorted(taken))  # in one order, so that most secrets have the same weights
         if len(chosen) < t:
             few = True
             return b""
