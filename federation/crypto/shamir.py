@@ -49,7 +49,7 @@ def split(secret: bytes, threshold: int, shares: int, entropy: bytes) -> tuple[b
         raise Misuse(f"2 <= threshold <= shares <= {MOST_SHARES} expected, got {threshold} of {shares}")
     info = _COEFFICIENTS + threshold.to_bytes(4, "big") + shares.to_bytes(4, "big")
     stream = Keystream(agreement.derive(secret, info, salt=entropy))
-    drawn = (stream.piece(_COEFFICIENT_BYTES).tobytes() for _ in range(threshold - 1))
+    drawn = (stream.words(_COEFFICIENT_BYTES).tobytes() for _ in range(threshold - 1))
     falling = [int.from_bytes(piece, "big") % PRIME for piece in drawn] + [int.from_bytes(secret, "big")]
     runs = [falling[at : at + _STEPS_BEFORE_REDUCING] for at in range(0, threshold, _STEPS_BEFORE_REDUCING)]
     return tuple(_value(runs, x).to_bytes(SHARE_BYTES, "big") for x in range(1, shares + 1))
