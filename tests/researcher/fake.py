@@ -21,7 +21,7 @@ from federation.query.round import encoded
 from federation.wire import convert, messages
 
 PARTIES = ("guangdong", "hongkong", "macao")
-ROWS = {"guangdong": 60, "hongkong": 40, "macao": 30}
+ROWS = {"guangdong": 60, "hongkong": 40, "macao": 30, "zhuhai": 20}  # the last one takes part where a test says so
 UNKNOWN_AGE = 999
 NOW_S = 1_790_000_000.0
 
@@ -95,6 +95,7 @@ class Fake:
         lie: changes what is handed over at the end.
         ending: (state, blames) that every job ends with instead of a result.
         falls_silent: stop telling before the job has ended.
+        lost: parties that are not counted, and sign nothing.
         jobs: what was handed in.
     """
 
@@ -105,12 +106,14 @@ class Fake:
         ending: tuple[State, Sequence[Blame]] | None = None,
         falls_silent: bool = False,
         published: Mapping[str, Dataset] | None = None,
+        lost: Sequence[str] = (),
     ) -> None:
         self.roster = ROSTER
         self.me = "alice"
         self.lie = lie
         self.ending = ending
         self.falls_silent = falls_silent
+        self.lost = tuple(lost)
         self.jobs: dict[bytes, Job] = {}
         self.closed = False
         self._published = {party: publication() for party in PARTIES} if published is None else dict(published)
@@ -137,19 +140,24 @@ class Fake:
         job = self.jobs[job_hash]
         joint = agreed({party: self._published[party] for party in job.parties})
         replay = planner.replay(job, joint)
+        counted = tuple(party for party in job.parties if party not in self.lost)
         totals = []
         while replay.round is not None:
             asked = replay.round
             vectors = []
-            for party in job.parties:
+            for party in counted:
                 own = self._published[party]
                 answers = [answer(query, joint, own, columns(party)) for query in asked.queries]
                 vectors.append(encoded(asked, joint, answers, own.k))
             numbers = tuple(sum(column) for column in zip(*vectors, strict=True))
             totals.append(numbers)
-            replay.feed(numbers)
+            replay.feed(numbers, counted)
         true = Released(
-            job_hash=job_hash, totals=tuple(totals), transcript=replay.transcript, attested_by=tuple(job.parties)
+            job_hash=job_hash,
+            totals=tuple(totals),
+            contributors=(counted,) * len(totals),
+            transcript=replay.transcript,
+            attested_by=counted,
         )
         return true if self.lie is None else self.lie(true)
 

@@ -110,11 +110,16 @@ def another_job(released: Released) -> Released:
 
 
 def one_sum_more(released: Released) -> Released:
-    return replace(released, totals=(*released.totals, released.totals[0]))
+    totals, contributors = (*released.totals, released.totals[0]), (*released.contributors, released.contributors[0])
+    return replace(released, totals=totals, contributors=contributors)
 
 
 def no_sums(released: Released) -> Released:
-    return replace(released, totals=())
+    return replace(released, totals=(), contributors=())
+
+
+def two_counted(released: Released) -> Released:
+    return replace(released, contributors=(released.contributors[0][:2],))
 
 
 def cut(released: Released) -> Released:
@@ -135,6 +140,7 @@ LIES: Sequence[tuple[Lie, str]] = [
     (another_job, "those of another job"),
     (one_sum_more, "expected 1 secure sums, got 2"),
     (no_sums, "only 0"),
+    (two_counted, "totals of at least 3 parties"),
     (cut, "numbers"),
     (too_long, "128 bits"),
     (another_transcript, "the totals that all parties signed"),
@@ -147,6 +153,24 @@ def test_a_lying_coordinator_is_named_and_gives_no_result(lie: Lie, said: str) -
         opened(Fake(lie=lie)).table("tb").mean("age")
     assert caught.value.party == "relay"
     assert caught.value.phase == "release"
+
+
+def test_a_lost_party_is_said_and_the_others_figures_count() -> None:
+    parties = (*PARTIES, "zhuhai")
+    published = {party: publication() for party in parties}
+    table = opened(Fake(published=published, lost=("zhuhai",))).table("tb", minimum_parties=3)
+    count = table.count()
+    assert count.value == 130
+    receipt = count.receipt
+    assert (receipt.parties, receipt.missing, receipt.least, receipt.colluders) == (PARTIES, ("zhuhai",), 3, 1)
+    assert receipt.signed_by == PARTIES
+    assert "3 of 4 parties (guangdong, hongkong, macao; not counted: zhuhai)" in count.summary()
+
+
+def test_a_party_that_may_not_be_missing_and_is_makes_the_coordinator_a_liar() -> None:
+    published = {party: publication() for party in (*PARTIES, "zhuhai")}
+    with pytest.raises(ProtocolViolation, match="totals of at least 4 parties"):
+        opened(Fake(published=published, lost=("zhuhai",))).table("tb").count()
 
 
 def test_without_the_comparison_of_transcripts_a_false_total_would_pass(monkeypatch: pytest.MonkeyPatch) -> None:
