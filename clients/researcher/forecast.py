@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from clients.researcher import rendering
 from clients.researcher.asking import written
-from clients.researcher.receipt import Plain, as_mapping
+from clients.researcher.receipt import Plain, as_mapping, losses
 from clients.researcher.results import error_of
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Job
-from federation.jobs import planner
+from federation.jobs import planner, sums
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -36,6 +36,11 @@ class Forecast:
         found = self.preview.failures
         return tuple((written(self.job.computations[i]), failure.message, failure.hint) for i, failure in found)
 
+    @property
+    def least(self) -> int:
+        """Fewest of the parties whose sum opens."""
+        return sums.setup(self.job, bytes(32), index=0, attempt=0, contributors=self.job.parties).least
+
     def rows(self) -> list[tuple[rendering.Cell, ...]]:
         """Return one row per query, as `COLUMNS` names the fields."""
         return [("; ".join(o.opens), o.per, o.cells, o.numbers, o.flags) for o in self.preview.openings]
@@ -55,7 +60,8 @@ class Forecast:
         lines += [
             f"questions: {'; '.join(written(each) for each in self.job.computations)}",
             f"purpose: {self.job.purpose or 'none given'}",
-            f"{n} parties take part, all of them: {', '.join(seen.parties)}",
+            f"{n} parties take part{', all of them' if self.least == n else ''}: {', '.join(seen.parties)}",
+            self._bears(),
             f"seen by: {', '.join(seen.seen_by)}",
             f"{self.job.protection}: the coordinator with up to {c} of the parties learns only what opens (c = {c})",
             f"at most {seen.most_rounds} secure sums; the table shows the first, later ones depend on what it opens",
@@ -67,6 +73,15 @@ class Forecast:
         if n == 3:
             lines.append("with 3 parties, two who collude can subtract their own figures and read the third's")
         return lines
+
+    def _bears(self) -> str:
+        """Return one sentence: who may be lost, and when."""
+        n = len(self.preview.parties)
+        said = losses(n, self.least)
+        if self.least == n:
+            return f"{said}: one that is lost is waited for until the deadline"
+        later = "; whoever is counted in the first sum is waited for in the later ones"
+        return f"{said}, once all {n} have permitted it{later if self.preview.most_rounds > 1 else ''}"
 
     def summary(self) -> str:
         """Return the forecast as text."""
@@ -83,6 +98,7 @@ class Forecast:
             "protection": job.protection,
             "questions": [written(each) for each in job.computations],
             **as_mapping(self.preview),
+            "least": self.least,
             "failures": [{"question": q, "message": why, "hint": hint} for q, why, hint in self.failures],
         }
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from clients.researcher import verified
 from clients.researcher.receipt import Receipt
 from clients.researcher.results import Results, error_of
-from clients.researcher.submission import promised_colluders
 from clients.researcher.transport import Transport
 from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import Job, Released, State, Update
 from federation.errors import Unavailable
+from federation.jobs import sums
 
 GRACE_S = 60.0  # how long a coordinator may take to tell that the deadline passed; clocks differ
 OnUpdate = Callable[[Update], None]
@@ -96,16 +96,19 @@ class Handle:
         return f"Handle({self.name!r}, {self.job_hash.hex()[:12]})"
 
     def _receipt(self, released: Released) -> Receipt:
-        job = self.job
+        job, counted = self.job, released.contributors[-1]  # in every total alike, or it was not verified
+        first = sums.setup(job, self.job_hash, index=0, attempt=0, contributors=job.parties)
         return Receipt(
             job_hash=self.job_hash,
             job=job.name,
             dataset=job.dataset,
             where=job.where,
             purpose=job.purpose,
-            parties=job.parties,
+            parties=counted,
+            missing=tuple(party for party in job.parties if party not in counted),
+            least=first.least,
             protection=job.protection,
-            colluders=promised_colluders(job.parties),
+            colluders=first.colluders,
             publications=job.publications,
             roster_hash=job.roster_hash,
             transcript=released.transcript,

@@ -25,7 +25,9 @@ class Receipt:
 
     Attributes:
         job_hash: what the researcher signed, 32 bytes.
-        parties: who contributed, all of them.
+        parties: who is counted, in every total alike.
+        missing: who was asked and is not counted, because it was lost when that was settled.
+        least: fewest of those asked whose sum would have opened.
         protection: the secure sum.
         colluders: c: the coordinator together with up to c of the parties learns only the opened sums.
         publications: (party, SHA-256 of the publication): which ranges, lists and data versions were read.
@@ -40,6 +42,8 @@ class Receipt:
     where: str
     purpose: str
     parties: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    least: int
     protection: str
     colluders: int
     publications: tuple[tuple[str, bytes], ...]
@@ -47,6 +51,11 @@ class Receipt:
     transcript: bytes
     signed_by: tuple[str, ...]
     rounds: int
+
+    @property
+    def losable(self) -> str:
+        """What the job could bear, in words."""
+        return losses(len(self.parties) + len(self.missing), self.least)
 
     def summary(self) -> str:
         """Return the receipt as text, hashes in full."""
@@ -61,6 +70,14 @@ class Receipt:
 
     def _repr_html_(self) -> str:
         return rendering.as_html(("", ""), _rows(self), title=f"receipt of job {self.job}")
+
+
+def losses(parties: int, least: int) -> str:
+    """Return what a sum among `parties` can bear that opens over `least` or more: 5, 4 -> up to 1 lost party."""
+    if least == parties:
+        return f"all {parties} parties must answer"
+    lost = parties - least
+    return f"goes on without up to {lost} lost {'party' if lost == 1 else 'parties'}"
 
 
 def as_mapping(value: DataclassInstance) -> dict[str, Plain]:
@@ -94,9 +111,11 @@ def _rows(receipt: Receipt) -> list[tuple[str, str]]:
         match value:
             case bytes():
                 shown = value.hex()
+            case ():
+                shown = "nobody"
             case tuple():
                 shown = ", ".join(f"{item[0]} {item[1].hex()}" if isinstance(item, tuple) else item for item in value)
             case _:
                 shown = str(value)
-        rows.append((field.name.replace("_", " "), shown))
+        rows.append((field.name.replace("_", " "), f"{shown}: {receipt.losable}" if field.name == "least" else shown))
     return rows

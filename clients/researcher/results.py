@@ -269,10 +269,17 @@ def suppressed(result: statistic.Result) -> list[str]:
 
 
 def signature(receipt: Receipt) -> str:
-    """Return one line: who took part, under which protection, and the transcript that they signed."""
+    """Return one line: who is counted and who is not, under which protection, and the transcript that they signed."""
+    counted = f"{len(receipt.parties)} parties ({', '.join(receipt.parties)})"
+    if receipt.missing:
+        asked = len(receipt.parties) + len(receipt.missing)
+        counted = f"{len(receipt.parties)} of {asked} parties ({', '.join(receipt.parties)}; "
+        counted += f"not counted: {', '.join(receipt.missing)})"
+    unsigned = [party for party in receipt.parties if party not in receipt.signed_by]
+    signed = f"signed by all but {', '.join(unsigned)}" if unsigned else "signed by all"
     return (
-        f"{len(receipt.parties)} parties ({', '.join(receipt.parties)}), {receipt.protection}, transcript "
-        f"{receipt.transcript.hex()[:12]} replayed here and signed by all; job {receipt.job}"
+        f"{counted}, {receipt.protection}, transcript {receipt.transcript.hex()[:12]} replayed here and {signed}; "
+        f"job {receipt.job}"
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from clients.researcher.session import Session
 from tests.researcher.fake import PARTIES, Fake, publication
 
@@ -49,6 +51,25 @@ def test_a_question_that_would_fail_is_said_beside_the_others() -> None:
     assert plan.failures == (("mean('agee')", "data set 'tb' has no column 'agee'", "did you mean 'age'?"),)
     assert "mean('agee') would fail" in plan.summary()
     assert len(plan.rows()) == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "minimum", "k", "said"),
+    [
+        (3, None, 1, "all 3 parties must answer: one that is lost is waited for until the deadline"),
+        (4, None, 1, "all 4 parties must answer"),
+        (4, 3, 1, "goes on without up to 1 lost party, once all 4 have permitted it"),
+        (5, 3, 1, "goes on without up to 1 lost party, "),  # four of five are what it takes, whatever is asked for
+        (10, 3, 1, "goes on without up to 3 lost parties, once all 10 have permitted it"),
+        (4, 3, 10, "; whoever is counted in the first sum is waited for in the later ones"),
+    ],
+)
+def test_a_forecast_says_what_may_be_lost(count: int, minimum: int | None, k: int, said: str) -> None:
+    published = {f"party-{i}": publication(k=k, own_figures=k == 1) for i in range(count)}
+    table = Session(Fake(published=published)).table("tb", minimum_parties=minimum)
+    plan = table.plan(table.ask.count())
+    assert said in plan.summary()
+    assert ("all of them" in plan.summary()) == (plan.to_dict()["least"] == count)
 
 
 def test_more_parties_bear_more_colluders_and_no_warning_for_three() -> None:

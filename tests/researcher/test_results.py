@@ -9,7 +9,7 @@ import pytest
 
 from clients.researcher import rendering
 from clients.researcher.receipt import Receipt, plain
-from clients.researcher.results import Result, Results, error_of, suppressed
+from clients.researcher.results import Result, Results, error_of, signature, suppressed
 from clients.researcher.session import Session
 from federation.analytics import statistic
 from federation.analytics.plan import Done, Failure
@@ -41,6 +41,7 @@ RECEIPT = Receipt(
     where="sex == 'f'",
     purpose="study",
     parties=PARTIES,
+    least=3,
     protection="masked_sum",
     colluders=2,
     publications=tuple((party, b"\2" * 32) for party in PARTIES),
@@ -141,6 +142,30 @@ def test_a_receipt_says_who_signed_what() -> None:
     assert "04" * 32 in said
     assert "signed by     guangdong, hongkong, macao" in said
     assert f"macao {'02' * 32}" in said
+
+
+def test_a_receipt_says_who_is_counted_and_what_the_job_could_bear() -> None:
+    assert "missing       nobody" in str(RECEIPT)
+    assert "least         3: all 3 parties must answer" in str(RECEIPT)
+    lost = replace(RECEIPT, missing=("zhuhai",))
+    assert "missing       zhuhai" in str(lost)
+    assert "least         3: goes on without up to 1 lost party" in str(lost)
+    assert lost.to_dict()["missing"] == ["zhuhai"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "signed_by", "said"),
+    [
+        ((), PARTIES, "3 parties (guangdong, hongkong, macao), masked_sum, transcript 040404040404 replayed here and "),
+        (("zhuhai",), PARTIES, "3 of 4 parties (guangdong, hongkong, macao; not counted: zhuhai), masked_sum, "),
+        ((), PARTIES, "replayed here and signed by all; job mean-7f3c"),
+        ((), PARTIES[:2], "replayed here and signed by all but macao; job mean-7f3c"),
+    ],
+)
+def test_one_line_says_who_is_counted_and_who_signed(
+    missing: tuple[str, ...], signed_by: tuple[str, ...], said: str
+) -> None:
+    assert said in signature(replace(RECEIPT, missing=missing, signed_by=signed_by))
 
 
 def test_results_are_a_sequence_and_a_failed_one_raises_its_own_error() -> None:
