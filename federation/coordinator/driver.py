@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from federation import registry
+from federation.coordinator.evidence import gathered
 from federation.coordinator.patience import Patience
 from federation.coordinator.run import Outgoing, Run
 from federation.coordinator.store import Store
@@ -23,6 +25,7 @@ from federation.protocols.secure_sum import SecureSum
 from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.envelope import Opened, Signer, attested, opened, signed
+from federation.wire.evidence import Evidence
 
 PROTOCOLS = "federation.protocols"
 MOST_LINES = 500  # of one job's log: a line that breaks often must not fill the memory
@@ -260,6 +263,21 @@ class Driver:
     def log(self, job_hash: bytes, researcher: str) -> list[LogLine]:
         """Return what happened to the researcher's own job so far. Raises Misuse if there is no such job."""
         return list(self._logs[self._own(job_hash, researcher).job_hash])
+
+    def evidence(self, job_hash: bytes, member: str) -> Callable[[], Evidence]:
+        """Return what makes the evidence of an ended job, for its researcher and its parties; a thread may call it.
+
+        Raises:
+            Misuse: there is no such job of this member's, or it has not ended.
+        """
+        events = self._store.events(job_hash) if job_hash in self._order else []
+        envelope = convert.signed_of(events[0][1]) if events else None
+        job = None if envelope is None else convert.job_of(envelope.body)
+        if envelope is None or job is None or member not in (job.researcher, *job.parties):
+            raise Misuse("there is no such job of yours", hint="federation get jobs lists a researcher's")
+        if job_hash in self._open:
+            raise Misuse(f"job {job.name} has not ended", hint=f"federation result {job.name} waits for its end")
+        return partial(gathered, self._admitted(job, job_hash, envelope), events, self._roster)
 
     # --- everybody --------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from federation.domain.roster import Roster
 from federation.errors import FederationError, Misuse, ProtocolViolation, Unavailable
 from federation.wire import bulk, convert
 from federation.wire import messages as m
+from federation.wire.evidence import encoded
 from federation.wire.v1 import coordinator_service_pb2 as pb
 from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
 
@@ -57,6 +58,7 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
         self._blobs = Blobs()
         self._watchers: dict[bytes, list[asyncio.Event]] = {}
         self._ending = False
+        self._folding = asyncio.Lock()  # one job's evidence at a time, beside the loop: it adds up every sum again
         self.deadlines = asyncio.Event()  # set when the next deadline may have moved
 
     def changed(self, job_hash: bytes) -> None:
@@ -258,6 +260,17 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
             self._watchers[job_hash].remove(woken)
             if not self._watchers[job_hash]:
                 del self._watchers[job_hash]
+
+    # --- researchers and parties ------------------------------------------------------------------------------------
+
+    async def ReadEvidence(
+        self, request: pb.ReadEvidenceRequest, context: Context
+    ) -> AsyncIterator[pb.ReadEvidenceResponse]:
+        made = self.driver.evidence(request.job_hash, caller().name)
+        async with self._folding:
+            content = await asyncio.to_thread(lambda: encoded(made()))
+        for start in range(0, len(content), bulk.PIECE_BYTES):
+            yield pb.ReadEvidenceResponse(piece=content[start : start + bulk.PIECE_BYTES])
 
     # --- everybody --------------------------------------------------------------------------------------------------
 

@@ -184,6 +184,18 @@ class ReadLogResponse(_message.Message):
     text: str
     def __init__(self, at_ms: _Optional[int] = ..., party: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
+class ReadEvidenceRequest(_message.Message):
+    __slots__ = ("job_hash",)
+    JOB_HASH_FIELD_NUMBER: _ClassVar[int]
+    job_hash: bytes
+    def __init__(self, job_hash: _Optional[bytes] = ...) -> None: ...
+
+class ReadEvidenceResponse(_message.Message):
+    __slots__ = ("piece",)
+    PIECE_FIELD_NUMBER: _ClassVar[int]
+    piece: bytes
+    def __init__(self, piece: _Optional[bytes] = ...) -> None: ...
+
 class ListPublicationsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

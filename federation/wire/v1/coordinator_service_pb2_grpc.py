@@ -80,6 +80,11 @@ class CoordinatorServiceStub(object):
                 request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadLogRequest.SerializeToString,
                 response_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadLogResponse.FromString,
                 _registered_method=True)
+        self.ReadEvidence = channel.unary_stream(
+                '/federation.wire.v1.CoordinatorService/ReadEvidence',
+                request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadEvidenceRequest.SerializeToString,
+                response_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadEvidenceResponse.FromString,
+                _registered_method=True)
         self.ListPublications = channel.unary_unary(
                 '/federation.wire.v1.CoordinatorService/ListPublications',
                 request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListPublicationsRequest.SerializeToString,
@@ -159,6 +164,13 @@ class CoordinatorServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadEvidence(self, request, context):
+        """A researcher reads the evidence of a job of its own, a jurisdiction that of a job that it is a party of.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListPublications(self, request, context):
         """Anybody in the roster lists what is published.
         """
@@ -220,6 +232,11 @@ def add_CoordinatorServiceServicer_to_server(servicer, server):
                     servicer.ReadLog,
                     request_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadLogRequest.FromString,
                     response_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadLogResponse.SerializeToString,
+            ),
+            'ReadEvidence': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadEvidence,
+                    request_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadEvidenceRequest.FromString,
+                    response_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadEvidenceResponse.SerializeToString,
             ),
             'ListPublications': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPublications,
@@ -476,6 +493,33 @@ class CoordinatorService(object):
             '/federation.wire.v1.CoordinatorService/ReadLog',
             federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadLogRequest.SerializeToString,
             federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadLogResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/federation.wire.v1.CoordinatorService/ReadEvidence',
+            federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadEvidenceRequest.SerializeToString,
+            federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadEvidenceResponse.FromString,
             options,
             channel_credentials,
             insecure,
