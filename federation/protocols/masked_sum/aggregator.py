@@ -281,7 +281,7 @@ def _accepted(now: Serving, parcel: Parcel) -> AggregatorTransition:
     match now:
         case Gathering():
             keys = {**now.keys, sender: checks.advert(now.setup, now.setup.hash, parcel, sender)}
-            checks.distinct(keys, sender, sender)
+            checks.distinct(keys, sender)  # whoever comes with a key that is there already
             taken: Serving = replace(now, keys=keys)
         case Dealing():
             value = checks.shares(now.setup, now.setup.hash, now.adverts_hash, parcel, sender)
