@@ -29,6 +29,7 @@ from clients.jurisdiction.guard import Guard
 from clients.jurisdiction.run import Desk
 from clients.jurisdiction.vault import Vault
 from federation import registry
+from federation.crypto import blinding
 from federation.domain.catalogue import Dataset
 from federation.domain.roster import Role, Roster
 from federation.errors import Misuse, ProtocolViolation, Refused
@@ -45,6 +46,7 @@ import grpc  # isort: skip  # after `connect`, which restricts TLS
 
 COORDINATOR = "coordinator"  # in the wire log
 ENGINES = "clients.jurisdiction.engines"
+CORES = 2  # that long vectors are masked on
 STEADY_S = 60.0  # a line that held this long is dialled again at once
 log = structlog.get_logger()
 
@@ -130,6 +132,7 @@ async def serve(config: JurisdictionConfig, software: str, started: Callable[[st
         vault = stack.enter_context(SealedLog(mine.state, ready.me.storage_key))
         remember(vault, ready.roster)
         worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rows"))
+        blinding.lend(stack.enter_context(ThreadPoolExecutor(CORES, thread_name_prefix="masks")).map)
         desk = Desk(
             me=ready.me,
             coordinator=ready.roster.with_role(Role.COORDINATOR)[0].name,

@@ -12,6 +12,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import structlog
@@ -22,6 +23,7 @@ from federation.coordinator.config import CoordinatorConfig
 from federation.coordinator.driver import Driver
 from federation.coordinator.services import CoordinatorService, now_ms
 from federation.coordinator.store import SqliteStore, StrictStore
+from federation.crypto import blinding
 from federation.domain.roster import Role, Roster
 from federation.errors import FederationError, Misuse, Unavailable
 from federation.identity import control, keys, roster_file
@@ -29,6 +31,7 @@ from federation.wire.log import Heard, wire_log
 from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
 
 GRACE_S = 1.0
+CORES = 2  # that long vectors are masked and added up on
 _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
 log = structlog.get_logger()
 
@@ -54,6 +57,7 @@ async def serve(config: CoordinatorConfig, software: str, started: Callable[[str
     _check_address(config.listen)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(control.state_folder(config.state))
+        blinding.lend(stack.enter_context(ThreadPoolExecutor(CORES, thread_name_prefix="masks")).map)
         app = App(config, roster, software, stack.enter_context(wire_log(config.wire_log)))
         controlled = await control.serve(config.state, {"stop": app.stop, "status": app.status})
         stack.callback((config.state / control.SOCKET).unlink, missing_ok=True)

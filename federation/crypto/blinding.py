@@ -28,6 +28,12 @@ LEAST_WORTH_SPREADING = 16
 # Carries out runs, at once or one after another: the `map` of a pool of threads is one, and so is the builtin `map`.
 # Ciphers, numpy and hashlib let another thread run while they work on a chunk.
 Spread = Callable[[Callable[[range], None], Sequence[range]], Iterable[None]]
+_LENT: list[Spread] = []
+
+
+def lend(spread: Spread) -> None:
+    """Let long vectors of this process use a pool's threads from now on; what is computed does not depend on it."""
+    _LENT[:] = [spread]
 
 
 def blind(
@@ -49,7 +55,7 @@ def blind(
         finish: is called once for the bytes of every finished chunk (all have CHUNK_BYTES, the last may be shorter),
             while they are in the cache; from several threads at once if `spread` has several.
         threads: how many runs the vector is cut into at most; as many as `spread` can do at once, two unless told.
-        spread: carries the runs out; without it there is one run, in the caller's thread.
+        spread: carries the runs out; by default what was lent, and without that one run, in the caller's thread.
 
     Returns:
         What `finish` returned, in the order of the chunks; nothing without it.
@@ -64,6 +70,8 @@ def blind(
     if any(len(seed) != 32 for seed in (*add, *subtract)):
         raise Misuse("the seed of a mask has 32 bytes")
 
+    if spread is None and _LENT:
+        spread = _LENT[0]
     done: dict[int, list[T]] = {}
     faults: dict[int, Exception] = {}
 
