@@ -42,6 +42,7 @@ def blind(
     *,
     add: Sequence[bytes] = (),
     subtract: Sequence[bytes] = (),
+    terms: Sequence[Sequence[bytes]] = (),
     finish: Callable[[memoryview], T] | None = None,
     threads: int | None = None,
     spread: Spread | None = None,
@@ -52,6 +53,7 @@ def blind(
         words: flat, writable, little-endian; whole elements of `ring`.
         add: 32-byte seeds, each used for this vector only.
         subtract: likewise.
+        terms: vectors of this length in pieces of CHUNK_BYTES, which are added as well.
         finish: is called once for the bytes of every finished chunk (all have CHUNK_BYTES, the last may be shorter),
             while they are in the cache; from several threads at once if `spread` has several.
         threads: how many runs the vector is cut into at most; as many as `spread` can do at once, two unless told.
@@ -77,12 +79,12 @@ def blind(
 
     def work(run: range) -> None:
         try:
-            done[run.start] = _blinded(words, ring, (add, subtract), finish, run)
+            done[run.start] = _blinded(words, ring, (add, subtract), terms, finish, run)
         except Exception as fault:  # noqa: BLE001 - raised below, when no other run writes any more
             faults[run.start] = fault
 
     chunks = range(-(-len(words) // CHUNK_WORDS))
-    worth = spread is not None and len(chunks) * (len(add) + len(subtract)) >= LEAST_WORTH_SPREADING
+    worth = spread is not None and len(chunks) * (len(add) + len(subtract) + len(terms)) >= LEAST_WORTH_SPREADING
     runs = _cut(chunks, (threads or 2) if worth else 1)
     for _ in (map if spread is None else spread)(work, runs):
         pass
@@ -102,6 +104,7 @@ def _blinded(
     words: NDArray[np.uint64],
     ring: Ring,
     seeds: tuple[Sequence[bytes], Sequence[bytes]],
+    terms: Sequence[Sequence[bytes]],
     finish: Callable[[memoryview], T] | None,
     run: range,
 ) -> list[T]:
@@ -111,6 +114,8 @@ def _blinded(
     for place in run:
         chunk = words[place * CHUNK_WORDS : (place + 1) * CHUNK_WORDS]
         tally = Tally(ring, chunk)
+        for term in terms:
+            tally.add(np.frombuffer(term[place], dtype="<u8"))
         for stream in added:
             tally.add(stream.words(chunk.nbytes))
         for stream in subtracted:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from federation.crypto import agreement
 from federation.crypto.blinding import blind
 from federation.crypto.prg import Keystream
-from federation.crypto.ring import CHUNK_BYTES, RINGS, Ring
+from federation.crypto.ring import CHUNK_BYTES, RINGS
 from federation.domain.job import digest
 from federation.ledger import merkle
 from federation.protocols.setup import Setup
@@ -212,36 +212,27 @@ def summed(
     vectors: Sequence[Sequence[bytes]], ring: str, streams: Streams
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """Return the chunks of the sum of vectors, given in chunks of equal sizes, without `streams`; and leaf hashes."""
-    kind, sizes = RINGS[ring], [len(chunk) for chunk in vectors[0]]
-    total = np.empty(sum(sizes) // 8, dtype="<u8")
-    start = 0
-    for place, size in enumerate(sizes):
-        _add_up(total[start : start + size // 8], (vector[place] for vector in vectors), kind)
-        start += size // 8
-    return _blinded(total, ring, streams)
+    total = np.zeros(sum(map(len, vectors[0])) // 8, dtype="<u8")
+    return _blinded(total, ring, streams, vectors)
 
 
 def summed_chunk(chunks: Sequence[bytes], ring: str, streams: Streams, place: int) -> bytes:
     """Return chunk number `place` of the sum, from that chunk of every vector: how one is checked alone."""
     kind = RINGS[ring]
-    total = np.empty(len(chunks[0]) // 8, dtype="<u8")
-    _add_up(total, iter(chunks), kind)
+    total = np.zeros(len(chunks[0]) // 8, dtype="<u8")
+    for chunk in chunks:
+        kind.add_into(total, np.frombuffer(chunk, dtype="<u8"))
     for seeds, put in ((streams.add, kind.add_into), (streams.subtract, kind.subtract_into)):
         for seed in seeds:
             put(total, Keystream(seed, place * CHUNK_BYTES).words(total.nbytes))
     return total.tobytes()
 
 
-def _add_up(total: NDArray[np.uint64], chunks: Iterable[bytes], ring: Ring) -> None:
-    first, *others = (np.frombuffer(chunk, dtype="<u8") for chunk in chunks)
-    total[:] = first
-    for other in others:
-        ring.add_into(total, other)
-
-
-def _blinded(words: NDArray[np.uint64], ring: str, streams: Streams) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+def _blinded(
+    words: NDArray[np.uint64], ring: str, streams: Streams, vectors: Sequence[Sequence[bytes]] = ()
+) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     done: list[tuple[bytes, bytes]] = blind(
-        words, RINGS[ring], add=streams.add, subtract=streams.subtract, finish=_finished
+        words, RINGS[ring], add=streams.add, subtract=streams.subtract, terms=vectors, finish=_finished
     )
     return tuple(chunk for chunk, _ in done), tuple(leaf for _, leaf in done)
 
