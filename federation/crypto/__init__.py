@@ -7,4 +7,5 @@ aead       AES-256-GCM, one message a key
 prg        AES-256-CTR keystream in pieces from any place, one key one use
 ring       vectors over Z_2^64 and Z_2^128 as little-endian 64-bit words, with carry
 blinding   many masks on or off one vector, chunk by chunk
+encoding   fixed point, several numbers to a word
 """

@@ -36,6 +36,11 @@ def lend(spread: Spread) -> None:
     _LENT[:] = [spread]
 
 
+def lent() -> Spread | None:
+    """Return what was lent to this process, for other work that comes in many equal parts."""
+    return _LENT[0] if _LENT else None
+
+
 def blind(
     words: NDArray[np.uint64],
     ring: Ring,
@@ -72,8 +77,7 @@ def blind(
     if any(len(seed) != 32 for seed in (*add, *subtract)):
         raise Misuse("the seed of a mask has 32 bytes")
 
-    if spread is None and _LENT:
-        spread = _LENT[0]
+    spread = spread or lent()
     done: dict[int, list[T]] = {}
     faults: dict[int, Exception] = {}
 

@@ -1,0 +1,345 @@
+"""Numbers in fixed point, several to a 64-bit word: what a model's update is when it is summed under masks.
+
+A word has L lanes of kappa = 64 // L bits: word = sum of q_l * 2^(kappa * l), where q = rint((x + clip) * s) has `bits`
+bits and s = (2^bits - 1) / (2 * clip). No lane of a sum of at most `parties` vectors reaches its neighbour, so sums of
+words are sums of numbers, bit by bit. Entries fill the lanes of a word from the lowest, then the next word; lanes that
+are left over hold 0. After them come two whole words, the weight and how many entries were clipped, so that both are
+known of all together and of nobody alone. The last word of every chunk of CHUNK_BYTES, and of the vector, is the sum of
+all that the chunk holds: a total that was damaged, or from which a mask did not come off, does not fit it.
+
+Refused: numbers that are not finite, and parameters under which a lane could overflow. Nothing here stops a party that
+packs other words than these: whether its sum makes sense is what `decode` can see, and no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from federation.crypto import agreement
+from federation.crypto.prg import Keystream
+from federation.crypto.ring import CHUNK_BYTES
+from federation.errors import Misuse
+
+CHUNK_WORDS = CHUNK_BYTES // 8
+MOST_BITS = 31  # a lane's number is a positive int32, and a chunk of them adds up exactly in float64
+MOST_LANES = 4
+TRAILING_WORDS = 2
+_EXACT_BITS = 53  # integers below 2^53 are exact in float64
+_PAYLOAD = CHUNK_WORDS - 1
+_PIECE = CHUNK_WORDS * 2  # entries that are worked on at once: everything about them stays in a core's cache
+_LABEL = b"federation/encoding/packing/v1"
+_ROUNDING = b"federation/encoding/rounding/v1"
+
+Numbers = NDArray[np.float32] | NDArray[np.float64]
+
+
+class BadTotal(ValueError):
+    """Words that are no sum of so many encoded vectors; the text says why and never quotes them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """One party's vector as it goes under the masks.
+
+    Attributes:
+        words: little-endian, 8 bytes each.
+        clipped: entries that lay outside [-clip, clip].
+        norm_clipped: whether the vector was shortened to the norm before that.
+    """
+
+    words: bytes
+    clipped: int
+    norm_clipped: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Decoded:
+    """What a sum of encoded vectors says.
+
+    Attributes:
+        values: sum over the contributors of weight / weight_most times entry, float64.
+        weight: sum of the weights.
+        clipped: entries that were clipped, of all contributors together.
+        weight_most: as the packing has it.
+    """
+
+    values: NDArray[np.float64]
+    weight: int
+    clipped: int
+    weight_most: int
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """The mean of the entries, weighted by the contributors' weights."""
+        return self.values * (self.weight_most / self.weight)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """How a vector becomes words; the same for all who sum.
+
+    Attributes:
+        length: entries.
+        lanes: numbers to a word, 1 to 4.
+        bits: of each number, 2 to 31.
+        clip: entries are cut to [-clip, clip].
+        parties: most vectors that are ever added up.
+        weight_most: largest weight of one party; 1 where all count alike.
+        stochastic: rounds up with the probability of the fraction, so that few bits leave no bias.
+    """
+
+    length: int
+    lanes: int
+    bits: int
+    clip: float
+    parties: int
+    weight_most: int = 1
+    stochastic: bool = False
+
+    def __post_init__(self) -> None:
+        if self.length < 1 or self.parties < 1 or self.weight_most < 1:
+            raise Misuse("a packing has at least one entry, one party and weights from 1 on")
+        if not 1 <= self.lanes <= MOST_LANES or not 2 <= self.bits <= MOST_BITS:
+            raise Misuse(f"a packing has 1 to {MOST_LANES} lanes and 2 to {MOST_BITS} bits")
+        if self.parties * self.top >= 1 << min(self.lane_bits, _EXACT_BITS):
+            raise Misuse(
+                f"{self.bits} bits of {self.parties} parties do not fit {self.lanes} lanes to a word",
+                hint="fewer bits or fewer lanes",
+            )
+        if self.parties * max(self.weight_most, self.length) >= 1 << 64:
+            raise Misuse("the weights, or the counts of clipped entries, of all parties do not fit a word")
+        if not (0 < self.clip < math.inf and 0 < self.scale < math.inf):
+            raise Misuse("clip is a positive number, neither so small nor so large that steps have no size")
+
+    @classmethod
+    def standard(
+        cls, length: int, parties: int, bits: int, *, clip: float, weight_most: int = 1, stochastic: bool = False
+    ) -> Packing:
+        """Return the packing of as many lanes as hold these bits of so many parties. Raises Misuse if not even one."""
+        fitting = (lanes for lanes in range(MOST_LANES, 1, -1) if parties * ((1 << bits) - 1) < 1 << 64 // lanes)
+        return cls(
+            length=length,
+            lanes=next(fitting, 1),
+            bits=bits,
+            clip=clip,
+            parties=parties,
+            weight_most=weight_most,
+            stochastic=stochastic,
+        )
+
+    @property
+    def lane_bits(self) -> int:
+        """Bits of a lane, "kappa"."""
+        return 64 // self.lanes
+
+    @property
+    def top(self) -> int:
+        """The largest number of one party in a lane, which stands for `clip`."""
+        return (1 << self.bits) - 1
+
+    @property
+    def scale(self) -> float:
+        """Steps to a unit, "s"; an entry is rounded by at most half a step, by less than one if stochastic."""
+        return self.top / (2 * self.clip)
+
+    @property
+    def elements(self) -> int:
+        """The words of an encoded vector, check words included: the length of a spec over Z_2^64."""
+        payload = self._packed + TRAILING_WORDS
+        return payload + -(-payload // _PAYLOAD)
+
+    @property
+    def digest(self) -> bytes:
+        """32 bytes over everything that the words depend on; it belongs into the spec that binds the masks."""
+        hashed = hashlib.sha256(len(_LABEL).to_bytes(4, "big") + _LABEL)
+        integers = (self.length, self.lanes, self.bits, self.parties, self.weight_most, int(self.stochastic))
+        for part in (*(str(number).encode() for number in integers), struct.pack(">d", self.clip)):
+            hashed.update(len(part).to_bytes(4, "big") + part)
+        return hashed.digest()
+
+    def encode(self, values: Numbers, *, weight: int = 1, norm: float | None = None, entropy: bytes = b"") -> Encoded:
+        """Return `values` as words: shortened to `norm` if longer, cut to [-clip, clip], times weight / weight_most.
+
+        Rounding is that of float64, ties to even; sums and products before it are off by less than 2^-20 of a step.
+
+        Args:
+            values: shape (length,), float32 or float64, finite.
+            weight: 1 to weight_most.
+            norm: largest length of the vector in the sense of L2, or None.
+            entropy: 32 secret bytes for this one vector if the packing is stochastic, else none.
+
+        Raises:
+            Misuse: another shape or type, a number that is not finite, another weight, norm or entropy.
+        """
+        self._refuse(values, weight, norm, entropy)
+        shrink = 1.0 if norm is None else min(1.0, norm / max(_length(values), norm))
+        stream = Keystream(agreement.derive(entropy, _ROUNDING + self.digest)) if self.stochastic else None
+        factor = self.scale * (weight / self.weight_most)
+        words, clipped = np.zeros(self.elements, dtype="<u8"), 0
+        for block, first, data in self._chunks(words):
+            check = 0
+            for start, end in _pieces(data, self.lanes):
+                entries = values[(first + start) * self.lanes : (first + end) * self.lanes]
+                numbers, cut = self._numbers(entries, shrink, factor, stream)
+                check += int(numbers.sum())  # exact: at most 2^31 * 2^16
+                clipped += cut
+                _pack(numbers, self.lanes, block[start:end])
+            for slot, number in ((self._packed, weight), (self._packed + 1, clipped)):
+                if 0 <= slot - first < len(block) - 1:
+                    block[slot - first] = number
+                    check += number
+            block[-1] = check % (1 << 64)
+        return Encoded(words=words.tobytes(), clipped=clipped, norm_clipped=shrink < 1)
+
+    def decode(self, total: bytes, contributors: int) -> Decoded:
+        """Return what the sum of `contributors` encoded vectors says.
+
+        Raises:
+            BadTotal: another length, a check word that differs, or a number that no such sum has.
+            Misuse: fewer than one or more than `parties` contributors.
+        """
+        values = np.empty(self.length, dtype=np.float64)
+        done, trailing = 0, []
+        for lanes, rest in self._opened(total, contributors):
+            part = values[done : done + len(lanes)]
+            np.copyto(part, lanes, casting="unsafe")  # below 2^53: exact
+            part -= contributors * self.top / 2
+            part /= self.scale
+            done += len(lanes)
+            trailing += rest
+        weight, clipped = trailing
+        if not contributors <= weight <= contributors * self.weight_most:
+            raise BadTotal("a sum of weights that these contributors cannot have")
+        if clipped > contributors * self.length:
+            raise BadTotal("more clipped entries than the contributors have")
+        return Decoded(values=values, weight=weight, clipped=clipped, weight_most=self.weight_most)
+
+    def sums(self, total: bytes, contributors: int) -> NDArray[np.uint64]:
+        """Return the lanes of a sum as integers, shape (length,); raises as `decode`, but looks at no weight."""
+        return np.concatenate([lanes for lanes, _ in self._opened(total, contributors)]).astype(np.uint64)
+
+    @property
+    def _packed(self) -> int:
+        return -(-self.length // self.lanes)
+
+    def _chunks(self, words: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.uint64], int, int]]:
+        """Yield (chunk with its check word, number of its first word without check words, words of entries in it)."""
+        for place, start in enumerate(range(0, len(words), CHUNK_WORDS)):
+            block, first = words[start : start + CHUNK_WORDS], place * _PAYLOAD
+            yield block, first, max(0, min(len(block) - 1, self._packed - first))
+
+    def _refuse(self, values: Numbers, weight: int, norm: float | None, entropy: bytes) -> None:
+        if values.shape != (self.length,) or values.dtype not in (np.float32, np.float64):
+            raise Misuse(f"{self.length} numbers in float32 or float64 expected, got {values.shape} of {values.dtype}")
+        if not 1 <= weight <= self.weight_most:
+            raise Misuse(f"a weight lies between 1 and {self.weight_most}")
+        if norm is not None and not 0 < norm < math.inf:
+            raise Misuse("a norm is a positive number")
+        if len(entropy) != (32 if self.stochastic else 0):
+            raise Misuse("stochastic rounding takes 32 bytes of entropy, any other none")
+
+    def _numbers(
+        self, entries: Numbers, shrink: float, factor: float, stream: Keystream | None
+    ) -> tuple[NDArray[np.float64], int]:
+        """Return the whole numbers of these entries, and how many of these were clipped."""
+        low, high = _extremes(entries)
+        numbers, clipped = entries.astype(np.float64), 0
+        if shrink < 1:
+            numbers *= shrink
+        if low * shrink < -self.clip or high * shrink > self.clip:
+            clipped = int(np.count_nonzero(np.abs(numbers) > self.clip))
+            np.clip(numbers, -self.clip, self.clip, out=numbers)
+        numbers *= factor
+        numbers += self.top / 2
+        if stream is None:
+            np.rint(numbers, out=numbers)
+        else:
+            uniform = stream.words(-(-len(numbers) // 2) * 8).view("<u4")[: len(numbers)]
+            numbers += uniform * 2.0**-32
+            np.minimum(numbers, self.top, out=numbers)
+            np.floor(numbers, out=numbers)
+        return numbers, clipped
+
+    def _opened(self, total: bytes, contributors: int) -> Iterator[tuple[NDArray[Any], list[int]]]:
+        """Yield (lanes, trailing words) of every chunk, checked."""
+        if not 1 <= contributors <= self.parties:
+            raise Misuse(f"1 to {self.parties} contributors expected, got {contributors}")
+        if len(total) != 8 * self.elements:
+            raise BadTotal(f"a total has {8 * self.elements} bytes, this one has {len(total)}")
+        for block, first, data in self._chunks(np.frombuffer(total, dtype="<u8")):
+            lanes, rest = _unpack(block[:data], self.lanes), [int(word) for word in block[data:-1]]
+            if (int(lanes.sum(dtype=np.uint64)) + sum(rest) - int(block[-1])) % (1 << 64):
+                raise BadTotal("a check word that differs from the sum of its chunk")
+            if data and int(lanes.max()) > contributors * self.top:
+                raise BadTotal("a number that is larger than all contributors together can make it")
+            if self.lanes == 3 and data and int(block[:data].max()) >> 63:
+                raise BadTotal("a bit that belongs to no lane")
+            left = self.length - first * self.lanes
+            if lanes[max(0, left) :].any():
+                raise BadTotal("a number in a lane that holds none")
+            yield lanes[: max(0, left)], rest
+
+
+def _length(values: Numbers) -> float:
+    """Return the L2 norm; numbers whose squares do not fit a float64 are scaled first."""
+    peak = max(map(abs, _extremes(values)))
+    unit = peak if not 1e-140 < peak < 1e140 else 1.0
+    squares = 0.0
+    for start in range(0, len(values), _PIECE):
+        piece = values[start : start + _PIECE].astype(np.float64)
+        if unit != 1.0 and unit:
+            piece /= unit
+        piece *= piece
+        squares += float(piece.sum())
+    return math.sqrt(squares) * unit
+
+
+def _extremes(values: Numbers) -> tuple[float, float]:
+    with np.errstate(invalid="ignore"):
+        low, high = float(values.min()), float(values.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise Misuse(
+            "a vector holds a number that is not finite", hint="look for a division by zero or a rate too high"
+        )
+    return low, high
+
+
+def _pieces(words: int, lanes: int) -> Iterator[tuple[int, int]]:
+    """Yield the ends of pieces of nearly equal length, of at most _PIECE entries."""
+    count = -(-words * lanes // _PIECE)
+    size = -(-words // count) if count else 1
+    for start in range(0, words, size):
+        yield start, min(start + size, words)
+
+
+def _pack(numbers: NDArray[np.float64], lanes: int, words: NDArray[np.uint64]) -> None:
+    """Write whole numbers into the lanes of `words`, which are zero."""
+    if lanes in (1, 2):
+        np.copyto(words.view("<i8" if lanes == 1 else "<i4")[: len(numbers)], numbers, casting="unsafe")
+    elif lanes == 4:
+        np.copyto(words.view("<u2")[: len(numbers)], numbers.astype(np.int32), casting="unsafe")
+    else:
+        whole = np.zeros(3 * len(words), dtype=np.uint64)
+        np.copyto(whole[: len(numbers)].view(np.int64), numbers, casting="unsafe")
+        np.left_shift(whole[2::3], 21, out=words)
+        np.add(words, whole[1::3], out=words)
+        np.left_shift(words, 21, out=words)
+        np.add(words, whole[::3], out=words)
+
+
+def _unpack(words: NDArray[np.uint64], lanes: int) -> NDArray[Any]:
+    """Return the lanes of `words` as unsigned integers, in the order of the entries."""
+    if lanes != 3:
+        return words.view({1: "<u8", 2: "<u4", 4: "<u2"}[lanes])
+    found = np.empty(3 * len(words), dtype=np.uint64)
+    for lane in range(3):
+        np.bitwise_and(words >> np.uint64(21 * lane), np.uint64((1 << 21) - 1), out=found[lane::3])
+    return found
