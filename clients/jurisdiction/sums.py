@@ -29,7 +29,7 @@ from federation.protocols.secure_sum import Awaits, SecureSum, State
 from federation.protocols.setup import Setup
 from federation.wire import convert
 from federation.wire import messages as m
-from federation.wire.envelope import Opened, Signer, digest_of, opened, signed
+from federation.wire.envelope import Opened, Signer, digest_of, opened_each, signed
 
 
 def secrets_of(job_hash: bytes, index: int, attempt: int) -> bytes:
@@ -133,11 +133,12 @@ class Sum:
         """Return what the bundle carries, every signature verified. Raises ProtocolViolation."""
         if sum(bundle.chunk_counts) != len(frame.parts):
             raise self._broken("as many chunks as the bundle counts", "another number")
+        new = [envelope for envelope in bundle.messages if envelope not in self._verified]
+        # Heads come again with the total, our own messages in every bundle: a signature is checked once.
+        self._verified.update(zip(new, opened_each(new, self._roster, relay=self._coordinator), strict=True))
         parcels, start = [], 0
         for envelope, count in zip(bundle.messages, bundle.chunk_counts, strict=True):
-            message = self._verified.get(envelope)
-            if message is None:  # heads come again with the total: a signature is checked once
-                message = self._verified[envelope] = opened(envelope, self._roster, relay=self._coordinator)
+            message = self._verified[envelope]
             value = message.value
             if not isinstance(value, self._protocol.messages):
                 raise self._broken("messages of the job's protocol", "another message")

@@ -7,10 +7,12 @@ role or speaking for somebody else, bytes that are truncated or not in canonical
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from federation.crypto import signing
+from federation.crypto.blinding import lent
 from federation.domain.roster import Member, Roster
 from federation.errors import ProtocolViolation
 from federation.wire.convert import BODIES, Malformed
@@ -19,6 +21,7 @@ from federation.wire.messages import Signed
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+LEAST_WORTH_SPREADING = 4  # signatures of some 90 us each; waking a thread costs half of one
 LARGEST_BODY = 3 * 1024 * 1024  # below gRPC's default message limit of 4 MiB, which is kept
 
 
@@ -105,3 +108,33 @@ def opened(message: Signed, roster: Roster, *, relay: str) -> Opened[object]:
     if body is None:
         raise ProtocolViolation(relay, phase="message", expected="a known domain tag", got="an unknown one")
     return attested(message, roster, domain=message.domain, kind=object, relay=relay)
+
+
+def opened_each(messages: Sequence[Signed], roster: Roster, *, relay: str) -> list[Opened[object]]:
+    """Return the values of several messages in order, verified as `opened` does, on both cores where threads were lent.
+
+    Raises:
+        ProtocolViolation: that of the first message, in order, that has one.
+    """
+    spread = lent()
+    if spread is None or len(messages) < LEAST_WORTH_SPREADING:
+        return [opened(message, roster, relay=relay) for message in messages]
+    found: list[Opened[object] | ProtocolViolation | None] = [None] * len(messages)
+
+    def work(run: range) -> None:
+        for place in run:
+            try:
+                found[place] = opened(messages[place], roster, relay=relay)
+            except ProtocolViolation as fault:
+                found[place] = fault
+
+    half = (len(messages) + 1) // 2
+    for _ in spread(work, [range(half), range(half, len(messages))]):
+        pass
+    values = []
+    for one in found:
+        if isinstance(one, ProtocolViolation):
+            raise one
+        if one is not None:
+            values.append(one)
+    return values
