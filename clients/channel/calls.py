@@ -19,6 +19,7 @@ import grpc  # isort: skip  # after `connect`, which restricts TLS
 
 A = TypeVar("A")
 WATCH_S = 60.0
+EVIDENCE_S = 600.0
 CALL_S = 20.0  # a unary call that takes longer has lost its coordinator
 
 
@@ -66,6 +67,16 @@ class Calls:
         yield from self._streamed(
             self._stub.ReadLog(pb.ReadLogRequest(job_hash=job_hash, follow=follow), timeout=WATCH_S)
         )
+
+    def read_evidence(self, job_hash: bytes) -> Iterator[pb.ReadEvidenceResponse]:
+        """Yield a job's evidence file in pieces, to its end; it is made again first, which may take a while."""
+        call = self._stub.ReadEvidence(pb.ReadEvidenceRequest(job_hash=job_hash), timeout=EVIDENCE_S)
+        try:
+            yield from call
+        except grpc.RpcError as fault:  # also when time is up: a file that is cut off is none
+            raise connect.explained(fault, self._address) from None
+        finally:
+            call.cancel()
 
     def status(self) -> pb.GetStatusResponse:
         """Return who attends and what runs."""

@@ -34,6 +34,7 @@ from federation.policy.rule import Settings
 from federation.version import VERSION
 from federation.wire import messages as m
 from federation.wire.envelope import signed
+from federation.wire.evidence import pieces
 
 TABLE = "data"
 RESEARCHER = "researcher"
@@ -192,6 +193,9 @@ class LocalTransport:
         totals, attestations = self.network.coordinator.released(job_hash, self.me)
         numbers, contributors = [release.total for release in totals], [release.parties for release in totals]
         return received.released_in(job_hash, numbers, contributors, attestations, self._roster)
+
+    def evidence(self, job_hash: bytes) -> Iterator[bytes]:
+        yield from pieces(self.network.coordinator.evidence(job_hash, self.me)())
 
     def close(self) -> None:
         for jurisdiction in self.network.jurisdictions.values():

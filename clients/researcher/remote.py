@@ -28,6 +28,7 @@ from federation.wire.envelope import digest_of, signed
 
 PATIENCE_S = 30.0  # how long a coordinator that answered before may be away
 LONGEST_PAUSE_S = 2.0
+LARGEST_EVIDENCE = 4 * 1024 * 1024 * 1024  # bytes
 A = TypeVar("A")
 
 
@@ -113,6 +114,15 @@ class RemoteTransport:
         attestations = [convert.signed_from(a) for a in response.attestations]
         contributors = convert.contributors_from(response.contributors)
         return received.released_in(job_hash, response.totals, contributors, attestations, self._roster)
+
+    def evidence(self, job_hash: bytes) -> Iterator[bytes]:
+        size = 0
+        for response in self._calls.read_evidence(job_hash):
+            size += len(response.piece)
+            if size > LARGEST_EVIDENCE or not response.piece:  # empty ones could go on for ever
+                coordinator = received.coordinator_of(self._roster)
+                raise ProtocolViolation(coordinator, phase="evidence", expected="a file of bounded size", got="more")
+            yield response.piece
 
     def close(self) -> None:
         self._calls.close()

@@ -68,5 +68,8 @@ class Transport(Protocol):
             Refused, Unavailable, ProtocolViolation, JobFailed: how the job ended instead.
         """
 
+    def evidence(self, job_hash: bytes) -> Iterator[bytes]:
+        """Yield the evidence file of an ended job in pieces; nothing in it is verified, `audit` does that."""
+
     def close(self) -> None:
         """Hang up; jobs go on without us."""

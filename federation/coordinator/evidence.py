@@ -31,7 +31,7 @@ def gathered(run: Run, events: Sequence[tuple[str, bytes]], roster: Roster) -> E
     """
     offer = run.outstanding(run.job.parties[0])[0].frame.signed
     sums: list[OpenedSum] = []
-    verdicts: dict[str, m.Signed] = {}
+    said: dict[str, dict[str, m.Signed]] = {m.VERDICT: {}, m.OBJECTION: {}}
     for kind, payload in events:
         if kind == "ended":
             run.end(convert.ended_of(payload))
@@ -40,8 +40,8 @@ def gathered(run: Run, events: Sequence[tuple[str, bytes]], roster: Roster) -> E
         elif kind == "frame":
             frame = convert.frame_of(payload)
             message = opened(frame.signed, roster, relay="the store")
-            if frame.signed.domain == m.VERDICT:
-                verdicts.setdefault(message.sender, frame.signed)
+            if frame.signed.domain in said:
+                said[frame.signed.domain].setdefault(message.sender, frame.signed)
             run.receive(message, frame)
         if len(run.totals) > len(sums) and not run.life.state.ended:
             sums.append(_sum(run, len(sums), run.totals[-1]))
@@ -49,9 +49,10 @@ def gathered(run: Run, events: Sequence[tuple[str, bytes]], roster: Roster) -> E
     return Evidence(
         job=run.signed_job,
         publications=attested(offer, roster, domain=m.OFFER, kind=m.Offer, relay="the store").value.publications,
-        verdicts=tuple(verdicts.values()),
+        verdicts=tuple(said[m.VERDICT].values()),
         sums=tuple(sums),
         attestations=tuple(run.attestations),
+        objections=tuple(said[m.OBJECTION].values()),
         ended=ended.frame.signed,
     )
 

@@ -73,6 +73,7 @@ class Evidence:
         verdicts: of the parties that gave one.
         sums: every secure sum that was opened, in order.
         attestations: of the transcript over them.
+        objections: of parties that stopped the job.
         ended: how the coordinator says that it ended.
     """
 
@@ -81,6 +82,7 @@ class Evidence:
     verdicts: tuple[m.Signed, ...]
     sums: tuple[OpenedSum, ...]
     attestations: tuple[m.Signed, ...]
+    objections: tuple[m.Signed, ...] = ()
     ended: m.Signed
 
 
@@ -115,6 +117,7 @@ def decoded(content: bytes) -> Evidence:
         verdicts=reader.some(m.VERDICT),
         sums=tuple(reader.sums()),
         attestations=reader.some(m.ATTESTATION),
+        objections=reader.some(m.OBJECTION),
         ended=reader.one(m.ENDED),
     )
     reader.end()
@@ -151,6 +154,7 @@ def _records(evidence: Evidence) -> Iterator[Record]:
         yield from _sorted(of.consents)
         yield of.opening
     yield from _sorted(evidence.attestations)
+    yield from _sorted(evidence.objections)
     yield evidence.ended
 
 
