@@ -31,7 +31,7 @@ from cryptography.hazmat.backends.openssl import backend
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR, GCM, Mode
-from peers.rounds import Cast, Numbers, Round, played_round
+from peers.rounds import Cast, Numbers, Round, as_the_drivers, played_round
 
 HERE = Path(__file__).parent
 PEERS_PYTHON = HERE.parent / ".peers" / "bin" / "python"
@@ -174,15 +174,15 @@ def taken(asked: argparse.Namespace, cast: Cast, numbers: Numbers, *, peers: boo
     turns = Turns()
     flower = Peer("flower_secagg.py", "--parties", asked.parties, "--dim", asked.dim) if peers else None
     tenseal = Peer("tenseal_ckks.py", "--dim", asked.dim) if peers else None
-    for turn in range(asked.repeat + 1):
+    for turn in range(1 - asked.warm, asked.repeat + 1):
         for dropped in asked.dropped:
             ours = played_round(cast, numbers, dropped)
             theirs = flower(dropped) if flower else None
-            if turn:  # the first ones only warm up
+            if turn > 0:  # those before only warm up
                 turns.ours.setdefault(dropped, []).append(ours)
                 if theirs:
                     turns.flower.setdefault(dropped, []).append(theirs)
-        if tenseal and turn <= max(3, asked.repeat // 3):
+        if tenseal and turn <= 3:  # a second each, and the ratio is large
             turns.tenseal.append(tenseal())
     for peer in (flower, tenseal):
         if peer:
@@ -252,7 +252,7 @@ def many(table: Table, asked: argparse.Namespace) -> dict[str, Any]:
     """Add the rows of many parties, in a process of its own for the sake of its memory."""
     found = child(
         __file__, "--sums-only", "--json", "--parties", MANY, "--dim", asked.dim, "--dropped", MANY_DROPPED,
-        "--bits", asked.bits, "--repeat", 3,
+        "--bits", asked.bits, "--repeat", 2, "--warm", 0,
     )  # fmt: skip
     what = f"{MANY} parties, {MANY_DROPPED} dropped"
     spent_s = found["aggregator_ms_dropped"][str(MANY_DROPPED)] / 1000
@@ -334,6 +334,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dropped", type=lambda text: [int(one) for one in text.split(",")], default=[0, 1, 3])
     parser.add_argument("--bits", type=int, default=22)
     parser.add_argument("--repeat", type=int, default=7, help="turns that count")
+    parser.add_argument("--warm", type=int, default=1, help="turns before, that do not")
     parser.add_argument("--json", action="store_true", help="end with one JSON object on the last line")
     parser.add_argument("--ours-only", action="store_true", help="leave the peers out")
     parser.add_argument("--sums-only", action="store_true", help="nothing but our sums: no peer, no limit")
@@ -349,6 +350,7 @@ def main() -> None:
     if peers and not PEERS_PYTHON.exists():
         peers = False
         print(PEERS_MISSING)
+    as_the_drivers()
     cast, table = Cast.of(asked.parties), Table()
     numbers = Numbers(parties=asked.parties, dim=asked.dim, bits=asked.bits)
     turns = taken(asked, cast, numbers, peers=peers)

@@ -42,7 +42,7 @@ from federation.wire import messages as m
 from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from peers.rounds import COORDINATOR, Aggregator, Numbers, Party
+from peers.rounds import COORDINATOR, Aggregator, Numbers, Party, as_the_drivers
 
 KINDS = ("plain", "ours", "ahead")
 SAID = "benchmark/"  # domain of what only this harness says
@@ -238,6 +238,7 @@ def main() -> None:
     parser.add_argument("--address", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     numbers = Numbers(parties=asked.parties, dim=asked.dim, bits=asked.bits)
+    as_the_drivers()
     if asked.join:
         asyncio.run(joined(asked.folder, asked.join, asked.address, numbers))
         return

@@ -15,12 +15,14 @@ import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from federation.crypto.blinding import blind
-from federation.crypto.ring import RINGS
+from federation.crypto.blinding import blind, lend
+from federation.crypto.encoding import Packing
+from federation.crypto.ring import Z64
 from federation.domain.roster import Role, Roster
 from federation.identity import keys, roster_file
 from federation.identity.keys import Credentials
@@ -43,11 +45,12 @@ from federation.protocols.masked_sum import MaskedSum
 from federation.protocols.setup import Check, Setup, Spec
 from federation.wire import bulk
 from federation.wire import messages as m
-from federation.wire.envelope import digest_of, opened, signed
+from federation.wire.envelope import digest_of, opened, opened_each, signed
 from federation.wire.frames import frame_from, frame_to
 from federation.wire.v1 import signed_pb2
 
 COORDINATOR = "coordinator"
+CORES = 2  # as clients.jurisdiction.daemon and federation.coordinator.app have it
 # What a party does with each bundle. Up to `unmask`, its last message, it is the client's time; then it checks.
 ANSWERS = {"adverts": "shares", "shares": "unbox", "heads": "consent", "consents": "unmask"}
 CHECK, SERVE = "check", "serve"
@@ -63,6 +66,11 @@ class Packet:
     @property
     def size_bytes(self) -> int:
         return len(self.frame) + sum(map(len, self.parts))
+
+
+def as_the_drivers() -> None:
+    """Lend the threads that daemons and the coordinator lend to long vectors and to many signatures."""
+    lend(ThreadPoolExecutor(CORES, thread_name_prefix="masks").map)
 
 
 def packed(frame: m.Frame) -> Packet:
@@ -140,14 +148,11 @@ class Seat:
         """Milliseconds spent in all stages but one."""
         return 1000 * sum(seconds for (stage, _), seconds in self.spent_s.items() if stage != but)
 
-    def attested(self, envelope: m.Signed) -> Attested:
-        """Verify and decode; as in the drivers once, and never what we signed ourselves."""
-        known = self.verified.get(envelope)
-        if known is None:
-            message = opened(envelope, self.roster, relay=COORDINATOR)
-            known = Attested(sender=message.sender, value=message.value, digest=message.digest)
-            self.verified[envelope] = known
-        return known
+    def verify(self, envelopes: Sequence[m.Signed]) -> None:
+        """Verify and decode; as in the drivers once, together, and never what we signed ourselves."""
+        new = [envelope for envelope in envelopes if envelope not in self.verified]
+        for envelope, message in zip(new, opened_each(new, self.roster, relay=COORDINATOR), strict=True):
+            self.verified[envelope] = Attested(sender=message.sender, value=message.value, digest=message.digest)
 
     def frame(self, send: Send) -> m.Frame:
         """Sign."""
@@ -174,9 +179,10 @@ class Party(Seat):
     def receive(self, frame: m.Frame) -> list[m.Frame]:
         """Answer a frame of the coordinator; the time before belongs to reading."""
         bundle = opened(frame.signed, self.roster, relay=COORDINATOR).value
+        self.verify(bundle.messages)
         parcels, start = [], 0
         for envelope, count in zip(bundle.messages, bundle.chunk_counts, strict=True):
-            parcels.append(Parcel(message=self.attested(envelope), chunks=frame.parts[start : start + count]))
+            parcels.append(Parcel(message=self.verified[envelope], chunks=frame.parts[start : start + count]))
             start += count
         self.lap("read")
         frames = self._stepped(Delivered(parcels=tuple(parcels)))
@@ -228,7 +234,8 @@ class Aggregator(Seat):
 
     def receive(self, frame: m.Frame) -> list[tuple[str, m.Frame]]:
         """Return (to whom, frame) after a party's frame."""
-        message = self.attested(frame.signed)
+        self.verify([frame.signed])
+        message = self.verified[frame.signed]
         self.envelopes[message.digest] = frame.signed
         self.lap("read")
         return self._stepped(Received(parcel=Parcel(message=message, chunks=frame.parts)))
@@ -322,45 +329,44 @@ class Numbers:
         made *= np.float32(0.1)
         return made
 
+    @functools.cached_property
+    def packing(self) -> Packing:
+        """As many lanes to a word as these bits of all parties fit."""
+        return Packing.standard(self.dim, self.parties, self.bits, clip=CLIP)
+
     def spec(self, setup: Setup) -> Spec:
-        """What is summed."""
+        """What is summed, and that every party checks samples of the total, as for a model."""
         return Spec(
             setup=setup,
-            round_digest=bytes(32),
-            transcript_hash=bytes(32),
-            length=-(-self.dim // 2),
-            ring="z2^64",
-            encoding=bytes(32),
+            round_digest=hashlib.sha256(b"round").digest(),
+            transcript_hash=hashlib.sha256(b"transcript").digest(),
+            length=self.packing.elements,
+            ring=Z64.name,
+            encoding=self.packing.digest,
             check=Check.SAMPLE,
         )
 
-    def integers(self, floats: np.ndarray) -> np.ndarray:
-        scale = np.float32(((1 << self.bits) - 1) / (2 * CLIP))
-        q = np.clip(floats, -CLIP, CLIP)
-        q += np.float32(CLIP)
-        q *= scale
-        np.rint(q, out=q)
-        return q.astype(np.uint32)
-
     def encoded(self, floats: np.ndarray) -> bytes:
-        return self.integers(floats).tobytes()
+        """Clip, quantise and pack."""
+        return self.packing.encode(floats).words
+
+    def integers(self, party: int) -> np.ndarray:
+        """The numbers of one party, as integers."""
+        return self.packing.sums(self.encoded(self.floats(party)), 1).astype(np.int64)
 
     def total(self, release: Release) -> np.ndarray:
         """The opened integers."""
-        return np.frombuffer(release.total, np.uint32)
+        return self.packing.sums(release.total, len(release.parties)).astype(np.int64)
 
     def mean(self, release: Release) -> np.ndarray:
-        """The opened mean."""
-        mean = self.total(release).astype(np.float32)
-        mean *= np.float32(2 * CLIP / ((1 << self.bits) - 1) / len(release.parties))
-        mean -= np.float32(CLIP)
-        return mean
+        """The opened mean, in floats."""
+        return self.packing.decode(release.total, len(release.parties)).mean
 
     def loop(self, masks: int) -> Callable[[], object]:
-        """A run of masks over one vector, for the limit."""
-        words = np.zeros(-(-self.dim // 2), "<u8")
+        """Return so many masks on one vector in one thread, for the limit of one core."""
+        words = np.zeros(self.packing.elements, "<u8")
         seeds = [hashlib.sha256(number.to_bytes(4, "big")).digest() for number in range(masks)]
-        return lambda: blind(words, RINGS["z2^64"], add=seeds[::2], subtract=seeds[1::2])
+        return lambda: blind(words, Z64, add=seeds[::2], subtract=seeds[1::2], threads=1, spread=map)
 
 
 @dataclass(frozen=True)
@@ -398,11 +404,9 @@ def played_round(cast: Cast, numbers: Numbers, dropped: int) -> Round:
         )
     played(aggregator, parties)
     alive = [party for party in parties.values() if not party.is_silent]
-    expected = np.zeros(numbers.dim, np.int64)
-    for place in range(dropped, len(parties)):
-        expected += numbers.integers(numbers.floats(place)).astype(np.int64)
+    expected = sum(numbers.integers(place) for place in range(dropped, len(parties)))
     for seat in (aggregator, *alive):
-        if len(seat.totals) != 1 or not np.array_equal(numbers.total(seat.totals[0]).astype(np.int64), expected):
+        if len(seat.totals) != 1 or not np.array_equal(numbers.total(seat.totals[0]), expected):
             raise SystemExit(f"{seat.me.name} opened a sum that is not the plain sum of integers")
     began = time.perf_counter()
     numbers.mean(aggregator.totals[0])
