@@ -234,6 +234,8 @@ class Line:
                 reason = str(error)
             except ProtocolViolation as fault:
                 reason = str(fault)
+            except asyncio.InvalidStateError:  # gRPC's word for a line that broke while we wrote; dialling tells why
+                reason = f"the line to {self._address} broke"
             finally:
                 self._joined(False)
             attempt = 0 if time.monotonic() - began > STEADY_S else attempt + 1

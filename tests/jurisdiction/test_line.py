@@ -1,0 +1,65 @@
+"""A daemon's line to the coordinator: whatever breaks it, it is dialled again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from clients.jurisdiction import daemon
+from clients.jurisdiction.daemon import Line, Ready
+from federation.errors import Refused
+from federation.wire import messages as m
+
+FRAME = m.Frame(m.Signed(b"body", bytes(16), bytes(64), m.HELLO))
+NOBODY: Any = None  # no key is looked at: the channel is none
+
+
+class Driver:
+    """Says hello, and nothing else."""
+
+    def hello(self) -> m.Frame:
+        return FRAME
+
+
+class Coordinator:
+    """Ends every call before it is written to, as gRPC tells it; refuses the third."""
+
+    def __init__(self, *_: object) -> None:
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        assert name == "Attend"
+        return self._attend
+
+    def _attend(self) -> Coordinator:
+        self.calls += 1
+        if self.calls == 3:
+            raise Refused("enough", rule="test")
+        return self
+
+    async def write(self, _: object) -> None:
+        raise asyncio.InvalidStateError("RPC already finished.")
+
+
+@contextlib.asynccontextmanager
+async def no_channel(*_: object) -> AsyncIterator[None]:
+    yield None
+
+
+def test_a_line_that_broke_while_the_daemon_wrote_is_dialled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    coordinator, attends = Coordinator(), list[bool]()
+    monkeypatch.setattr(daemon.connect, "aio_channel", no_channel)
+    monkeypatch.setattr(daemon.connect, "backoff", lambda *_: 0.0)
+    monkeypatch.setattr(daemon.pb_grpc, "CoordinatorServiceStub", lambda _: coordinator)
+    driver: Any = Driver()
+    with ThreadPoolExecutor(1) as worker:
+        line = Line(Ready(NOBODY, NOBODY, {}, {}), "127.0.0.1:1", driver, worker, lambda *_: None, attends.append)
+        with pytest.raises(Refused, match="enough"):
+            asyncio.run(line.attend())
+    assert coordinator.calls == 3
+    assert not any(attends)
