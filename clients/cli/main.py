@@ -44,6 +44,12 @@ VERBS: Final[dict[str, Verb]] = {
         "fetch and check the result of a job handed in before",
         "result mean-age-7f3c",
     ),
+    "verify": Verb(
+        "clients.cli.verify:app",
+        RESEARCH,
+        "check from the signatures up what a job opened",
+        "verify mean-age-7f3c --save mean.evidence",
+    ),
     "get": Verb("clients.cli.jobs:get_app", RESEARCH, "list your jobs, the jurisdictions, the data sets", "get jobs"),
     "describe": Verb(
         "clients.cli.jobs:describe_app",

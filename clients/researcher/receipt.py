@@ -1,6 +1,7 @@
 """What a job leaves behind besides numbers: who took part, under which protection, and what they signed.
 
-Everything in a receipt was checked when it was made; an evidence file for others is the ledger's.
+Everything in a receipt was checked when it was made. To check it again, or to let others, there is the job's evidence:
+`federation verify JOB`.
 """
 
 from __future__ import annotations
@@ -118,4 +119,5 @@ def _rows(receipt: Receipt) -> list[tuple[str, str]]:
             case _:
                 shown = str(value)
         rows.append((field.name.replace("_", " "), f"{shown}: {receipt.losable}" if field.name == "least" else shown))
-    return rows
+    # By its hash, since a name may be given twice; a roster and `--save` make it anybody's to check.
+    return [*rows, ("to verify", f"federation verify {receipt.job_hash.hex()[:12]}")]

@@ -1,0 +1,155 @@
+"""`federation verify JOB|FILE`: the evidence of a job, fetched or from a file, checked line by line on this machine."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from clients.cli.options import OutputOption, ProfileOption, application
+from clients.cli.output import Format, Plain, answer, event, say
+
+if TYPE_CHECKING:
+    from federation.domain.roster import Roster
+
+HELP: Final = """\
+Check from the signatures up what a job opened: who permitted it, whose numbers are in it, what they add up to.
+
+\b
+  federation verify mean-age-7f3c                        fetch a job's evidence and check it
+  federation verify mean-age-7f3c --save mean.evidence   and keep it
+  federation verify mean.evidence --roster gba.roster    check a file; contacts nobody, anybody can
+  federation verify mean-age-7f3c --chunk 0:3            only the fourth chunk of the first sum
+
+Every line says how it stands: proven by signatures and arithmetic done here, stated by a member, or not provable. The
+first line that is broken names who is to blame, and ends the check. A file holds signatures, masked numbers and opened
+sums; no row, and no number of a party that was not opened.
+
+\b
+Exit code: 0 everything holds   1 something is broken   2 usage, or the job has not ended
+           3 another roster or another version of this software   4, 5 the coordinator does not answer
+"""
+PATIENCE_S: Final = 1.0  # before a line says what is being done, and between two of them
+_CHUNK: Final = re.compile(r"(\d{1,6}):(\d{1,9})")
+
+app = application("Check the evidence of a job, line by line.")
+
+
+@app.command(help=HELP)
+def verify(
+    subject: Annotated[str, typer.Argument(metavar="JOB|FILE", help="A job, as `result` names it, or a file of it.")],
+    roster: Annotated[
+        Path | None,
+        typer.Option("--roster", metavar="FILE", help="Check a file by this roster; the profile's if none."),
+    ] = None,
+    chunk: Annotated[
+        str, typer.Option("--chunk", metavar="ROUND:PLACE", help="Add up one chunk of one sum alone; both from 0.")
+    ] = "",
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="Write the evidence to this file.")
+    ] = None,
+    profile: ProfileOption = "",
+    output: OutputOption = Format.TABLE,
+) -> int:
+    """Check what a job opened from its evidence, and say what is proven."""
+    from clients.researcher.audit import audited
+    from clients.researcher.findings import Report
+
+    wanted = _chunk(chunk)
+    waiting = _Waiting(output)
+    from_file = roster is not None or Path(subject).is_file()
+    if from_file:
+        content, members, job_hash = _read(subject), _members(roster, profile), None
+    else:
+        from clients.researcher.evidence import fetched
+
+        found = fetched(subject, profile=profile, told=waiting.received)
+        content, members, job_hash = found.content, found.roster, found.job_hash
+    if save is not None:
+        _save(save, content)
+    report: Report = audited(content, members, job_hash=job_hash, chunk=wanted, told=waiting.step)
+    if report.broken is not None:
+        say(f"error: the evidence {report.sentence}")
+        say(f"hint: {_advice(from_file=from_file, saved=save is not None)}")
+    data: dict[str, Plain] = {"evidence_bytes": len(content), **report.to_dict()}
+    return answer(
+        data,
+        text=report.summary(),
+        shown=report.for_terminal,
+        output=output,
+        exit_code=0 if report.broken is None else 1,
+    )
+
+
+class _Waiting:
+    """Tells on stderr what is done, once that takes longer than a moment; in `-o jsonl` every step is an event."""
+
+    def __init__(self, output: Format) -> None:
+        self._output = output
+        self._began_s = self._said_s = time.monotonic()
+
+    def received(self, count: int) -> None:
+        """So many bytes of the evidence are here."""
+        from clients.cli.progress import size
+
+        self._say(f"fetching, {size(count)}")
+
+    def step(self, step: str) -> None:
+        """A step of the audit begins."""
+        event({"step": step}, output=self._output)
+        self._say(step)
+
+    def _say(self, what: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self._said_s > PATIENCE_S:
+            self._said_s = now_s
+            say(f"verify, {now_s - self._began_s:.0f} s: {what}")
+
+
+def _advice(*, from_file: bool, saved: bool) -> str:
+    if from_file:
+        return (
+            "no signature tells the coordinator from whoever had the file in between: fetch it from there and compare"
+        )
+    return "show the file to the other members" if saved else "--save FILE keeps the evidence: show it to the others"
+
+
+def _chunk(text: str) -> tuple[int, int] | None:
+    from federation.errors import Misuse
+
+    if not text:
+        return None
+    found = _CHUNK.fullmatch(text)
+    if found is None:
+        raise Misuse(f"--chunk {text[:40]!r} is not ROUND:PLACE", hint="0:0 is the first chunk of the first sum")
+    return int(found[1]), int(found[2])
+
+
+def _read(file: str) -> bytes:
+    from clients.researcher.remote import LARGEST_EVIDENCE
+    from federation.errors import Misuse
+    from federation.identity import document
+    from federation.wire.evidence import MAGIC
+
+    content = document.read(Path(file), what=f"the evidence file {file}", limit_bytes=LARGEST_EVIDENCE)
+    if not content.startswith(MAGIC):
+        raise Misuse(f"{file} is no evidence of a job", hint="federation verify JOB --save FILE writes such a file")
+    return content
+
+
+def _members(roster: Path | None, profile: str) -> Roster:
+    from clients.researcher.profile_config import profile as profile_of
+    from federation.identity import roster_file
+
+    return roster_file.in_force(roster_file.load(profile_of(profile).roster if roster is None else roster))
+
+
+def _save(path: Path, content: bytes) -> None:
+    from clients.cli.progress import size
+    from federation.identity import document
+
+    document.write(path, content, mode=0o600)  # opened sums, a purpose: for whoever asked, until that one hands it on
+    say(f"evidence: {path}, {size(len(content))}")
