@@ -31,14 +31,20 @@ Spread = Callable[[Callable[[range], None], Sequence[range]], Iterable[None]]
 _LENT: list[Spread] = []
 
 
-def lend(spread: Spread) -> None:
-    """Let long vectors of this process use a pool's threads from now on; what is computed does not depend on it."""
-    _LENT[:] = [spread]
+def lend(spread: Spread) -> Callable[[], None]:
+    """Let long vectors of this process use a pool's threads; what is computed does not depend on it.
+
+    Returns:
+        What takes it back, to be called before the pool is closed: another one that is still lent is used then. Several
+        members may live in one process, and whoever leaves must not leave a closed pool behind.
+    """
+    _LENT.append(spread)
+    return lambda: _LENT.remove(spread) if spread in _LENT else None
 
 
 def lent() -> Spread | None:
-    """Return what was lent to this process, for other work that comes in many equal parts."""
-    return _LENT[0] if _LENT else None
+    """Return what was lent last to this process, for other work that comes in many equal parts."""
+    return _LENT[-1] if _LENT else None
 
 
 def blind(
@@ -58,7 +64,7 @@ def blind(
         words: flat, writable, little-endian; whole elements of `ring`.
         add: 32-byte seeds, each used for this vector only.
         subtract: likewise.
-        terms: vectors of this length in pieces of CHUNK_BYTES, which are added as well.
+        terms: vectors of this length, which are added as well, in pieces of CHUNK_BYTES; the last may be shorter.
         finish: is called once for the bytes of every finished chunk (all have CHUNK_BYTES, the last may be shorter),
             while they are in the cache; from several threads at once if `spread` has several.
         threads: how many runs the vector is cut into at most; as many as `spread` can do at once, two unless told.
@@ -68,7 +74,7 @@ def blind(
         What `finish` returned, in the order of the chunks; nothing without it.
 
     Raises:
-        Misuse: words or seeds of another form, or no thread at all.
+        Misuse: words, seeds or terms of another form, or no thread at all.
         Exception: what `finish` raised, once no run writes into `words` any more; these are then worth nothing.
     """
     ring.check(words)
@@ -76,6 +82,10 @@ def blind(
         raise Misuse("words that can be written, and at least one thread, are needed")
     if any(len(seed) != 32 for seed in (*add, *subtract)):
         raise Misuse("the seed of a mask has 32 bytes")
+    chunks = range(-(-len(words) // CHUNK_WORDS))
+    sizes = [min(CHUNK_BYTES, words.nbytes - place * CHUNK_BYTES) for place in chunks]
+    if any([len(piece) for piece in term] != sizes for term in terms):  # numpy would spread a short one over a chunk
+        raise Misuse("terms as long as the vector, in pieces of CHUNK_BYTES, are needed")
 
     spread = spread or lent()
     done: dict[int, list[T]] = {}
@@ -87,7 +97,6 @@ def blind(
         except Exception as fault:  # noqa: BLE001 - raised below, when no other run writes any more
             faults[run.start] = fault
 
-    chunks = range(-(-len(words) // CHUNK_WORDS))
     worth = spread is not None and len(chunks) * (len(add) + len(subtract) + len(terms)) >= LEAST_WORTH_SPREADING
     runs = _cut(chunks, (threads or 2) if worth else 1)
     for _ in (map if spread is None else spread)(work, runs):

@@ -155,6 +155,65 @@ def test_what_finish_gets_cannot_be_written() -> None:
     assert flags == [(True, "B", 16)]
 
 
+@both_rings
+def test_terms_are_added_before_masks_come_off(kind: Ring, pool: ThreadPoolExecutor) -> None:
+    length = 2 * CHUNK_WORDS + 6
+    term = filled(length)[::-1].copy()
+    data = term.tobytes()
+    pieces = [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]
+    total = filled(length)
+    for _ in range(3):
+        kind.add_into(total, term)
+    expected = slowly(total, kind, [], SEEDS[:2])
+    for threads in (1, 2, 3):
+        words = filled(length)
+        blind(words, kind, subtract=SEEDS[:2], terms=[pieces] * 3, threads=threads, spread=pool.map)
+        assert words.tobytes() == expected
+
+
+def test_terms_of_another_length_are_never_spread_over_a_chunk() -> None:
+    words, whole = filled(CHUNK_WORDS + 4), filled(CHUNK_WORDS + 4).tobytes()
+    for pieces in (
+        [],
+        [whole],
+        [whole[:CHUNK_BYTES]],
+        [whole[:CHUNK_BYTES], whole[:8]],
+        [whole[:8], whole[CHUNK_BYTES:]],
+        [whole[:CHUNK_BYTES], whole[CHUNK_BYTES:], b""],
+    ):
+        with pytest.raises(Misuse, match="terms"):
+            blind(words, ring.Z64, terms=[pieces])
+    assert words.tobytes() == whole
+
+
+def test_what_is_lent_is_used_until_it_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two members in one process: the second leaves and closes its pool, the first one's is used again."""
+    monkeypatch.setattr(blinding, "_LENT", [])
+    monkeypatch.setattr(blinding, "LEAST_WORTH_SPREADING", 0)
+
+    def masked() -> tuple[bytes, list[str]]:
+        words = filled(2 * CHUNK_WORDS)
+        where = blind(words, ring.Z64, add=SEEDS[:1], finish=lambda _: threading.current_thread().name)
+        return words.tobytes(), where
+
+    alone, here = masked()
+    with ThreadPoolExecutor(2, thread_name_prefix="first") as first:
+        back = blinding.lend(first.map)
+        with ThreadPoolExecutor(2, thread_name_prefix="second") as second:
+            blinding.lend(second.map)()
+            again = blinding.lend(second.map)
+            lent, there = masked()
+            again()
+        still, elsewhere = masked()
+        back()
+        back()
+    assert alone == lent == still == masked()[0]
+    assert {name.split("_")[0] for name in here} == {threading.current_thread().name}
+    assert {name.split("_")[0] for name in there} == {"second"}
+    assert {name.split("_")[0] for name in elsewhere} == {"first"}
+    assert blinding.lent() is None
+
+
 def test_words_that_cannot_be_written_and_seeds_of_another_length_are_misuse() -> None:
     with pytest.raises(Misuse, match="can be written"):
         blind(np.frombuffer(bytes(16), dtype="<u8"), ring.Z64, add=SEEDS[:1])
