@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields, replace
 from random import Random
 from typing import Any
 
+from federation.ledger import merkle
+
 LONG = 40  # how many bytes or items a spoiled field grows by at most
 
 
@@ -197,7 +199,7 @@ class Pool:
             return tuple(sorted({*value, draw.choice((0, 1, 2, 2**32 - 1))})[draw.randint(0, 1) :])
         place, other = draw.randrange(len(value)), draw.randrange(len(value))
         new = list(value)
-        match draw.randrange(6):
+        match draw.randrange(8):
             case 0:
                 del new[place]
             case 1:
@@ -211,3 +213,10 @@ class Pool:
             case _:
                 new[place] = self.value(value[place], draw)
         return tuple(new)
+
+
+def rooted(value: Any, parts: tuple[bytes, ...]) -> tuple[Any, tuple[bytes, ...]]:
+    """The message with the root of these very chunks, where it has one: only their meaning is false then."""
+    tree = merkle.root([merkle.leaf_hash(part) for part in parts])
+    name = next((one for one in ("boxes_root", "chunk_root", "total_root") if hasattr(value, one)), "")
+    return (replace(value, **{name: tree}) if name else value), parts
