@@ -24,6 +24,8 @@ LONGEST_TEXT = 4096  # a predicate, a hint, a title
 MOST_ITEMS = 10_000  # parameters, categories, parties: nothing unbounded
 DEEPEST_VALUE = 4
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+CONTROL_OR_LINE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # C0, C1, and halves of pairs, which are no text
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # all of them but newline and tab
 
 
 class Malformed(ValueError):
@@ -74,8 +76,7 @@ def text(value: str, what: str, longest: int = LONGEST_TEXT) -> str:
     """Return `value` if it is short enough and has no control characters."""
     if len(value) > longest:
         raise Malformed(f"{what} longer than {longest} characters")
-    allowed = "\n\t" if longest > LONGEST_NAME else ""  # a name is one line
-    if any(_is_control(c) for c in value if c not in allowed):
+    if (CONTROL if longest > LONGEST_NAME else CONTROL_OR_LINE).search(value):  # a name is one line
         raise Malformed(f"{what} with control characters")
     return value
 
@@ -85,12 +86,8 @@ def sayable(text: str, longest: int = LONGEST_TEXT // 4) -> str:
 
     What we say may quote a file name or an engine; what arrives otherwise would be our own malformed message.
     """
-    plain = "".join(c if c in "\n\t" or not _is_control(c) else "?" for c in text)
+    plain = CONTROL.sub("?", text)
     return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
-
-
-def _is_control(c: str) -> bool:
-    return ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000
 
 
 def name(value: str, what: str) -> str:
