@@ -87,7 +87,9 @@ def sums() -> dict[str, object]:
     return {
         Advert.domain: Advert(**of_setup, enc_pk=b"e" * 32, mask_pk=b"k" * 32),
         Shares.domain: Shares(**of_setup, adverts_hash=b"a" * 32, commitment=b"c" * 32, boxes_root=b"b" * 32),
-        Head.domain: Head(spec_hash=b"s" * 32, u2_hash=b"u" * 32, party="guangdong", chunk_root=b"r" * 32, length=9),
+        Head.domain: Head(
+            spec_hash=b"s" * 32, u2_hash=b"u" * 32, party="guangdong", chunk_root=b"r" * 32, length=9, number=7
+        ),
         Consent.domain: Consent(**of_u3, party="guangdong"),
         Unmask.domain: Unmask(**of_u3, party="guangdong", self_shares=(b"1" * 33, b"2" * 33), key_shares=(b"3" * 33,)),
         Opening.domain: Opening(**of_u3, seeds=(b"1" * 32, b"2" * 32), keys=(b"3" * 32,), total_root=b"t" * 32),

@@ -155,7 +155,9 @@ SUMS: dict[str, st.SearchStrategy[Any]] = {
     Shares.domain: st.builds(
         Shares, setup_hash=hashes, adverts_hash=hashes, party=names, commitment=hashes, boxes_root=hashes
     ),
-    Head.domain: st.builds(Head, spec_hash=hashes, u2_hash=hashes, party=names, chunk_root=hashes, length=uint64),
+    Head.domain: st.builds(
+        Head, spec_hash=hashes, u2_hash=hashes, party=names, chunk_root=hashes, length=uint64, number=uint64
+    ),
     Consent.domain: st.builds(Consent, **of_u3, party=names),
     Unmask.domain: st.builds(Unmask, **of_u3, party=names, self_shares=tuples(sized(33)), key_shares=tuples(sized(33))),
     Opening.domain: st.builds(Opening, **of_u3, seeds=tuples(hashes), keys=tuples(hashes), total_root=hashes),
