@@ -132,7 +132,8 @@ async def serve(config: JurisdictionConfig, software: str, started: Callable[[st
         vault = stack.enter_context(SealedLog(mine.state, ready.me.storage_key))
         remember(vault, ready.roster)
         worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rows"))
-        blinding.lend(stack.enter_context(ThreadPoolExecutor(CORES, thread_name_prefix="masks")).map)
+        masks = stack.enter_context(ThreadPoolExecutor(CORES, thread_name_prefix="masks"))
+        stack.callback(blinding.lend(masks.map))
         desk = Desk(
             me=ready.me,
             coordinator=ready.roster.with_role(Role.COORDINATOR)[0].name,

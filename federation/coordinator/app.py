@@ -57,7 +57,8 @@ async def serve(config: CoordinatorConfig, software: str, started: Callable[[str
     _check_address(config.listen)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(control.state_folder(config.state))
-        blinding.lend(stack.enter_context(ThreadPoolExecutor(CORES, thread_name_prefix="masks")).map)
+        masks = stack.enter_context(ThreadPoolExecutor(CORES, thread_name_prefix="masks"))
+        stack.callback(blinding.lend(masks.map))
         app = App(config, roster, software, stack.enter_context(wire_log(config.wire_log)))
         controlled = await control.serve(config.state, {"stop": app.stop, "status": app.status})
         stack.callback((config.state / control.SOCKET).unlink, missing_ok=True)
