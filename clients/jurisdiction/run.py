@@ -102,6 +102,9 @@ class Run:
         open_sum = self._sums.get(index)
         if self._aside or index < self._rounds or (open_sum and bundle.attempt < open_sum.setup.attempt):
             return []  # a resend of what is closed
+        if self._replay.round is None:  # keys for a round that the plan turned out not to have
+            self._expect(not bundle.round_digest, "no query after the last round", "one")
+            return []
         self._expect(open_sum is not None, "a bundle of the round that is open or the next", "one of a later round")
         if open_sum is None or bundle.attempt != open_sum.setup.attempt:
             raise self._broken("a bundle of the attempt that is open", "one of a later attempt")
@@ -139,13 +142,13 @@ class Run:
                 attempts[self._rounds] = sums.first_attempt(setup.parties, total.parties)
             elif kind == "attempt":
                 attempts[self._rounds] = int.from_bytes(payload, "big")
-        if self._aside:
+        if self._aside or self._replay.round is None:
             return
         for index in (self._rounds, self._rounds + 1):
             open_sum = self._sum(index, attempts.get(index, 0))
             if not open_sum.restore(partial(self._contributed, open_sum.setup)):
                 del self._sums[index]
-        if self._replay.round is not None and self._rounds not in self._sums:
+        if self._rounds not in self._sums:
             self._begin(self._rounds, attempts.get(self._rounds, 0))  # it was cut off between a total and the next keys
 
     # --- the steps --------------------------------------------------------------------------------------------------
@@ -229,7 +232,7 @@ class Run:
             self.forget()
             return []
         attempt = sums.first_attempt(open_sum.setup.parties, release.parties)
-        if attempt:  # keys that were dealt among more parties are not used
+        if attempt or self._replay.round is None:  # keys that were dealt among more parties, or for no round
             self._drop(index + 1)
         if self._replay.round is None:
             return self._attested()

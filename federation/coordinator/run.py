@@ -94,8 +94,13 @@ class Run:
         """Return what `party` may not have: the offer, then the bundles that it may not have answered."""
         if self.life.state.ended:
             return [self._ended(party)]
-        bundles = [frame for index in sorted(self._sums) for frame in self._sums[index].frames(party)]
-        return [Outgoing(party, frame) for frame in (self._offer, *bundles)]
+        return [Outgoing(party, self._offer), *self._bundles(party)]
+
+    def _bundles(self, party: str) -> list[Outgoing]:
+        """Return the bundles of all sums that are not closed for long; none while somebody may still refuse."""
+        if self.life.state is not State.RUNNING:
+            return []
+        return [Outgoing(party, frame) for index in sorted(self._sums) for frame in self._sums[index].frames(party)]
 
     # --- what arrives -----------------------------------------------------------------------------------------------
 
@@ -235,7 +240,8 @@ class Run:
             self._steps[verdict.party] = "permitted" if verdict.permits else "refused"
         if self.life.state is State.RUNNING and not self._started:
             self._started = True
-            return self._open_round()
+            self._open_round()
+            return [outgoing for party in self.job.parties for outgoing in self._bundles(party)]
         return []
 
     def _attested(self, party: str, transcript: bytes, envelope: m.Signed) -> list[Outgoing]:
@@ -246,7 +252,7 @@ class Run:
             self.attestations.append(envelope)
         return []
 
-    def _open_round(self) -> list[Outgoing]:
+    def _open_round(self) -> None:
         """Begin the secure sum that the plan asks now; keys for it may have been exchanged before."""
         due, index = self._replay.round, len(self.totals)
         if due is None:
@@ -254,11 +260,11 @@ class Run:
             self.life = lifecycle.with_transcript(
                 self.life, self._replay.transcript, self._replay.contributors, threshold
             )
-            return []
+            self._sums.pop(index, None)  # keys for a round that the plan turned out not to have
+            return
         self._specify(self._sums[index], due)
         if index and index + 1 < self.job.max_rounds:
             self._sum(index + 1, 0)
-        return []
 
     def _specify(self, open_sum: Sum, due: Round) -> None:
         open_sum.specified(
@@ -283,6 +289,8 @@ class Run:
         open_sum = self._sums.get(frame.round_index)
         if frame.round_index < index and (open_sum is None or frame.attempt != open_sum.setup.attempt):
             return []  # a resend of what is closed
+        if frame.round_index == index and self._replay.round is None:
+            return []  # keys for a round that the plan turned out not to have
         if open_sum is None or frame.attempt > open_sum.setup.attempt:
             raise ProtocolViolation(
                 message.sender,
@@ -307,11 +315,14 @@ class Run:
 
     def _followed(self, index: int, open_sum: Sum, told: Mapping[str, list[m.Frame]]) -> list[Outgoing]:
         """Return what to send, and take up what follows: the round is closed, or a new attempt begins."""
+        if self.life.state is not State.RUNNING:
+            return []  # keys that overtook a verdict: their bundle goes out with the last one
         out = [Outgoing(party, frame) for party, frames in told.items() for frame in frames]
         if index != len(self.totals):
             return out
         if open_sum.total is not None:
-            return out + self._closed(open_sum, open_sum.total)
+            self._closed(open_sum, open_sum.total)
+            return out
         due = self._replay.round
         if open_sum.withdrawn and due is not None:
             again = self._sum(index, open_sum.setup.attempt + 1)
@@ -319,7 +330,7 @@ class Run:
             self._specify(again, due)
         return out
 
-    def _closed(self, open_sum: Sum, total: Release) -> list[Outgoing]:
+    def _closed(self, open_sum: Sum, total: Release) -> None:
         self.life = lifecycle.step(self.life, lifecycle.RoundClosed(round_index=len(self.totals)))
         self._replay.feed(total.numbers, total.parties)
         self.totals.append(total)
@@ -327,7 +338,7 @@ class Run:
         self._sums.pop(index - 2, None)
         if sums.first_attempt(open_sum.setup.parties, total.parties) and index < self.job.max_rounds:
             self._sum(index, 1)  # keys that were dealt among more parties are not used
-        return self._open_round()
+        self._open_round()
 
     def _farewell(self) -> list[Outgoing]:
         if not self.life.state.ended:
