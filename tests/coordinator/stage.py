@@ -24,18 +24,18 @@ from clients.researcher import received
 from federation.analytics.plan import Plan, together
 from federation.analytics.replay import Replay
 from federation.coordinator.driver import Driver as Coordinator
+from federation.coordinator.patience import Patience
 from federation.coordinator.run import Outgoing
 from federation.coordinator.store import MemoryStore, Store
 from federation.crypto import ring
 from federation.domain.catalogue import Column, Dataset, Kind, agreed
 from federation.domain.job import Computation, Job, Released, State
 from federation.domain.roster import Role, Roster
-from federation.errors import ProtocolViolation
+from federation.errors import ProtocolViolation, Refused
 from federation.identity import keys, roster_file
 from federation.identity.keys import Credentials
 from federation.jobs import planner
 from federation.policy.rule import Settings
-from federation.protocols.masked_sum.messages import Advert, Head
 from federation.query import evaluate
 from federation.query.expression import Binary, Col, Const
 from federation.query.query import Answer, SumQuery, Totals
@@ -200,8 +200,11 @@ class Stage:
         names: the jurisdictions that exist.
         boundary: called before each delivery; where tests break lines and kill machines.
         link: what arrives instead of a frame.
-        sent: (party, domain, job, round) -> the different bytes that the party sent; more than one is a second story.
+        patience: how long the coordinator waits for those whom a sum can do without.
+        sent: (party, domain, job, round, attempt) -> the different bytes that the party sent; more than one is a
+            second story.
         violations: (who noticed, what) whenever somebody closed the line over a frame.
+        stopped: the daemons that ended over what they were told, and why; they do not start again by themselves.
     """
 
     names: tuple[str, ...] = PARTIES[:3]
@@ -212,8 +215,10 @@ class Stage:
     link: Link = plain
     boundary: Callable[[Stage], None] = lambda _: None
     vaults: dict[str, Vault] = field(default_factory=dict)
-    sent: dict[tuple[str, str, bytes, int], set[bytes]] = field(default_factory=lambda: defaultdict(set))
+    patience: Patience = field(default_factory=Patience)
+    sent: dict[tuple[str, str, bytes, int, int], set[bytes]] = field(default_factory=lambda: defaultdict(set))
     violations: list[tuple[str, ProtocolViolation]] = field(default_factory=list)
+    stopped: dict[str, Refused] = field(default_factory=dict)
     delivered: int = 0
     now_ms: int = NOW_MS
 
@@ -223,11 +228,15 @@ class Stage:
         self.engines = {party: Oracle(self.published[party], rows(party)) for party in self.names}
         for party in self.names:
             self.vaults.setdefault(party, TornVault())
-        self.coordinator = Coordinator(people()[COORDINATOR], roster(), self.store)
+        self.coordinator = self._coordinator()
         self.jurisdictions = {party: self.driver(party) for party in self.names}
         self.lines: dict[str, dict[str, deque[m.Frame]]] = {}
 
     # --- machines ---------------------------------------------------------------------------------------------------
+
+    def _coordinator(self) -> Coordinator:
+        clock = lambda: self.now_ms  # noqa: E731 - time goes on after it was made
+        return Coordinator(people()[COORDINATOR], roster(), self.store, clock=clock, patience=self.patience)
 
     def driver(self, party: str) -> Jurisdiction:
         """Start the jurisdiction's driver over its vault."""
@@ -256,7 +265,7 @@ class Stage:
     def kill_coordinator(self) -> None:
         """Kill the coordinator and start it again over the same store; nobody attends yet."""
         self.lines.clear()
-        self.coordinator = Coordinator(people()[COORDINATOR], roster(), self.store)
+        self.coordinator = self._coordinator()
         self.coordinator.resume()
 
     # --- lines ------------------------------------------------------------------------------------------------------
@@ -297,6 +306,10 @@ class Stage:
             except ProtocolViolation as fault:
                 self.violations.append((party if way == "out" else COORDINATOR, fault))
                 self.hang_up(party)
+            except Refused as fault:
+                assert way == "out", "no party's message is refused: its line is closed, or its job is"
+                self.stopped[party] = fault
+                self.hang_up(party)
             except Killed:
                 if way == "out":
                     self.kill(party)
@@ -305,7 +318,7 @@ class Stage:
 
     def _answered(self, party: str, frames: Sequence[m.Frame]) -> None:
         for frame in frames:
-            key = (party, frame.signed.domain, frame.job_hash, frame.round_index)
+            key = (party, frame.signed.domain, frame.job_hash, frame.round_index, frame.attempt)
             self.sent[key].add(convert.frame_bytes(frame))
             self.lines[party]["in"].append(frame)
 
@@ -325,7 +338,7 @@ class Stage:
         """Let whoever does not attend dial again, and go on, until nobody hangs up any more."""
         for _ in range(10):
             self.settle()
-            absent = [party for party in self.names if party not in self.lines]
+            absent = [party for party in self.names if party not in self.lines and party not in self.stopped]
             if not absent:
                 return
             self.attend(*absent)
@@ -363,6 +376,15 @@ class Stage:
         self.route(outgoing)
         return job_hash
 
+    def wait(self, until_ms: int) -> None:
+        """Let time pass: what falls due on the way is done when it is due, and what follows from it is delivered."""
+        self.settle()
+        while (due := self.coordinator.next_deadline_ms()) is not None and due <= until_ms:
+            self.now_ms = max(self.now_ms, due)
+            self.route(self.coordinator.tick(self.now_ms))
+            self.settle()
+        self.now_ms = until_ms
+
     def expire(self) -> None:
         """Let the deadline pass."""
         self.now_ms = DEADLINE_MS
@@ -383,35 +405,40 @@ class Stage:
     def released(self, job_hash: bytes) -> Released:
         """What the researcher gets, with the parties' signatures checked."""
         totals, attestations = self.coordinator.released(job_hash, "ana")
-        return received.released_in(job_hash, totals, attestations, roster())
+        numbers, contributors = [release.total for release in totals], [release.parties for release in totals]
+        return received.released_in(job_hash, numbers, contributors, attestations, roster())
 
     def objections(self) -> dict[str, m.Objection]:
         """Every objection that was sent, by the party that signed it."""
         return {
             party: convert.BODIES[m.OBJECTION].decode(convert.frame_of(each).signed.body)  # type: ignore[misc]
-            for (party, domain, _, _), bodies in self.sent.items()
+            for (party, domain, *_), bodies in self.sent.items()
             for each in bodies
             if domain == m.OBJECTION
         }
 
     def stories(self) -> Counter[str]:
         """How many messages were said in two different ways, by domain: an honest party has none, ever."""
-        return Counter(domain for (_, domain, _, _), bodies in self.sent.items() if len(bodies) > 1)
+        return Counter(domain for (_, domain, *_), bodies in self.sent.items() if len(bodies) > 1)
 
 
-def reference(stage: Stage, job: Job) -> list[list[int]]:
-    """The totals by plain addition of every party's vector once, without protocol, machines or messages."""
+def reference(stage: Stage, job: Job, counted_in: Sequence[str] = ()) -> list[list[int]]:
+    """The totals by plain addition of every party's vector once, without protocol, machines or messages.
+
+    `counted_in` are those whose vectors are added, all by default.
+    """
     joint = agreed({party: stage.published[party] for party in job.parties})
     replay = planner.replay(job, joint)
     found = []
+    contributors = tuple(counted_in) or job.parties
     while (due := replay.round) is not None:
         vectors = []
-        for party in job.parties:
+        for party in contributors:
             own = stage.published[party]
             answers = [evaluate.answer(query, joint, own, rows(party)) for query in due.queries]
             vectors.append(encoded(due, joint, answers, own.k))
         found.append([sum(column) for column in zip(*vectors, strict=True)])
-        replay.feed(found[-1])
+        replay.feed(found[-1], contributors)
     return found
 
 
@@ -453,9 +480,6 @@ def numbers_in(total: bytes) -> list[int]:
     return ring.to_ints(ring.from_bytes(total))
 
 
-SUMS = (Advert.domain, Head.domain)
-
-
 # --- one job with one thing going wrong ------------------------------------------------------------------------------
 
 
@@ -485,9 +509,9 @@ def disturbed(stage: Stage, at: int, act: Callable[[Stage], None]) -> tuple[Job,
 
 
 @cache
-def boundaries(k: int, own_figures: bool) -> int:
-    """How many frames an undisturbed job of three parties takes."""
-    stage = Stage(k=k, own_figures=own_figures)
+def boundaries(k: int, own_figures: bool, parties: int = 3) -> int:
+    """How many frames an undisturbed job takes."""
+    stage = Stage(names=PARTIES[:parties], k=k, own_figures=own_figures)
     _, job_hash = begun(stage)
     start = stage.delivered
     stage.settle()
@@ -495,12 +519,19 @@ def boundaries(k: int, own_figures: bool) -> int:
     return stage.delivered - start
 
 
-def assert_exact(stage: Stage, job: Job, job_hash: bytes) -> None:
-    """The job ended with the reference's totals, everybody in it once, and nobody told two stories."""
+def assert_exact(stage: Stage, job: Job, job_hash: bytes, counted_in: Sequence[str] = ()) -> None:
+    """The job ended with the reference's totals, everybody in it once, and nobody told two stories.
+
+    `counted_in` are those who are counted, all by default; whoever else takes part is not, and signed nothing.
+    """
+    contributors = tuple(counted_in) or job.parties
     assert stage.state(job_hash) is State.RELEASED, (stage.blames(job_hash), stage.violations)
-    totals = stage.totals(job_hash)
-    assert totals == reference(stage, job)
-    assert counted(totals[-1][1]) == {party: int(party in job.parties) for party in PARTIES}
-    assert set(stage.released(job_hash).attested_by) == set(job.parties)
+    released, totals = stage.released(job_hash), stage.totals(job_hash)
+    assert set(released.contributors) == {contributors}
+    assert totals == reference(stage, job, contributors)
+    assert counted(totals[-1][1]) == {party: int(party in contributors) for party in PARTIES}
+    if not counted_in:
+        assert set(released.attested_by) == set(job.parties)
+    assert set(released.attested_by) <= set(contributors)
     assert not stage.stories()
     assert not stage.violations

@@ -147,7 +147,7 @@ def test_a_party_that_forgets_what_it_sent_is_found_by_the_same_lists(monkeypatc
     """The planted fault: after a restart the rounds begin again with new keys."""
 
     def begins_again(self: Run) -> None:
-        self._announce(self._rounds)
+        self._announce(self._rounds, 0)
 
     monkeypatch.setattr(Run, "restore", begins_again)
     found = 0
