@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from typing import Any, TypeAlias
 
+import pytest
+
+from federation.crypto import agreement, ring
+from federation.domain.job import Blame
 from federation.protocols.events import (
+    Abort,
     AggregatorEffect,
     AggregatorEvent,
     Attested,
@@ -32,12 +38,16 @@ from federation.protocols.masked_sum import MaskedSum
 from federation.protocols.secure_sum import State
 from federation.protocols.setup import Check, Setup, Spec
 
+Vectors: TypeAlias = Mapping[str, Sequence[int]]
+
 COORDINATOR = "relay"
+PHASES = ("advert", "shares", "head", "consent", "unmask", "result")  # what a party does, in order
 
 
 def names(n: int) -> tuple[str, ...]:
-    """`p0` .. : sorted."""
-    return tuple(f"p{i}" for i in range(n))
+    """`p0` .., of more than ten `p00` ..: sorted."""
+    width = len(str(n - 1))
+    return tuple(f"p{i:0{width}}" for i in range(n))
 
 
 def setup_of(n: int, **changes: object) -> Setup:
@@ -59,7 +69,7 @@ def entropy(party: str, salt: str = "") -> bytes:
 
 def attested(message: Message, sender: str | None = None) -> Attested[Message]:
     """The message as wire hands it on: a digest over bytes that name all its fields."""
-    body = repr((message.domain, message)).encode()
+    body = repr((message.domain, [getattr(message, one.name) for one in fields(message)])).encode()  # type: ignore[arg-type]
     return Attested(
         sender=sender or getattr(message, "party", COORDINATOR), value=message, digest=hashlib.sha256(body).digest()
     )
@@ -102,6 +112,15 @@ class Machine:
         """Totals that it opened; an honest run has one."""
         return [effect for effect in self.effects if isinstance(effect, Release)]
 
+    @property
+    def blames(self) -> list[Blame]:
+        """Whom it named when it gave up."""
+        return [blame for effect in self.effects if isinstance(effect, Abort) for blame in effect.blames]
+
+    def branch(self) -> Machine:
+        """The same machine, to go another way from here: states are values."""
+        return Machine(self.state, self.party, list(self.events), list(self.effects))
+
 
 class Cohort:
     """n parties with fixed entropy, and their aggregator; every step can be taken alone, for those who are named.
@@ -117,6 +136,15 @@ class Cohort:
         self.inbox: dict[str, list[tuple[Parcel, ...]]] = {p: [] for p in self.parties}
         self.receive(Opened(setup=self.setup, coordinator=COORDINATOR))
         self.receive(SpecKnown(spec=self.spec))
+
+    def branch(self) -> Cohort:
+        """The same cohort, to go another way from here."""
+        other = object.__new__(Cohort)
+        other.setup, other.spec = self.setup, self.spec
+        other.parties = {party: machine.branch() for party, machine in self.parties.items()}
+        other.aggregator = self.aggregator.branch()
+        other.inbox = {party: list(bundles) for party, bundles in self.inbox.items()}
+        return other
 
     # --- single steps -----------------------------------------------------------------------------------------------
 
@@ -139,12 +167,13 @@ class Cohort:
 
     def contribute(self, party: str, numbers: Sequence[int]) -> Parcel:
         """Let a party mask these numbers; its head and chunks."""
-        return sent(self.parties[party].give(Contribute.of(self.spec, numbers)))
+        vector = plain_sum(self, {party: numbers}, [party])
+        return sent(self.parties[party].give(Contribute(spec=self.spec, vector=vector)))
 
-    def deliver(self, party: str) -> list[Parcel]:
-        """Deliver everything in a party's inbox; what it sends."""
+    def deliver(self, party: str, most: int = 99) -> list[Parcel]:
+        """Deliver everything in a party's inbox, or so many bundles; what it sends."""
         out = []
-        while self.inbox[party]:
+        for _ in range(min(most, len(self.inbox[party]))):
             effects = self.parties[party].give(Delivered(parcels=self.inbox[party].pop(0)))
             out += [parcel(effect) for effect in effects if isinstance(effect, Send)]
         return out
@@ -159,6 +188,39 @@ class Cohort:
         """Let the aggregator wait no longer."""
         self.receive(DeadlinePassed())
 
+    def take(self, phase: str, there: Sequence[str], vectors: Vectors, *, wait: bool = False) -> None:
+        """Let those who are there do what is due in `phase`; then, unless told, the aggregator waits no longer."""
+        if phase == "advert":
+            for party in there:
+                self.receive(Received(parcel=self.begin(party)))
+        else:
+            self.exchange(*there) if there else None
+        if phase == "head":
+            for party in there:
+                if self.parties[party].state.awaits.what == "contribution":
+                    self.receive(Received(parcel=self.contribute(party, vectors[party])))
+        if phase == "result" and there:
+            self.exchange(*there)  # what was drawn of a long total
+        if not wait and self.aggregator.state.awaits.what == phase:
+            self.late()
+
+    def run(self, vectors: Vectors, lost: Mapping[str, str], start: str = "advert") -> None:
+        """Run all phases from `start`; from its phase in `lost` on, a party is not heard and hears nothing."""
+        for number, phase in enumerate(PHASES):
+            there = [party for party in self.parties if party not in lost or PHASES.index(lost[party]) > number]
+            if number >= PHASES.index(start) and (phase == "result" or not self.aggregator.state.ended):
+                self.take(phase, there, vectors)
+
+    def settle(self, vectors: Vectors) -> None:
+        """Let everybody do what it can, whatever was done before, until nothing moves."""
+        for _ in range(2 * len(PHASES)):
+            for party, machine in self.parties.items():
+                if machine.state.awaits.what == "begin":
+                    self.receive(Received(parcel=self.begin(party)))
+                self.exchange(party)
+                if machine.state.awaits.what == "contribution":
+                    self.receive(Received(parcel=self.contribute(party, vectors[party])))
+
     # --- whole phases -----------------------------------------------------------------------------------------------
 
     def adverts(self, *parties: str) -> tuple[Parcel, ...]:
@@ -170,12 +232,12 @@ class Cohort:
     def shared(self, *parties: str) -> None:
         """Let these parties (all) exchange keys and shares: they await their numbers."""
         who = parties or tuple(self.parties)
-        if not self.aggregator.state.awaits.what == "shares":
-            self.adverts(*who)
-        self.exchange(*who)
+        if self.aggregator.state.awaits.what == "advert":
+            self.take("advert", [party for party in who if not self.parties[party].events], {})
+        self.take("shares", who, {})
         self.exchange(*who)
 
-    def heads(self, vectors: Mapping[str, Sequence[int]]) -> tuple[Parcel, ...]:
+    def heads(self, vectors: Vectors) -> tuple[Parcel, ...]:
         """Let these sharing parties contribute; the bundle of heads that waits for them, if all have."""
         for party, numbers in vectors.items():
             self.receive(Received(parcel=self.contribute(party, numbers)))
@@ -190,7 +252,7 @@ class Cohort:
         """The last bundle that waits for anybody; () for none."""
         return next((bundles[-1] for bundles in self.inbox.values() if bundles), ())
 
-    def total(self, vectors: Mapping[str, Sequence[int]]) -> list[int]:
+    def total(self, vectors: Vectors) -> list[int]:
         """Run the whole sum; every member must release one and the same total, which is returned."""
         self.shared()
         self.heads(vectors)
@@ -201,6 +263,21 @@ class Cohort:
         assert len({(totals[0].total, totals[0].parties) for totals in released}) == 1
         assert all(machine.state.ended for machine in everybody)
         return released[0][0].numbers
+
+
+def plain_sum(cohort: Cohort, vectors: Vectors, counted: Sequence[str]) -> bytes:
+    """What the numbers of those who are counted add up to, by plain integers."""
+    size = 8 * ring.RINGS[cohort.spec.ring].element_bytes
+    columns = zip(*(vectors[party] for party in counted), strict=True)
+    return b"".join((sum(column) % 2**size).to_bytes(size // 8, "little") for column in columns)
+
+
+def remember_exchanges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute every X25519 and HKDF once: runs of one cohort differ in who is lost, not in keys."""
+    for name in ("shared", "representative", "key_pair", "derive"):
+        monkeypatch.setattr(agreement, name, lru_cache(maxsize=100_000)(getattr(agreement, name)))
+    once = lru_cache(maxsize=1_000)(Setup.hash.fget)  # type: ignore[attr-defined]
+    monkeypatch.setattr(Setup, "hash", property(once))
 
 
 def sent(effects: Sequence[PartyEffect | AggregatorEffect]) -> Parcel:

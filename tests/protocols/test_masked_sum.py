@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping
 from itertools import count
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation.crypto import ring
+from federation.crypto import blinding
+from federation.crypto.ring import CHUNK_BYTES, Tally
 from federation.domain.job import Blame
 from federation.errors import Misuse, ProtocolViolation
 from federation.ledger import merkle
-from federation.protocols.machine import fold
-from federation.protocols.masked_sum import MaskedSum, masks
-from federation.protocols.masked_sum.messages import Head
-from federation.protocols.secure_sum import (
-    CHUNK_BYTES,
+from federation.protocols.events import (
     Abort,
-    Aborted,
-    Awaits,
     Begin,
     Contribute,
     DeadlinePassed,
@@ -32,12 +26,17 @@ from federation.protocols.secure_sum import (
     Release,
     SpecKnown,
     Stopped,
-    chunk_sizes,
 )
+from federation.protocols.machine import fold
+from federation.protocols.masked_sum import MaskedSum, masks
+from federation.protocols.masked_sum.messages import Advert, Head
+from federation.protocols.secure_sum import Aborted, Awaits
+from federation.protocols.setup import Check, chunk_sizes
 from tests.protocols.cohort import COORDINATOR, Cohort, Machine, attested, entropy, names, setup_of, spec_of
 
 EDGES = (0, 1, -1, 2**64 - 1, -(2**64), 2**126, -(2**126), 2**127 - 1, -(2**127))
 numbers = st.one_of(st.sampled_from(EDGES), st.integers(-(2**127), 2**127 - 1), st.integers(-(10**6), 10**6))
+STOPPED = (Blame(party="p1", code="refused", message="p1 refused"),)
 
 
 def wrapped(number: int) -> int:
@@ -66,7 +65,7 @@ def test_a_vector_of_several_chunks_sums_exactly(length: int) -> None:
     cohort = Cohort(3, length)
     assert cohort.total(vectors) == [sum(column) for column in zip(*vectors.values(), strict=True)]
     heads = [effect for effect in cohort.parties["p0"].effects if getattr(effect, "chunks", ())]
-    assert tuple(map(len, heads[0].chunks)) == chunk_sizes(length)  # type: ignore[union-attr]
+    assert tuple(map(len, heads[-1].chunks)) == chunk_sizes(length)  # type: ignore[union-attr]
 
 
 def counted(n: int) -> list[int]:
@@ -83,26 +82,29 @@ def test_every_party_is_counted_exactly_once(n: int) -> None:
 @pytest.mark.parametrize("times", [0, 2])
 def test_the_planted_fault_of_a_party_dropped_or_doubled_is_caught(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = masks.summed
-
-    def faulty(vectors: Mapping[str, tuple[bytes, ...]]) -> bytes:
-        others = {p: chunks for p, chunks in vectors.items() if p != "p1"}
-        return honest(others | {f"p1 {i}": vectors["p1"] for i in range(times)})
-
-    monkeypatch.setattr(masks, "summed", faulty)
+    monkeypatch.setattr(
+        masks,
+        "summed",
+        lambda vectors, ring, streams: honest([vectors[0], *[vectors[1]] * times, *vectors[2:]], ring, streams),
+    )
     assert counted(3) != [1] * 3
 
 
 def test_the_planted_fault_of_a_mask_with_one_sign_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ring, "subtract_into", ring.add_into)
+    monkeypatch.setattr(blinding.Tally, "subtract", Tally.add)
+    assert counted(3) != [1] * 3
+
+
+def test_the_planted_fault_of_a_mask_of_its_own_that_stays_on_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masks, "streams_off", lambda *_: masks.Streams())
     assert counted(3) != [1] * 3
 
 
 # --- recovery --------------------------------------------------------------------------------------------------------
 
 
-def test_a_fold_over_the_events_gives_the_same_state_and_the_same_bytes_at_every_point() -> None:
-    cohort = Cohort(3, 2)
-    cohort.total({p: [1, -2] for p in names(3)})
+def come_back(cohort: Cohort) -> None:
+    """Every machine's events, folded up to every point, give the state and the bytes that it had there."""
     for machine in (*cohort.parties.values(), cohort.aggregator):
         live = Machine(state=machine.start, party=machine.party)
         for upto, event in enumerate(machine.events, 1):
@@ -110,14 +112,30 @@ def test_a_fold_over_the_events_gives_the_same_state_and_the_same_bytes_at_every
             again = fold(machine.step, machine.start, machine.events[:upto])
             assert again.state == live.state
             assert list(again.effects) == live.effects
-        assert live.state == machine.state
+        assert (live.state, live.effects) == (machine.state, machine.effects)
 
 
-def test_the_planted_fault_of_a_mask_key_made_anew_on_resume_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, calls = masks.mask_keys, count()
-    monkeypatch.setattr(masks, "mask_keys", lambda _, setup: made(next(calls).to_bytes(32, "big"), setup))
+def test_a_fold_over_the_events_gives_the_same_state_and_the_same_bytes_at_every_point() -> None:
+    cohort = Cohort(3, 2)
+    cohort.total({p: [1, -2] for p in names(3)})
+    come_back(cohort)
+
+
+@pytest.mark.parametrize("check", Check)
+def test_so_it_does_where_parties_were_lost(check: Check) -> None:
+    cohort = Cohort(5, 3, check=check)
+    cohort.run({p: [1, 2, 3] for p in names(5)}, {"p3": "head"})
+    assert cohort.parties["p0"].released
+    come_back(cohort)
+
+
+def test_the_planted_fault_of_secrets_made_anew_on_resume_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, calls = masks.secrets_of, count()
+    monkeypatch.setattr(masks, "secrets_of", lambda _, setup: made(next(calls).to_bytes(32, "big"), setup))
+    cohort = Cohort(3)
+    cohort.begin("p0")
     with pytest.raises(AssertionError):
-        test_a_fold_over_the_events_gives_the_same_state_and_the_same_bytes_at_every_point()
+        come_back(cohort)
 
 
 def test_states_that_differ_are_not_equal() -> None:
@@ -127,83 +145,72 @@ def test_states_that_differ_are_not_equal() -> None:
     assert one.parties["p0"].state != other.parties["p0"].state
 
 
-def bytes_in(value: object) -> Iterator[bytes]:
-    """Every byte string that a state holds, however deep."""
-    if isinstance(value, bytes):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from bytes_in(item)
-    elif dataclasses.is_dataclass(value):
-        for item in dataclasses.fields(value):
-            yield from bytes_in(getattr(value, item.name))
-
-
-def test_the_mask_key_and_the_numbers_leave_the_state_with_masking() -> None:
-    cohort = Cohort(3)
-    cohort.rostered()
-    private, _ = masks.mask_keys(entropy("p0"), cohort.setup)
-    assert private in set(bytes_in(cohort.parties["p0"].state))
-    vector = Contribute.of(cohort.spec, [123_456_789]).vector
-    cohort.contribute("p0", [123_456_789])
-    held = set(bytes_in(cohort.parties["p0"].state))
-    assert not held & {private, entropy("p0"), vector}
-
-
-def test_the_mask_key_leaves_the_state_when_the_sum_stops() -> None:
-    cohort = Cohort(3)
-    cohort.begin("p0")
-    blames = (Blame(party="p1", code="refused", message="p1 refused"),)
-    assert cohort.parties["p0"].give(Stopped(blames=blames)) == (Abort(blames=blames),)
-    assert not set(bytes_in(cohort.parties["p0"].state))
-
-
-def test_no_secret_is_in_what_a_state_or_an_event_prints() -> None:
-    cohort = Cohort(3)
-    begin = Begin(setup=cohort.setup, me="p0", coordinator=COORDINATOR, entropy=entropy("p0"))
-    contribution = Contribute.of(cohort.spec, [123_456_789])
-    cohort.begin("p0")
-    private, _ = masks.mask_keys(entropy("p0"), cohort.setup)
-    printed = repr((begin, contribution, cohort.parties["p0"].state))
-    assert not any(repr(secret)[2:-1] in printed for secret in (private, entropy("p0"), contribution.vector))
-
-
-def test_another_setup_has_another_key_even_from_the_same_entropy() -> None:
-    one, other = setup_of(3), setup_of(3, attempt=1)
-    assert masks.mask_keys(entropy("p0"), one) != masks.mask_keys(entropy("p0"), other)
-
-
 # --- what waits, and deadlines ---------------------------------------------------------------------------------------
 
 
 def test_a_driver_sees_who_owes_what_at_every_step() -> None:
-    cohort = Cohort(3)
+    cohort = Cohort(4)  # t = 3
     party, aggregator = cohort.parties["p0"], cohort.aggregator
-    assert party.state.awaits == Awaits(what="begin")
-    assert aggregator.state.awaits == Awaits(what="advert", of=("p0", "p1", "p2"))
-    first = cohort.begin("p0")
-    assert party.state.awaits == Awaits(what="adverts", of=(COORDINATOR,))
-    aggregator.give(Received(parcel=first))
-    assert aggregator.state.awaits == Awaits(what="advert", of=("p1", "p2"))
-    for p in ("p1", "p2"):
-        effects = aggregator.give(Received(parcel=cohort.begin(p)))
-    assert aggregator.state.awaits == Awaits(what="head", of=("p0", "p1", "p2"))
-    party.give(Delivered(parcels=effects[0].parcels))  # type: ignore[union-attr]
+    all_four = names(4)
+
+    def owed(what: str, there: int, *, enough: bool = False) -> None:
+        assert aggregator.state.awaits == Awaits(what=what, of=all_four[there:], enough=enough)
+
+    def due(what: str) -> None:
+        assert party.state.awaits == Awaits(what=what, of=(COORDINATOR,))
+
+    assert MaskedSum.aggregator().awaits == party.state.awaits == Awaits(what="begin")
+    for there, p in enumerate(all_four):
+        owed("advert", there, enough=there >= 3)
+        cohort.receive(Received(parcel=cohort.begin(p)))
+    due("adverts")
+    for there, p in enumerate(all_four):
+        owed("shares", there, enough=there >= 3)
+        cohort.exchange(p)
+    due("shares")
+    assert cohort.deliver("p0") == []
     assert party.state.awaits == Awaits(what="contribution", of=("p0",))
-    aggregator.give(Received(parcel=cohort.contribute("p0", [1])))
-    assert party.state.awaits == Awaits(what="heads", of=(COORDINATOR,))
-    assert aggregator.state.awaits == Awaits(what="head", of=("p1", "p2"))
+    cohort.exchange("p1", "p2", "p3")
+    for there, p in enumerate(all_four):
+        owed("head", there, enough=there >= 3)
+        cohort.receive(Received(parcel=cohort.contribute(p, [1])))
+    due("heads")
+    for there, p in enumerate(all_four[:3]):
+        owed("consent", there)
+        cohort.exchange(p)
+    due("consents")
+    for there, p in enumerate(all_four[:3]):
+        owed("unmask", there)
+        assert not aggregator.state.ended
+        cohort.exchange(p)
+    due("opening")
     assert not party.state.ended
+    assert aggregator.state.ended
+    assert aggregator.state.awaits == Awaits()
+    cohort.exchange()
+    assert party.state.ended
+    assert party.state.awaits == Awaits()
+
+
+def test_a_long_total_waits_for_what_was_drawn() -> None:
+    cohort = Cohort(3, 2, check=Check.SAMPLE)
+    cohort.shared()
+    cohort.heads({p: [1, 2] for p in names(3)})
+    for _ in range(2):
+        cohort.exchange()
+    cohort.deliver("p0")
+    assert cohort.parties["p0"].state.awaits == Awaits(what="samples", of=(COORDINATOR,))
+    assert not cohort.parties["p0"].released, "nothing is released before it was looked at"
 
 
 @pytest.mark.parametrize("late", ["p0", "p1", "p2"])
 def test_a_deadline_names_exactly_who_is_missing(late: str) -> None:
     cohort = Cohort(3)
-    cohort.rostered()
+    cohort.shared()
     for p in cohort.parties:
         if p != late:
-            cohort.aggregator.give(Received(parcel=cohort.contribute(p, [1])))
-    (abort,) = cohort.aggregator.give(DeadlinePassed())
+            cohort.receive(Received(parcel=cohort.contribute(p, [1])))
+    (abort,) = cohort.receive(DeadlinePassed())
     assert isinstance(abort, Abort)
     assert [(blame.party, blame.code) for blame in abort.blames] == [(late, "unavailable")]
     assert cohort.aggregator.state == Aborted(blames=abort.blames)
@@ -220,6 +227,17 @@ def test_a_party_that_hears_nothing_blames_the_coordinator() -> None:
     (abort,) = cohort.parties["p0"].give(DeadlinePassed())
     assert isinstance(abort, Abort)
     assert [blame.party for blame in abort.blames] == [COORDINATOR]
+
+
+def test_an_aggregator_that_was_never_told_what_is_summed_blames_itself() -> None:
+    cohort = Cohort(3)
+    aggregator = Machine(state=MaskedSum.aggregator())
+    cohort.aggregator = aggregator
+    cohort.receive(Opened(setup=cohort.setup, coordinator=COORDINATOR))
+    cohort.shared()
+    assert aggregator.state.awaits == Awaits(what="spec", of=(COORDINATOR,))
+    cohort.late()
+    assert [blame.party for blame in aggregator.blames] == [COORDINATOR]
 
 
 def test_nothing_leaves_the_end() -> None:
@@ -239,13 +257,12 @@ def test_nothing_leaves_the_end() -> None:
 def test_what_arrives_after_an_abort_is_ignored() -> None:
     cohort = Cohort(3)
     bundle = cohort.adverts()
-    blames = (Blame(party="p1", code="refused", message="p1 refused"),)
     arrivals = ((cohort.aggregator, Received(parcel=bundle[0])), (cohort.parties["p0"], Delivered(parcels=bundle)))
     for machine, late in arrivals:
-        assert machine.give(Stopped(blames=blames)) == (Abort(blames=blames),)
+        assert machine.give(Stopped(blames=STOPPED)) == (Abort(blames=STOPPED),)
         for event in (late, DeadlinePassed(), Stopped(blames=())):
             assert machine.give(event) == ()
-        assert machine.state == Aborted(blames=blames)
+        assert machine.state == Aborted(blames=STOPPED)
         assert machine.state.ended
         assert machine.state.awaits == Awaits()
 
@@ -253,6 +270,9 @@ def test_what_arrives_after_an_abort_is_ignored() -> None:
 def test_a_machine_that_has_not_begun_names_nobody_it_does_not_know() -> None:
     with pytest.raises(ProtocolViolation, match="the coordinator broke the protocol in vacant"):
         MaskedSum.aggregator_step(MaskedSum.aggregator(), DeadlinePassed())
+    with pytest.raises(ProtocolViolation, match="Delivered in state Idle") as caught:
+        MaskedSum.party_step(MaskedSum.party(), Delivered(parcels=()))
+    assert caught.value.party == "the coordinator"
 
 
 def test_an_event_out_of_place_says_what_was_due() -> None:
@@ -276,7 +296,7 @@ def test_an_aggregator_may_be_told_who_is_missing() -> None:
 
 def test_a_vector_is_masked_once() -> None:
     cohort = Cohort(3)
-    cohort.rostered()
+    cohort.shared()
     cohort.contribute("p0", [1])
     for again in ([1], [2]):
         with pytest.raises(ProtocolViolation, match="Contribute in state Masked") as caught:
@@ -297,66 +317,65 @@ def test_the_driver_s_mistakes_are_misuse_and_blame_nobody() -> None:
         with pytest.raises(Misuse, match="one spec"):
             aggregator.give(SpecKnown(spec=spec))
     assert cohort.aggregator.give(SpecKnown(spec=cohort.spec)) == ()  # the same again changes nothing
-    cohort.rostered()
+    cohort.shared()
     for spec, vector in ((spec_of(other, 1), bytes(16)), (cohort.spec, bytes(32))):
         with pytest.raises(Misuse, match="contribution"):
             cohort.parties["p0"].give(Contribute(spec=spec, vector=vector))
 
 
-def test_a_head_before_the_spec_is_the_aggregator_s_own_mistake() -> None:
-    cohort = Cohort(3)
-    bundle = cohort.rostered()
-    aggregator = Machine(state=MaskedSum.aggregator())
-    aggregator.give(Opened(setup=cohort.setup, coordinator=COORDINATOR))
-    for advert in bundle:
-        aggregator.give(Received(parcel=advert))
-    assert aggregator.state.awaits == Awaits(what="spec", of=(COORDINATOR,))
-    head = cohort.contribute("p0", [1])
-    with pytest.raises(Misuse, match="SpecKnown"):
-        aggregator.give(Received(parcel=head))
-    aggregator.give(SpecKnown(spec=cohort.spec))
-    aggregator.give(Received(parcel=head))
-    assert aggregator.state.awaits.of == ("p1", "p2")
-
-
 # --- what comes twice ------------------------------------------------------------------------------------------------
 
 
-def test_what_comes_twice_unchanged_is_ignored_by_both_roles() -> None:
-    cohort = Cohort(3)
-    adverts = cohort.rostered()
-    heads = cohort.heads({p: [i] for i, p in enumerate(names(3))})
-    for bundle in (adverts, heads):
-        for item in bundle:
-            assert cohort.aggregator.give(Received(parcel=item)) == ()
-    party = cohort.parties["p0"]
-    assert party.give(Delivered(parcels=adverts)) == ()
-    assert [type(effect) for effect in party.give(Delivered(parcels=heads))] == [Release]
-    assert party.give(Delivered(parcels=tuple(reversed(heads)))) == ()
-    assert party.give(Delivered(parcels=adverts)) == ()
+@pytest.mark.parametrize("check", Check)
+def test_what_comes_twice_unchanged_is_ignored_by_both_roles(check: Check) -> None:
+    """All that anybody ever said or heard comes again, in every state that follows."""
+    cohort = Cohort(4, 2, check=check)
+    vectors = {p: [1, 2] for p in names(4)}
+    for phase in ("advert", "shares", "head", "consent", "unmask", "result"):
+        cohort.take(phase, names(4), vectors, wait=True)
+        for party, machine in cohort.parties.items():
+            state, heard = machine.state, [event for event in machine.events if isinstance(event, Delivered)]
+            for event in heard:
+                again = Delivered(parcels=tuple(reversed(event.parcels)))
+                assert machine.step(state, again).effects == (), (phase, party)
+                assert machine.step(state, again).state == state
+        state = cohort.aggregator.state
+        for event in cohort.aggregator.events:
+            if isinstance(event, Received) and type(event.parcel.message.value).__name__ != "Challenge":
+                assert cohort.aggregator.step(state, event).effects == (), phase
+                assert cohort.aggregator.step(state, event).state == state
+    assert all(len(machine.released) == 1 for machine in cohort.parties.values())
+
+
+def test_a_drawn_sample_that_got_lost_is_answered_again() -> None:
+    cohort = Cohort(3, 2, check=Check.SAMPLE)
+    cohort.run({p: [1, 2] for p in names(3)}, {})
+    asked = [event for event in cohort.aggregator.events if isinstance(event, Received)][-1]
+    first = cohort.aggregator.give(asked)
+    assert first
+    assert cohort.aggregator.give(asked) == first
 
 
 def test_a_second_different_advert_of_one_party_is_a_violation() -> None:
     cohort = Cohort(3)
     cohort.adverts()
-    other = Cohort(3)
     with pytest.raises(ProtocolViolation, match="a second, different one") as caught:
-        cohort.aggregator.give(Received(parcel=other.begin("p1", salt="again")))
+        cohort.receive(Received(parcel=Cohort(3).begin("p1", salt="again")))
     assert (caught.value.party, caught.value.phase) == ("p1", "advert")
 
 
 def test_a_second_different_vector_of_one_party_is_a_violation() -> None:
     cohort = Cohort(3)
-    cohort.rostered()
+    cohort.shared()
     first = cohort.contribute("p1", [1])
-    cohort.aggregator.give(Received(parcel=first))
+    cohort.receive(Received(parcel=first))
     value = first.message.value
     assert isinstance(value, Head)
     chunks = (bytes(16),)
     root = merkle.root([merkle.leaf_hash(chunk) for chunk in chunks])
     second = attested(dataclasses.replace(value, chunk_root=root))
     with pytest.raises(ProtocolViolation, match="a second, different one") as caught:
-        cohort.aggregator.give(Received(parcel=dataclasses.replace(first, message=second, chunks=chunks)))
+        cohort.receive(Received(parcel=dataclasses.replace(first, message=second, chunks=chunks)))
     assert (caught.value.party, caught.value.phase) == ("p1", "head")
 
 
@@ -370,11 +389,38 @@ def test_a_violation_leaves_the_state_as_it_was() -> None:
     cohort.parties["p0"].give(Delivered(parcels=bundle))
 
 
+def test_messages_may_arrive_in_any_order_of_parties() -> None:
+    one, other = Cohort(4), Cohort(4)
+    for cohort, order in ((one, names(4)), (other, tuple(reversed(names(4))))):
+        for party in order:
+            cohort.receive(Received(parcel=cohort.begin(party)))
+        cohort.shared(*order)
+        cohort.heads({party: [7] for party in order})
+    kinds = (Advert, Head)
+    said = [
+        {
+            (event.parcel.message.sender, event.parcel.message.digest)
+            for event in cohort.aggregator.events
+            if isinstance(event, Received) and isinstance(event.parcel.message.value, kinds)
+        }
+        for cohort in (one, other)
+    ]
+    assert said[0] == said[1], "no byte that a party says depends on who was first"
+    assert one.waiting() == other.waiting()
+
+
 def test_the_chunk_root_is_signed_over_the_chunks_that_are_sent() -> None:
     cohort = Cohort(3, 20_000)
-    cohort.rostered()
+    cohort.shared()
     head = cohort.contribute("p0", list(range(20_000)))
     value = head.message.value
     assert isinstance(value, Head)
     leaves = [hashlib.sha256(b"\x00" + chunk).digest() for chunk in head.chunks]
     assert value.chunk_root == hashlib.sha256(b"\x01" + b"".join(leaves)).digest()
+
+
+def test_everybody_releases_what_the_plain_sum_is_and_says_of_whom() -> None:
+    cohort = Cohort(5)
+    assert cohort.total({p: [10**i] for i, p in enumerate(names(5))}) == [11_111]
+    release = cohort.parties["p4"].released[0]
+    assert release == Release(total=(11_111).to_bytes(16, "little"), parties=names(5))

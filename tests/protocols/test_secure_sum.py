@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from federation import registry
+from federation.crypto.ring import CHUNK_BYTES
 from federation.errors import Misuse, Refused
 from federation.protocols.machine import Transition, fold
 from federation.protocols.masked_sum import MaskedSum
-from federation.protocols.secure_sum import CHUNK_BYTES, SecureSum, Setup, Spec, chunk_sizes, chunked
+from federation.protocols.secure_sum import SecureSum
+from federation.protocols.setup import Check, Setup, Spec, chunk_sizes, chunked, colluders_of
 from tests.protocols.cohort import names, setup_of, spec_of
 
 
@@ -27,14 +29,6 @@ def test_fewer_than_three_parties_are_refused(n: int) -> None:
     assert caught.value.rule == "secure_sum/parties"
 
 
-@pytest.mark.parametrize(("n", "t", "c"), [(3, 3, 2), (4, 3, 1), (5, 4, 2), (10, 7, 3), (100, 67, 33)])
-def test_the_standard_threshold_is_the_table_s(n: int, t: int, c: int) -> None:
-    setup = Setup.standard(
-        job_hash=bytes(32), round_index=0, roster_hash=bytes(32), parties=[f"p{i:03}" for i in range(n)]
-    )
-    assert (setup.threshold, setup.colluders, setup.least) == (t, c, t)
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -44,6 +38,8 @@ def test_the_standard_threshold_is_the_table_s(n: int, t: int, c: int) -> None:
         {"colluders": -1},
         {"least": 6},
         {"least": 11},
+        {"threshold": 1, "colluders": 0, "least": 3},
+        {"threshold": 5, "colluders": 0, "least": 5},
     ],
     ids=str,
 )
@@ -67,14 +63,25 @@ def test_a_setup_without_whole_hashes_and_counts_is_misuse(changes: dict[str, An
         replace(setup_of(3), **changes)
 
 
-@pytest.mark.parametrize("changes", [{"length": 0}, {"round_digest": b"short"}, {"transcript_hash": b"short"}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"length": 0},
+        {"round_digest": b"short"},
+        {"transcript_hash": b"short"},
+        {"encoding": b"short"},
+        {"ring": "z2^32"},
+    ],
+    ids=str,
+)
 def test_a_spec_without_whole_digests_and_numbers_is_misuse(changes: dict[str, Any]) -> None:
-    with pytest.raises(Misuse, match="at least one number"):
+    with pytest.raises(Misuse, match=r"at least one element|32-byte digests"):
         replace(spec_of(setup_of(3), 1), **changes)
 
 
 SETUP = replace(setup_of(10), least=10)
 SPEC = spec_of(SETUP, 5)
+TABLE = {3: (3, 2), 4: (3, 1), 5: (4, 2), 6: (5, 3), 7: (5, 2), 10: (7, 3), 64: (43, 21), 100: (67, 33)}
 SETUP_CHANGES: dict[str, Any] = {
     "job_hash": b"k" * 32,
     "round_index": 1,
@@ -90,6 +97,9 @@ SPEC_CHANGES: dict[str, Any] = {
     "round_digest": b"x" * 32,
     "transcript_hash": b"x" * 32,
     "length": 6,
+    "ring": "z2^64",
+    "encoding": b"e" * 32,
+    "check": Check.SAMPLE,
 }
 
 
@@ -105,9 +115,7 @@ def test_every_field_of_a_spec_is_in_its_hash(name: str) -> None:
 
 def test_no_field_of_a_setup_or_a_spec_is_left_out_of_these_tests() -> None:
     assert set(SETUP_CHANGES) == set(Setup.__dataclass_fields__)
-    assert set(SPEC_CHANGES) | {"ring"} == set(Spec.__dataclass_fields__)  # there is one ring; another one is misuse
-    with pytest.raises(Misuse, match="z2\\^128"):
-        replace(SPEC, ring="z2^64")
+    assert set(SPEC_CHANGES) == set(Spec.__dataclass_fields__)
 
 
 @pytest.mark.parametrize("length", [1, 2, CHUNK_BYTES // 16 - 1, CHUNK_BYTES // 16, CHUNK_BYTES // 16 + 1, 40_000])
@@ -115,6 +123,40 @@ def test_chunks_have_the_sizes_that_the_length_says(length: int) -> None:
     data = bytes(16 * length)
     assert tuple(map(len, chunked(data))) == chunk_sizes(length)
     assert b"".join(chunked(data)) == data
+
+
+@pytest.mark.parametrize("n", TABLE)
+def test_the_standard_setup_promises_what_the_table_says(n: int) -> None:
+    setup = Setup.standard(
+        job_hash=bytes(32), round_index=0, roster_hash=bytes(32), parties=[f"p{i:03}" for i in range(n)]
+    )
+    t, c = TABLE[n]
+    assert (setup.threshold, setup.colluders, setup.least, setup.withdrawals) == (t, c, t, n - t + 1 + c)
+
+
+@pytest.mark.parametrize("n", range(3, 101))
+def test_every_standard_setup_is_as_safe_as_it_says_and_no_safer_than_it_can_be(n: int) -> None:
+    setup = Setup.standard(
+        job_hash=bytes(32), round_index=0, roster_hash=bytes(32), parties=[f"p{i:03}" for i in range(n)]
+    )
+    t, c = setup.threshold, setup.colluders
+    assert 2 * t > n + c >= 2 * t - 1, "two lists of t agree in an honest party, and with one more colluder need not"
+    assert n - setup.withdrawals + c < t, "those who did not withdraw, and all who lie, are too few"
+    assert colluders_of(n, t) == c
+
+
+@pytest.mark.parametrize("n", range(4, 40))
+def test_what_was_promised_to_many_is_kept_when_fewer_are_left(n: int) -> None:
+    promised = setup_of(n)
+    for left in range(3, n):
+        kept = Setup.standard(
+            job_hash=bytes(32),
+            round_index=1,
+            roster_hash=bytes(32),
+            parties=names(n)[:left],
+            colluders=min(promised.colluders, left - 1),
+        )
+        assert kept.colluders >= min(promised.colluders, left - 1), (n, left)
 
 
 def test_a_fold_collects_all_effects_in_order() -> None:
