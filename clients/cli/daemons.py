@@ -25,6 +25,8 @@ START_S: Final = 20.0  # a daemon that is not ready by then has gone wrong
 STOP_S: Final = 5.0
 STEP_S: Final = 0.02
 LAST_LINES: Final = 20
+GONE: Final = "Z"  # states of a process, as /proc has them; a child that ended stays until it is waited for
+STANDS_STILL: Final = "T"
 
 
 class Lossy(io.TextIOBase):
@@ -132,7 +134,8 @@ def ready(process: subprocess.Popen[bytes], state: Path, key: str) -> dict[str, 
 
 def _ended(code: int, state: Path) -> FederationError:
     """Return the error of a launched daemon, so that our exit code is its own."""
-    what, hint = f"the daemon ended: {_last_word(state)}", f"its log is {state / LOG}"
+    advice = _last_advice(state)
+    what, hint = f"the daemon ended: {_last_word(state)}", f"{advice}; its log is {state / LOG}".removeprefix("; ")
     if code == Refused.exit_code:
         return Refused(what, rule="start", hint=hint)
     kinds: dict[int, type[Misuse | Unavailable]] = {each.exit_code: each for each in (Misuse, Unreachable)}
@@ -146,31 +149,35 @@ def stopped(state: Path) -> int:
         Unreachable: no daemon runs there.
         Unavailable: it does not end.
     """
-    answer = control.ask(state, "stop")
-    pid = int(str(answer["pid"]))
+    pid = int(str(control.ask(state, "stop")["pid"]))
+    if not await_state(pid, GONE):
+        raise Unavailable(
+            f"process {pid} does not end", hint=f"kill -9 {pid}; nothing is lost, it resumes from its log"
+        )
+    return pid
+
+
+def await_state(pid: int, state: str) -> bool:
+    """Wait until a process is in `state`; return False if it is not after a few seconds."""
     until = time.monotonic() + STOP_S
-    while time.monotonic() < until:
-        if not _alive(pid):
-            return pid
+    while _state_of(pid) != state:
+        if time.monotonic() > until:
+            return False
         time.sleep(STEP_S)
-    raise Unavailable(f"process {pid} does not end", hint=f"kill -9 {pid}; nothing is lost, it resumes from its log")
+    return True
 
 
-def _alive(pid: int) -> bool:
+def _state_of(pid: int) -> str:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
-        return False
-    return state != "Z"  # a child of ours that ended stays until it is waited for
+        return GONE
 
 
 def _last_word(state: Path) -> str:
     """Return what a daemon's log said last of what is wrong, as one sentence."""
-    try:
-        lines = (state / LOG).read_text(errors="replace").splitlines()
-    except OSError:
-        return "it left no log"
-    for line in reversed(lines[-LAST_LINES:]):
+    lines = _last_lines(state)
+    for line in reversed(lines):
         if line.startswith("error: "):
             return line.removeprefix("error: ")
         try:
@@ -179,4 +186,17 @@ def _last_word(state: Path) -> str:
             continue
         if isinstance(said, dict) and said.get("why"):
             return str(said["why"])
-    return next((line for line in reversed(lines) if line.strip()), "it left an empty log")
+    return next((line for line in reversed(lines) if line.strip()), "it left no word in its log")
+
+
+def _last_advice(state: Path) -> str:
+    """Return the hint below the error that ends a daemon's log, or nothing."""
+    error, hint = ("", "", *_last_lines(state))[-2:]
+    return hint.removeprefix("hint: ") if error.startswith("error: ") and hint.startswith("hint: ") else ""
+
+
+def _last_lines(state: Path) -> list[str]:
+    try:
+        return (state / LOG).read_text(errors="replace").splitlines()[-LAST_LINES:]
+    except OSError:
+        return []

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +35,8 @@ class Stage:
         folder: made anew; replaced only if a stage made it.
         jurisdictions: name -> the TOML of its `[policy]` and `[[dataset]]` tables.
         told: called with a line of progress for people.
-        wire_log: whether coordinator and daemons write every frame to `<folder>/wire/`.
+        wire_log: who writes every frame to `<folder>/wire/NAME.log`: everybody if True, or these members.
+        coordinator_lines: further lines of the coordinator's `[coordinator]` table.
     """
 
     def __init__(
@@ -43,9 +45,11 @@ class Stage:
         jurisdictions: Mapping[str, str],
         told: Callable[[str], None] = lambda _: None,
         *,
-        wire_log: bool = False,
+        wire_log: bool | Collection[str] = False,
+        coordinator_lines: str = "",
     ) -> None:
-        self.folder, self._jurisdictions, self._told, self._wire_log = folder, dict(jurisdictions), told, wire_log
+        self.folder, self._jurisdictions, self._told = folder, dict(jurisdictions), told
+        self._wire_log, self._coordinator_lines = wire_log, coordinator_lines
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.address = ""
 
@@ -99,18 +103,24 @@ class Stage:
         """The state folder of the coordinator or of a jurisdiction."""
         return self.folder / "state" / name
 
+    def wire_log(self, name: str) -> Path:
+        """Where a member writes its frames, if it does."""
+        return self.folder / "wire" / f"{name}.log"
+
+    def _wire_line(self, name: str) -> str:
+        written = self._wire_log if isinstance(self._wire_log, bool) else name in self._wire_log
+        return f'wire_log = "wire/{name}.log"\n' if written else ""
+
     def _write_coordinator(self, listen: str) -> None:
-        wire = 'wire_log = "wire/coordinator.log"\n' if self._wire_log else ""
         self.coordinator_file().write_text(
             f'[coordinator]\nlisten = "{listen}"\nkeys = "keys/{COORDINATOR}"\nroster = "roster.json"\n'
-            f'state = "state/{COORDINATOR}"\n{wire}'
+            f'state = "state/{COORDINATOR}"\n{self._wire_line(COORDINATOR)}{self._coordinator_lines}'
         )
 
     def _write_jurisdiction(self, name: str, rest: str) -> None:
-        wire = f'wire_log = "wire/{name}.log"\n' if self._wire_log else ""
         self.jurisdiction_file(name).write_text(
             f'[jurisdiction]\ncoordinator = "{self.address}"\nkeys = "keys/{name}"\nroster = "roster.json"\n'
-            f'state = "state/{name}"\n{wire}\n{rest}'
+            f'state = "state/{name}"\n{self._wire_line(name)}\n{rest}'
         )
 
     def _write_profile(self) -> None:
@@ -158,7 +168,25 @@ class Stage:
         if COORDINATOR in self.processes:
             self._end(COORDINATOR)
 
+    def kill(self, name: str) -> int:
+        """End a process with SIGKILL, as a power cut does; return its id, once it is gone."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+        return process.pid
+
+    def freeze(self, name: str) -> None:
+        """Let a process stand still (SIGSTOP); return when it does."""
+        process = self.processes[name]
+        process.send_signal(signal.SIGSTOP)
+        daemons.await_state(process.pid, daemons.STANDS_STILL)
+
+    def thaw(self, name: str) -> None:
+        """Let a process that stands still go on (SIGCONT)."""
+        self.processes[name].send_signal(signal.SIGCONT)
+
     def _end(self, name: str) -> None:
+        self.thaw(name)
         with contextlib.suppress(FederationError):
             daemons.stopped(self.state(name))
         process = self.processes.pop(name)
