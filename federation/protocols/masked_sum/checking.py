@@ -99,6 +99,8 @@ def sampled(known: Known, claimed: Claimed, parcels: tuple[Parcel, ...], relay: 
                     relay, phase="samples", expected=f"the drawn chunks under {party}'s signed root", got="other bytes"
                 )
             drawn_chunks[place].append(chunk)
+        if rest:
+            raise ProtocolViolation(relay, phase="samples", expected="the drawn chunks", got="more than these")
     streams = claimed.secrets.streams(known.masked, known.binding)
     for place, chunks in drawn_chunks.items():
         start = sum(sizes[:place])
