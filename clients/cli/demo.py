@@ -14,11 +14,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clients.cli.interruption import Interruption
 from clients.cli.options import OutputOption, application
 from clients.cli.output import Format, Plain, answer, on_terminal, say
 from clients.cli.progress import Progress
@@ -29,9 +31,12 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from clients.researcher.session import Session
+    from federation.domain.job import Update
 
 KEPT = Path("federation-demo")
 PICTURES = Path("federation-demo-pictures")
+INTERRUPTED, VICTIM, BYSTANDER = "tuberculosis", "hongkong", "macao"
+JOBS_BEFORE = 1  # of that story: which years everybody reported; then the joint one
 JOBS = {
     "flights.toml": """\
 purpose = "transport"
@@ -96,11 +101,16 @@ def _played(folder: Path, pictures: Path, *, keep: bool, output: Format) -> int:
             files = list(pool.map(lambda story: story.split(home / story.name), stories))
         configured = [story.tables(own) for story, own in zip(stories, files, strict=True)]
         tables = {party: table for each in configured for party, table in each.items()}
-        stage = Stage(folder, tables, told=lambda line: say(f"  {line}"))
+        stage = Stage(folder, tables, told=_said, wire_log=(VICTIM,))
         with _timed(f"keys, roster, coordinator and {len(tables)} daemons"):
             started.enter_context(stage)
         with stage.session() as session:
-            reports = [_told(story, session, own, output) for story, own in zip(stories, files, strict=True)]
+            reports = [
+                _interrupted(story, session, own, output, stage)
+                if story.name == INTERRUPTED
+                else _told(story, session, own, output)
+                for story, own in zip(stories, files, strict=True)
+            ]
         drawn = _drawn(reports, pictures)
         if keep:
             _write_jobs(folder)
@@ -123,12 +133,32 @@ def _stories() -> tuple[Any, ...]:
     return flights.STORY, tuberculosis.STORY
 
 
-def _told(story: Any, session: Session, files: Mapping[str, Path], output: Format) -> Any:  # noqa: ANN401
+def _told(
+    story: Any,  # noqa: ANN401
+    session: Session,
+    files: Mapping[str, Path],
+    output: Format,
+    interruption: Interruption | None = None,
+) -> Any:  # noqa: ANN401
     """Tell one story: live lines on a terminal, one line a job in a pipe."""
     with Progress(story.name, output=output) as progress, _timed(story.name):
-        if on_terminal(sys.stderr) or output is Format.JSONL:
-            session.on_update = progress.show
+        live = on_terminal(sys.stderr) or output is Format.JSONL
+
+        def update(line: Update) -> None:
+            if live:
+                progress.show(line)
+            if interruption is not None:
+                interruption.show(line)
+
+        session.on_update = update
         return story.run(session, files.values())
+
+
+def _interrupted(story: Any, session: Session, files: Mapping[str, Path], output: Format, stage: Stage) -> Any:  # noqa: ANN401
+    """Tell a story in the middle of which a daemon is killed, and say so below its figures."""
+    with Interruption(stage, victim=VICTIM, bystander=BYSTANDER, after=JOBS_BEFORE, told=_said) as interruption:
+        report = _told(story, session, files, output, interruption)
+    return replace(report, notes=(*report.notes, interruption.sentence()))
 
 
 def _drawn(reports: Sequence[Any], folder: Path) -> tuple[list[Path], str]:
@@ -218,6 +248,10 @@ def _timed(what: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
     say(f"  {what}: {time.perf_counter() - began:.1f} s")
+
+
+def _said(line: str) -> None:
+    say(f"  {line}")
 
 
 def _stopped(folder: Path, output: Format) -> int:

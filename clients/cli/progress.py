@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
 
-_STEPS = ("B", "kB", "MB", "GB")
+_SIZES = ("B", "kB", "MB", "GB")
+_WORDS = {  # of a protocol's messages, for people
+    "advert": "sent its keys for round {}",
+    "shares": "dealt shares of its masks",
+    "head": "sent masked numbers",
+    "consent": "agreed who is counted",
+    "unmask": "gave the shares that open",
+    "challenge": "checks a sample",
+    "withdrawal": "withdrew",
+}
 
 
 class Progress:
@@ -106,10 +115,18 @@ def as_event(update: Update) -> dict[str, Plain]:
 def size(count: int) -> str:
     """Return a number of bytes for people: 640 B, 1.2 kB."""
     number, step = float(count), 0
-    while number >= 1000 and step < len(_STEPS) - 1:
+    while number >= 1000 and step < len(_SIZES) - 1:
         number, step = number / 1000, step + 1
-    return f"{count} B" if step == 0 else f"{number:.1f} {_STEPS[step]}"
+    return f"{count} B" if step == 0 else f"{number:.1f} {_SIZES[step]}"
 
 
 def _step(party: PartyProgress) -> str:
-    return party.step if party.connected else f"{party.step} (offline)"
+    step = worded(party.step)
+    return step if party.connected else f"{step} (offline)"
+
+
+def worded(step: str) -> str:
+    """Return what a party did last in words: "sent head 0" is "sent masked numbers"; what is not known stays."""
+    sent, _, what = step.partition(" ")
+    kind, _, index = what.partition(" ")
+    return _WORDS[kind].format(index) if sent == "sent" and kind in _WORDS else step

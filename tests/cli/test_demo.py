@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ from clients.cli import demo
 from clients.cli.main import main
 from clients.cli.output import Format
 from federation.errors import JobFailed
+from federation.wire import messages
+from federation.wire.log import frames_in
 from federation_examples.report import Drawing, Line, Report
 
 ENDS = ("demo --keep", "jurisdiction init gd.toml", "--help")
@@ -60,6 +63,17 @@ def running(folder: Path) -> list[int]:
     return found
 
 
+def lives(log: Path) -> list[list[str]]:
+    """Return what a daemon said of each job in each of its lives, in order."""
+    said: dict[tuple[int, bytes], list[str]] = {}
+    life = 0
+    for _, way, _, frame in frames_in(log):
+        life += frame.signed.domain == messages.HELLO
+        if way == "out" and frame.job_hash:
+            said.setdefault((life, frame.job_hash), []).append(frame.signed.domain.split("/")[1])
+    return list(said.values())
+
+
 @pytest.mark.slow
 def test_the_demo_tells_both_stories_draws_both_pictures_and_leaves_nothing_behind(tmp_path: Path) -> None:
     done = federation("demo", cwd=tmp_path)
@@ -72,6 +86,10 @@ def test_the_demo_tells_both_stories_draws_both_pictures_and_leaves_nothing_behi
         "difference",
     ):
         assert told in done.stdout
+    pid = re.findall(r"hongkong's daemon is killed \(kill -9 (\d+)\)", done.stderr)
+    assert len(pid) == 1
+    assert "hongkong starts again and sends the same 4 messages, byte for byte" in done.stderr
+    assert "killed (SIGKILL) in the middle of the joint sum and started again: it sent the same 4" in done.stdout
     after = done.stdout.rpartition("Next:\n")[2].splitlines()
     assert all(end in line for end, line in zip(ENDS, after, strict=True))
     assert sorted(path.name for path in (tmp_path / demo.PICTURES).iterdir()) == [
@@ -95,6 +113,10 @@ def test_what_keep_leaves_running_answers_the_next_commands_until_stop(tmp_path:
             assert len(story["parties"]) == 3
             assert all(figure["agrees"] for figure in story["figures"])
         assert len(running(tmp_path)) == 7
+        told = lives(kept / "wire" / "hongkong.log")
+        killed = [life for life in told if "head" in life and "consent" not in life]
+        assert killed == [["verdict", "advert", "shares", "head"]]  # where it was killed; the next life says them again
+        assert told[told.index(killed[0]) + 1] == [*killed[0], "consent", "unmask", "attestation"]
         shown = federation("catalog", "show", "tuberculosis", cwd=tmp_path, home=kept)
         assert "annual report" in shown.stdout, shown.stderr
         for job in demo.JOBS:

@@ -264,3 +264,18 @@ def test_a_terminal_gets_one_live_line_a_party(
 )
 def test_bytes_are_said_for_people(count: int, said: str) -> None:
     assert progress.size(count) == said
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("offered", "offered"),
+        ("sent advert 1", "sent its keys for round 1"),
+        ("sent head 0", "sent masked numbers"),
+        ("sent unmask 12", "gave the shares that open"),
+        ("sent something 3", "sent something 3"),  # of a protocol that came later
+    ],
+)
+def test_steps_are_said_for_people(step: str, said: str) -> None:
+    assert progress.worded(step) == said
+    assert f"macao {said} 10 B" in progress.line("job", update(step, 10))
