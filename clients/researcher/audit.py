@@ -97,6 +97,7 @@ class _Audit:
         job = self._asked(evidence.job, job_hash)
         published = self._published(job, evidence)
         replay, joint = self._replay(job, published)
+        self.findings.at("end")
         ended = self._read(evidence.ended, m.ENDED, m.Ended).value
         if ended.job_hash != self._job_hash:
             raise self.findings.lie("the end of this job", "that of another")
@@ -219,7 +220,7 @@ class _Audit:
         if len(signers) < least:
             raise self.findings.lie(f"attestations of at least {least} parties", f"{len(signers)}")
         if unsigned := [party for party in counted if party not in signers]:
-            self.findings.stated(f"nothing of {', '.join(unsigned)} came after its numbers", self.findings.relay)
+            self.findings.stated(f"no attestation of {', '.join(unsigned)} came in time", self.findings.relay)
 
     def _objected(self, evidence: Evidence) -> None:
         self.findings.at("objections")

@@ -15,7 +15,6 @@ from federation.jobs import sums
 from federation.ledger import merkle
 from federation.protocols.events import Attested, Message, Parcel, Release
 from federation.protocols.masked_sum import MaskedSum, auditing, checks
-from federation.protocols.masked_sum.auditing import Kept
 from federation.protocols.masked_sum.checking import Known
 from federation.protocols.masked_sum.messages import Opening
 from federation.protocols.masked_sum.opening import Secrets
@@ -46,17 +45,17 @@ class SumAudit:
     def whole(self, of: OpenedSum) -> None:
         """Prove the next sum and feed the plan its total. Raises ProtocolViolation."""
         index, relay = self._replay.rounds_fed, self._findings.relay
-        known, said, secrets, kept = self._opened(index, of)
+        known, said, secrets, heads = self._opened(index, of)
         self._findings.at(f"round {index}: vectors")
-        auditing.rooted(known, kept, relay)
+        auditing.rooted(known, heads, relay)
         chunks = _count(len(known.spec.chunks), "chunk")
         self._findings.proven(f"{chunks} each, under the roots that their owners signed", *known.counted)
         self._numbered(known)
         self._findings.at(f"round {index}: total")
-        release = auditing.recomputed(known, said, secrets, kept, relay)
+        release = auditing.recomputed(known, said, secrets, heads, relay)
+        auditing.leaves(known, said, of.total_leaves, relay)
         self._fed(release)
-        root = said.total_root.hex()[:12]
-        numbers = _count(known.spec.length, "number")
+        numbers, root = _count(known.spec.length, "number"), said.total_root.hex()[:12]
         self._findings.proven(f"{numbers} under root {root}: the sum of these vectors without masks", relay)
 
     def chunk(self, of: OpenedSum, place: int) -> Chunk:
@@ -67,9 +66,10 @@ class SumAudit:
             ProtocolViolation: the chain to it does not hold; that the chunk is another one is what is returned.
         """
         index, relay = self._replay.rounds_fed, self._findings.relay
-        known, said, secrets, kept = self._opened(index, of)
+        known, said, secrets, heads = self._opened(index, of)
         self._findings.at(f"round {index}: chunk {place}")
-        proof = auditing.chunk_proof(known, said, kept, place, relay)
+        auditing.leaves(known, said, of.total_leaves, relay)
+        proof = auditing.chunk_proof(known, heads, of.total_leaves, place, relay)
         words, equal = auditing.chunk_sum(known, said, secrets, proof, relay)
         return Chunk(
             round_index=index,
@@ -82,8 +82,8 @@ class SumAudit:
             equal=equal,
         )
 
-    def _opened(self, index: int, of: OpenedSum) -> tuple[Known, Opening, Secrets, Kept]:
-        """Follow the chain from the setup to the opened secrets."""
+    def _opened(self, index: int, of: OpenedSum) -> tuple[Known, Opening, Secrets, tuple[Parcel, ...]]:
+        """Follow the chain from the setup to the opened secrets; return them, and the heads with their vectors."""
         findings, relay = self._findings, self._findings.relay
         findings.at(f"round {index}: setup")
         due = self._replay.round
@@ -91,27 +91,27 @@ class SumAudit:
             raise findings.lie(f"{index} secure sums, as the plan asks", "one more")
         setup = self._setup(index, of)
         spec = self._spec(setup, due)
-        kept = self._kept(of)
         findings.at(f"round {index}: keys")
-        keys = auditing.advertised(setup, kept, relay)
+        keys = auditing.advertised(setup, self._parcels(of.adverts), relay)
         findings.proven("sound keys of their own, for this setup", *keys.sides)
         findings.at(f"round {index}: shares")
-        masked, u2_hash = auditing.dealt(setup, keys, kept, relay)
+        masked, u2_hash = auditing.dealt(setup, keys, self._parcels(of.shares), relay)
         findings.proven("each fixed the seed of its own mask before anything was masked", *masked.names)
         findings.at(f"round {index}: contributors")
-        known = auditing.counted(spec, keys, masked, u2_hash, kept, relay)
+        heads = tuple(Parcel(message=self._attested(one.head), chunks=one.chunks) for one in of.contributions)
+        known = auditing.counted(spec, keys, masked, u2_hash, heads, relay)
         findings.proven("masked vectors for this round of the plan, after the totals before it", *known.counted)
         if lost := [party for party in setup.parties if party not in known.counted]:
-            findings.stated(f"nothing of {', '.join(lost)} came in time", relay)
+            findings.stated(f"no vector of {', '.join(lost)} came in time", relay)
         findings.at(f"round {index}: consents")
-        agreeing = auditing.consented(known, kept, relay)
+        agreeing = auditing.consented(known, self._parcels(of.consents), relay)
         many = f"{len(agreeing)} of {len(masked.names)}"
         findings.proven(f"{many} agree to exactly this list; {setup.threshold} make it the only one", *agreeing)
         findings.at(f"round {index}: opening")
-        said, secrets = auditing.opened(known, kept, relay)
+        said, secrets = auditing.opened(known, self._attested(of.opening), relay)
         lost_keys = f", {_count(len(said.keys), 'key')} of those who were lost as announced" if said.keys else ""
         findings.proven(f"{_count(len(said.seeds), 'seed')} as they were fixed{lost_keys}", relay)
-        return known, said, secrets, kept
+        return known, said, secrets, heads
 
     def _setup(self, index: int, of: OpenedSum) -> Setup:
         """Return the setup of the attempt that was opened, after seeing that no earlier one ever can be."""
@@ -171,22 +171,8 @@ class SumAudit:
 
     # --- messages ---------------------------------------------------------------------------------------------------
 
-    def _kept(self, of: OpenedSum) -> Kept:
-        """Return the sum's messages, every signature verified. Raises ProtocolViolation."""
-        heads = self._parcels(one.head for one in of.contributions)
-        return Kept(
-            adverts=self._parcels(of.adverts),
-            shares=self._parcels(of.shares),
-            heads=tuple(
-                Parcel(message=head.message, chunks=one.chunks)
-                for head, one in zip(heads, of.contributions, strict=True)
-            ),
-            consents=self._parcels(of.consents),
-            opening=self._attested(of.opening),
-            total_leaves=of.total_leaves,
-        )
-
     def _parcels(self, envelopes: Iterable[m.Signed]) -> tuple[Parcel, ...]:
+        """Return messages of the protocol, every signature verified. Raises ProtocolViolation."""
         return tuple(Parcel(message=self._attested(envelope)) for envelope in envelopes)
 
     def _attested(self, envelope: m.Signed) -> Attested[Message]:

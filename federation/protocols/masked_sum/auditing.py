@@ -1,14 +1,16 @@
 """What somebody who was not there checks of an opened sum, from what was kept of it: all that a party checked.
 
-Each function is one link of the chain from the parties' keys to the opened total, and takes what the one before it
-returned. A party can only judge what it was shown; here everybody's words are side by side, so a sum that holds is the
-only one that could be opened: threshold many signed one list, under seeds and keys that were fixed before it.
+Each function is one link of the chain from the parties' keys to the opened total, and takes what those before it
+returned. Shares come without their boxes, heads with all chunks of their vectors. A party can only judge what it was
+shown; here everybody's words are side by side, so a sum that holds is the only one that could be opened: threshold many
+signed one list, under seeds and keys that were fixed before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from federation.errors import Misuse, ProtocolViolation
 from federation.ledger import merkle
@@ -20,23 +22,7 @@ from federation.protocols.masked_sum.messages import Opening
 from federation.protocols.masked_sum.opening import Masked, Secrets
 from federation.protocols.setup import Setup, Spec
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """What was kept of one attempt that was opened; every signature is verified.
-
-    Attributes:
-        shares: without their boxes.
-        heads: of those who are counted, each with all chunks of its vector.
-        total_leaves: leaf hashes of the total's chunks, as the keeper says.
-    """
-
-    adverts: tuple[Parcel, ...]
-    shares: tuple[Parcel, ...]
-    heads: tuple[Parcel, ...]
-    consents: tuple[Parcel, ...]
-    opening: Attested[Message]
-    total_leaves: tuple[bytes, ...]
+Parcels: TypeAlias = Sequence[Parcel]  # of one step; every signature is verified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +48,9 @@ class ChunkProof:
     total_path: tuple[bytes, ...]
 
 
-def advertised(setup: Setup, kept: Kept, relay: str) -> Advertised:
+def advertised(setup: Setup, adverts: Parcels, relay: str) -> Advertised:
     """Return everybody's keys: sound, distinct, for this setup. Raises ProtocolViolation."""
-    found = checks.one_each(setup, kept.adverts, relay, "adverts", setup.least)
+    found = checks.one_each(setup, adverts, relay, "adverts", setup.least)
     setup_hash = setup.hash
     keys = {party: checks.advert(setup, setup_hash, parcel, relay) for party, parcel in found.items()}
     checks.distinct(keys, relay)
@@ -74,9 +60,9 @@ def advertised(setup: Setup, kept: Kept, relay: str) -> Advertised:
     )
 
 
-def dealt(setup: Setup, keys: Advertised, kept: Kept, relay: str) -> tuple[Masked, bytes]:
+def dealt(setup: Setup, keys: Advertised, shares: Parcels, relay: str) -> tuple[Masked, bytes]:
     """Return who is masked against, with what each committed itself to, and u2_hash. Raises ProtocolViolation."""
-    found = checks.one_each(setup, kept.shares, relay, "shares", setup.least)
+    found = checks.one_each(setup, shares, relay, "shares", setup.least)
     setup_hash = setup.hash
     values = {p: checks.shares(setup, setup_hash, keys.adverts_hash, parcel, relay) for p, parcel in found.items()}
     _only(values, keys.sides, relay, "shares", "those who advertised")
@@ -87,84 +73,91 @@ def dealt(setup: Setup, keys: Advertised, kept: Kept, relay: str) -> tuple[Maske
     return masked, masks.hash_of_u2(keys.adverts_hash, (parcel.message.digest for parcel in found.values()))
 
 
-def counted(spec: Spec, keys: Advertised, masked: Masked, u2_hash: bytes, kept: Kept, relay: str) -> Known:
+def counted(spec: Spec, keys: Advertised, masked: Masked, u2_hash: bytes, heads: Parcels, relay: str) -> Known:
     """Return who is counted, bound to this spec and to their vectors. Raises ProtocolViolation."""
     binding = Binding(spec_hash=spec.hash, adverts_hash=keys.adverts_hash, u2_hash=u2_hash)
-    found = checks.one_each(spec.setup, kept.heads, relay, "heads", spec.setup.least)
+    found = checks.one_each(spec.setup, heads, relay, "heads", spec.setup.least)
     _only(found, masked.names, relay, "heads", "those who shared")
-    heads = {party: checks.head(spec, binding, parcel, relay) for party, parcel in found.items()}
+    values = {party: checks.head(spec, binding, parcel, relay) for party, parcel in found.items()}
     return Known(
         spec=spec,
         binding=binding,
         masked=masked,
-        counted=tuple(heads),
-        heads=tuple(heads.values()),
+        counted=tuple(values),
+        heads=tuple(values.values()),
         u3_hash=masks.hash_of_u3(binding, (parcel.message.digest for parcel in found.values())),
     )
 
 
-def consented(known: Known, kept: Kept, relay: str) -> tuple[str, ...]:
+def consented(known: Known, consents: Parcels, relay: str) -> tuple[str, ...]:
     """Return who agreed to exactly this list of contributors, enough of them. Raises ProtocolViolation."""
     setup = known.spec.setup
-    found = checks.one_each(setup, kept.consents, relay, "consents", setup.threshold)
+    found = checks.one_each(setup, consents, relay, "consents", setup.threshold)
     _only(found, known.masked.names, relay, "consents", "those who shared")
     for parcel in found.values():
         checks.consent(setup, known.binding.spec_hash, known.u3_hash, parcel, relay)
     return tuple(found)
 
 
-def opened(known: Known, kept: Kept, relay: str) -> tuple[Opening, Secrets]:
+def opened(known: Known, message: Attested[Message], relay: str) -> tuple[Opening, Secrets]:
     """Return what the coordinator opened, each secret held against what its owner signed. Raises ProtocolViolation."""
-    said = kept.opening.value
-    if not isinstance(said, Opening) or kept.opening.sender != relay:
+    said = message.value
+    if not isinstance(said, Opening) or message.sender != relay:
         raise ProtocolViolation(relay, phase="opening", expected="its own opening", got="something else")
     if (said.spec_hash, said.u3_hash) != (known.binding.spec_hash, known.u3_hash):
         raise ProtocolViolation(relay, phase="opening", expected="an opening of this list", got="one of another")
     return said, opening.announced(known.spec, known.masked, known.counted, said, relay)
 
 
-def rooted(known: Known, kept: Kept, relay: str) -> None:
+def rooted(known: Known, heads: Parcels, relay: str) -> None:
     """Check that every chunk of everybody who is counted is under its owner's root. Raises ProtocolViolation."""
-    found = {parcel.message.sender: parcel for parcel in kept.heads}
+    vectors = _vectors(heads)
     for party, head in zip(known.counted, known.heads, strict=True):
         try:
-            checks.vector(known.spec, head, found[party].chunks, relay)
+            checks.vector(known.spec, head, vectors[party], relay)
         except ProtocolViolation as fault:
             got = f"{fault.got} in the vector of {party}"
             raise ProtocolViolation(relay, phase="vectors", expected=fault.expected, got=got) from None
 
 
-def recomputed(known: Known, said: Opening, secrets: Secrets, kept: Kept, relay: str) -> Release:
+def recomputed(known: Known, said: Opening, secrets: Secrets, heads: Parcels, relay: str) -> Release:
     """Return the total that the vectors add up to, which is the one that was signed. Raises ProtocolViolation."""
-    found = {parcel.message.sender: parcel.chunks for parcel in kept.heads}
+    vectors = _vectors(heads)
     streams = secrets.streams(known.masked, known.binding)
-    total, leaves = masks.summed([found[party] for party in known.counted], known.spec.ring, streams)
+    total, leaves = masks.summed([vectors[party] for party in known.counted], known.spec.ring, streams)
     if merkle.root(leaves) != said.total_root:
         raise ProtocolViolation(
             relay, phase="total", expected="the total that the parties' vectors add up to", got="another total"
         )
-    _leaves(known, kept, said, relay)
     return Release(total=b"".join(total), parties=known.counted)
 
 
-def chunk_proof(known: Known, said: Opening, kept: Kept, place: int, relay: str) -> ChunkProof:
-    """Return what proves chunk `place` of the total alone.
+def leaves(known: Known, said: Opening, total_leaves: Sequence[bytes], relay: str) -> None:
+    """Check that these are the leaf hashes of the total that the coordinator signed. Raises ProtocolViolation."""
+    # As many as there are chunks: an inner node would pass for a leaf of a smaller tree under the same root.
+    if len(total_leaves) != len(known.spec.chunks) or merkle.root(total_leaves) != said.total_root:
+        raise ProtocolViolation(
+            relay, phase="total", expected="leaf hashes under the signed root of the total", got="others"
+        )
+
+
+def chunk_proof(known: Known, heads: Parcels, total_leaves: Sequence[bytes], place: int, relay: str) -> ChunkProof:
+    """Return what proves chunk `place` of the total alone; `leaves` holds for the total's.
 
     Raises:
         Misuse: there is no such chunk.
-        ProtocolViolation: vectors or leaf hashes of other sizes than the spec says.
+        ProtocolViolation: vectors of other sizes than the spec says.
     """
     count = len(known.spec.chunks)
     if not 0 <= place < count:
         raise Misuse(f"there is no chunk {place}", hint=f"a vector of this sum has chunks 0 to {count - 1}")
-    _leaves(known, kept, said, relay)
-    found = {parcel.message.sender: parcel.chunks for parcel in kept.heads}
+    vectors = _vectors(heads)
     chunks = {}
     for party, head in zip(known.counted, known.heads, strict=True):
-        checks.vector(known.spec, head, found[party], relay, rooted=False)
-        path = merkle.inclusion([merkle.leaf_hash(chunk) for chunk in found[party]], place)
-        chunks[party] = (found[party][place], path)
-    return ChunkProof(place=place, chunks=chunks, total_path=merkle.inclusion(kept.total_leaves, place))
+        checks.vector(known.spec, head, vectors[party], relay, rooted=False)
+        path = merkle.inclusion([merkle.leaf_hash(chunk) for chunk in vectors[party]], place)
+        chunks[party] = (vectors[party][place], path)
+    return ChunkProof(place=place, chunks=chunks, total_path=merkle.inclusion(total_leaves, place))
 
 
 def chunk_sum(known: Known, said: Opening, secrets: Secrets, proof: ChunkProof, relay: str) -> tuple[bytes, bool]:
@@ -186,12 +179,8 @@ def chunk_sum(known: Known, said: Opening, secrets: Secrets, proof: ChunkProof, 
     return found, merkle.included(said.total_root, merkle.leaf_hash(found), place, len(sizes), proof.total_path)
 
 
-def _leaves(known: Known, kept: Kept, said: Opening, relay: str) -> None:
-    # As many as there are chunks: an inner node would pass for a leaf of a smaller tree under the same root.
-    if len(kept.total_leaves) != len(known.spec.chunks) or merkle.root(kept.total_leaves) != said.total_root:
-        raise ProtocolViolation(
-            relay, phase="total", expected="leaf hashes under the signed root of the total", got="others"
-        )
+def _vectors(heads: Parcels) -> dict[str, tuple[bytes, ...]]:
+    return {parcel.message.sender: parcel.chunks for parcel in heads}
 
 
 def _only(
