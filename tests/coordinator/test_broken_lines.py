@@ -6,12 +6,14 @@ Whatever happens on the way, a job ends with the exact total in which everybody 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
 from federation.coordinator.run import Run
 from federation.domain.job import State
 from federation.protocols.masked_sum import masks
+from federation.protocols.masked_sum.masks import Streams
 from tests.coordinator.stage import (
     PARTIES,
     Stage,
@@ -40,13 +42,14 @@ def test_a_party_that_is_added_up_twice_would_be_seen(monkeypatch: pytest.Monkey
     """The planted fault: everybody adds one party's vector twice, in agreement."""
     plain = masks.summed
 
-    def twice(chunks: dict[str, tuple[bytes, ...]]) -> bytes:
-        return plain({**chunks, "again": chunks["hongkong"]})
+    def twice(vectors: Sequence[Sequence[bytes]], ring: str, streams: Streams) -> object:
+        return plain([*vectors, vectors[1]], ring, streams)
 
     monkeypatch.setattr(masks, "summed", twice)
     stage = Stage(k=1, own_figures=True)
     job, job_hash = begun(stage)
     stage.settle()
+    assert stage.blames(job_hash) == {("one of the parties", "protocol_violation")}, "noise, which no numbers add up to"
     with pytest.raises(AssertionError):
         assert_exact(stage, job, job_hash)
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from federation.protocols.masked_sum.messages import Advert, Head
+from federation.protocols.masked_sum.messages import Advert, Consent, Head, Opening, Shares, Withdrawal
 from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.envelope import signed
 from tests.coordinator.stage import COORDINATOR, people
 
 Parts = tuple[bytes, ...]
-Lie = Callable[[m.Bundle, list[Parts]], tuple[m.Bundle, list[Parts]]]
+Lied = tuple[m.Bundle, list[Parts]]
+Lie = Callable[[m.Bundle, list[Parts]], Lied]
+STEPS = {
+    Advert.domain: "adverts",
+    Shares.domain: "shares",
+    Head.domain: "heads",
+    Consent.domain: "consents",
+    Opening.domain: "opening",
+    Withdrawal.domain: "withdrawals",
+}
 
 
 def bundle_in(frame: m.Frame) -> m.Bundle | None:
@@ -21,8 +30,8 @@ def bundle_in(frame: m.Frame) -> m.Bundle | None:
 
 
 def step_of(bundle: m.Bundle) -> str:
-    """What the parties sent for it."""
-    return {Advert.domain: "adverts", Head.domain: "heads"}[bundle.messages[0].domain]
+    """What it carries; what the coordinator states stands last, after the heads that it is about."""
+    return STEPS[bundle.messages[-1].domain]
 
 
 def chunks_of(bundle: m.Bundle, frame: m.Frame) -> list[Parts]:
@@ -37,7 +46,8 @@ def chunks_of(bundle: m.Bundle, frame: m.Frame) -> list[Parts]:
 def framed(bundle: m.Bundle, chunks: Sequence[Parts]) -> m.Frame:
     """The bundle, signed by the coordinator, with its chunks; its counts are those that it says."""
     parts = tuple(part for message in chunks for part in message)
-    return m.Frame(signed(people()[COORDINATOR], m.BUNDLE, bundle), parts, bundle.job_hash, bundle.round_index)
+    envelope = signed(people()[COORDINATOR], m.BUNDLE, bundle)
+    return m.Frame(envelope, parts, bundle.job_hash, bundle.round_index, bundle.attempt)
 
 
 def sender_of(message: m.Signed) -> str:
@@ -57,21 +67,21 @@ class Relay:
     Attributes:
         lie: what it makes of a bundle and its chunks.
         victims: to whom; everybody by default.
-        seen: every bundle frame that went by, as it was, by (round, step).
+        seen: every bundle frame that went by, as it was, by (round, step, to whom).
     """
 
     lie: Lie
     step: str = "heads"
     round_index: int = 0
     victims: tuple[str, ...] = ()
-    seen: dict[tuple[int, str], m.Frame] = field(default_factory=dict)
+    seen: dict[tuple[int, str, str], m.Frame] = field(default_factory=dict)
     lies: int = 0
 
     def __call__(self, way: str, party: str, frame: m.Frame) -> Sequence[m.Frame]:
         bundle = bundle_in(frame)
         if way == "in" or bundle is None:
             return (frame,)
-        self.seen.setdefault((bundle.round_index, step_of(bundle)), frame)
+        self.seen.setdefault((bundle.round_index, step_of(bundle), party), frame)
         due = (bundle.round_index, step_of(bundle)) == (self.round_index, self.step)
         if not due or (self.victims and party not in self.victims):
             return (frame,)

@@ -15,12 +15,14 @@ from clients.jurisdiction.driver import Driver as Jurisdiction
 from federation.domain.job import Job, State
 from federation.domain.verdict import Verdict
 from federation.errors import ProtocolViolation
+from federation.protocols.masked_sum.messages import Consent, Head
 from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.envelope import signed
 from tests.coordinator.stage import COORDINATOR, PARTIES, Stage, dataset, people
 
 THREE = PARTIES[:3]
+HASH = b"h" * 32
 
 
 def staged() -> tuple[Stage, m.Offer]:
@@ -132,6 +134,18 @@ def test_an_offer_that_the_coordinator_did_not_sign_is_blamed_on_the_one_who_did
     with pytest.raises(ProtocolViolation) as caught:
         offered(stage, offer, "macao", by=by)
     assert caught.value.party == by
+    assert_untouched(stage)
+
+
+def test_a_job_of_two_parties_that_a_researcher_signed_is_refused_by_both_before_any_row() -> None:
+    """The honest coordinator refuses it when it is handed in; a conspiring one puts it before them."""
+    stage, offer = staged()
+    job = job_in(offer)
+    pair = replace(job, parties=job.parties[:2], publications=job.publications[:2], minimum_parties=2)
+    two = m.Offer(job=signed(people()["ana"], m.JOB, pair), publications=offer.publications[:2])
+    for party in pair.parties:
+        verdict = verdict_in(offered(stage, two, party))
+        assert [reason.rule for reason in verdict.reasons] == ["minimum_parties"]
     assert_untouched(stage)
 
 
@@ -271,7 +285,7 @@ def test_the_end_of_a_job_that_was_never_offered_is_ignored() -> None:
     assert stage.jurisdictions["macao"].receive(frame) == []
 
 
-@pytest.mark.parametrize("domain", [m.HELLO, m.VERDICT, m.ATTESTATION, m.PUBLICATION])
+@pytest.mark.parametrize("domain", [m.HELLO, m.VERDICT, m.ATTESTATION, m.PUBLICATION, Head.domain, Consent.domain])
 def test_a_message_of_another_party_that_is_passed_on_is_the_coordinators_doing(domain: str) -> None:
     """hongkong signed it and sent it to the coordinator, where it belongs."""
     stage, _ = staged()
@@ -280,7 +294,9 @@ def test_a_message_of_another_party_that_is_passed_on_is_the_coordinators_doing(
         m.VERDICT: Verdict(party="hongkong", job_hash=b"j" * 32),
         m.ATTESTATION: m.Attestation(party="hongkong", job_hash=b"j" * 32, transcript=b"t" * 32),
         m.PUBLICATION: m.Publication(party="hongkong", dataset=dataset()),
+        Head.domain: Head(party="hongkong", number=9, spec_hash=HASH, u2_hash=HASH, chunk_root=HASH, length=1),
+        Consent.domain: Consent(party="hongkong", spec_hash=HASH, u3_hash=HASH),
     }
-    with pytest.raises(ProtocolViolation, match="expected an offer, a bundle or an end") as caught:
+    with pytest.raises(ProtocolViolation, match="expected an offer, a bundle, a recall or an end") as caught:
         stage.jurisdictions["macao"].receive(m.Frame(signed(people()["hongkong"], domain, values[domain])))
     assert caught.value.party == COORDINATOR

@@ -8,8 +8,9 @@ from __future__ import annotations
 import pytest
 
 from clients.jurisdiction.guard import Guard
+from clients.jurisdiction.records import Records
 from federation.domain.job import Computation, State
-from tests.coordinator.stage import PARTIES, Stage, TornVault, counted
+from tests.coordinator.stage import PARTIES, Stage, counted
 
 FOUR, THREE = PARTIES[:4], PARTIES[:3]
 RULE = "one set per query"
@@ -102,7 +103,8 @@ def test_a_job_that_broke_off_after_the_query_was_answered_still_binds_it() -> N
 
 def test_a_party_that_forgets_the_set_would_give_the_fourth_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted fault, and what it costs: subtract two totals and read one party's figure."""
-    monkeypatch.setattr(TornVault, "put_new", lambda *_: True)
+    monkeypatch.setattr(Records, "bind", lambda *_: True)
+    monkeypatch.setattr(Records, "agree", lambda *_: True)
     stage = four(k=1, own_figures=True)
     first, second = asked(stage, FOUR, b"1"), asked(stage, THREE, b"2")
     difference = stage.totals(first)[0][1] - stage.totals(second)[0][1]  # about a centre that everybody knows
