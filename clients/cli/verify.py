@@ -33,7 +33,7 @@ Exit code: 0 everything holds   1 something is broken   2 usage, or the job has 
            3 another roster or another version of this software   4, 5 the coordinator does not answer
 """
 PATIENCE_S: Final = 1.0  # before a line says what is being done, and between two of them
-_CHUNK: Final = re.compile(r"(\d{1,6}):(\d{1,9})")
+_CHUNK: Final = re.compile(r"([0-9]{1,6}):([0-9]{1,9})")
 
 app = application("Check the evidence of a job, line by line.")
 
