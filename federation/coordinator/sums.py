@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from federation.errors import ProtocolViolation
 from federation.protocols.events import (
@@ -53,8 +54,11 @@ class Sum:
 
     @property
     def awaits(self) -> Awaits:
-        """What the sum waits for."""
-        return self._state.awaits
+        """What the sum waits for; after a recall, those who have not withdrawn yet."""
+        if not self.recalled:
+            return self._state.awaits
+        silent = tuple(party for party in self.setup.parties if party not in self._withdrawn)
+        return replace(self._state.awaits, of=silent)
 
     @property
     def recalled(self) -> bool:
