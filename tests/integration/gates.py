@@ -1,7 +1,7 @@
 """A gate in the line of one jurisdiction: passes frames on, both ways, and shuts where a test says.
 
 It speaks TLS with the coordinator's keys to the daemon and with the daemon's keys to the coordinator; only a test has
-both. What it holds back when one end dies never arrives, as on a line that breaks.
+both.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from clients.channel import connect
@@ -36,6 +37,10 @@ class Seen:
     raw: bytes
 
 
+class Cut(Exception):
+    """This line is cut."""
+
+
 class Gate:
     """The gate of one jurisdiction; a context manager that opens and closes its port.
 
@@ -53,6 +58,7 @@ class Gate:
         self.seen: list[Seen] = []
         self._shut_at: tuple[str, int] | None = None
         self._passes = True
+        self._line = 0  # which line, counted by those that were cut
         self._reached = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"gate of {party}", daemon=True)
@@ -80,9 +86,14 @@ class Gate:
         assert self._reached.wait(LIMIT_S), f"the frame {self._shut_at} never came; there came {self.kinds()}"
 
     def open(self) -> None:
-        """Pass everything again; what was held back goes first, if both ends of its line are still there."""
+        """Pass everything again, first what was held back."""
         self._shut_at = None
         self._loop.call_soon_threadsafe(self._open.set)
+
+    def cut(self) -> None:
+        """Break the line, so that what was held back is lost; the next one passes everything."""
+        self._line += 1
+        self.open()
 
     def kinds(self) -> list[str]:
         """What the daemon sent, in words."""
@@ -110,35 +121,43 @@ class Gate:
         return connect.aio_channel(self._upstream, self._me, self._roster)
 
     async def _attend(self, requests: AsyncIterator[bytes], context: Any) -> None:
+        line = self._line
         async with self._channel() as channel:
             call = channel.stream_stream(SERVICE + "Attend")()
-            outward = asyncio.create_task(self._outward(requests, call))
+            outward = asyncio.create_task(self._outward(requests, call, line))
             try:
                 await call.initial_metadata()
                 if not call.done():  # it took the hello
                     await context.send_initial_metadata(())
                 async for raw in call:
-                    await self._open.wait()
+                    await self._passable(line)
                     await context.write(raw)
+            except Cut:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "the line is cut")
             except grpc.aio.AioRpcError as fault:
                 await context.abort(fault.code(), fault.details() or "", fault.trailing_metadata() or ())
             finally:
                 outward.cancel()
                 call.cancel()
 
-    async def _outward(self, requests: AsyncIterator[bytes], call: Any) -> None:
-        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+    async def _passable(self, line: int) -> None:
+        await self._open.wait()
+        if line != self._line:
+            raise Cut
+
+    async def _outward(self, requests: AsyncIterator[bytes], call: Any, line: int) -> None:
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, Cut):
             async for raw in requests:
                 frame = pb.AttendRequest.FromString(raw).frame
                 kind = frame.signed.domain.split("/")[1]
                 self.seen.append(Seen(kind, frame.round_index, frame.job_hash, raw))
                 shuts = self._shut_at == (kind, frame.round_index) and not self._reached.is_set()
-                await self._open.wait()
+                await self._passable(line)
                 if shuts:
                     self._open.clear()
                     self._reached.set()
                 if shuts and not self._passes:
-                    await self._open.wait()
+                    await self._passable(line)
                 await call.write(raw)
             await call.done_writing()
 
@@ -153,24 +172,31 @@ class Gate:
 
 
 class GatedStage(Stage):
-    """A stage with a gate in the line of one jurisdiction."""
+    """A stage with gates in the lines of some jurisdictions.
 
-    gated = "hongkong"
-    gate: Gate
+    Attributes:
+        gates: by party.
+    """
+
+    def __init__(self, folder: Path, jurisdictions: Mapping[str, str], *gated: str, **further: Any) -> None:
+        super().__init__(folder, jurisdictions, **further)
+        self._gated = gated
+        self.gates: dict[str, Gate] = {}
 
     def start_coordinator(self) -> None:
         super().start_coordinator()
-        if not hasattr(self, "gate"):
-            self.gate = Gate(self, self.gated)
-            self.gate.__enter__()
+        for party in self._gated:
+            if party not in self.gates:
+                self.gates[party] = Gate(self, party).__enter__()
 
     def stop(self) -> None:
         super().stop()
-        if hasattr(self, "gate"):
-            self.gate.__exit__()
+        for gate in self.gates.values():
+            gate.__exit__()
+        self.gates.clear()
 
     def _write_jurisdiction(self, name: str, rest: str) -> None:
         super()._write_jurisdiction(name, rest)
-        if name == self.gated:
+        if name in self.gates:
             file = self.jurisdiction_file(name)
-            file.write_text(file.read_text().replace(self.address, self.gate.address, 1))
+            file.write_text(file.read_text().replace(self.address, self.gates[name].address, 1))

@@ -20,7 +20,7 @@ from gates import GatedStage
 pytestmark = pytest.mark.slow
 
 FOUR = ("guangdong", "hongkong", "macao", "zhuhai")
-LOST = GatedStage.gated
+LOST, NEXT = "hongkong", "macao"
 OTHERS = tuple(party for party in FOUR if party != LOST)
 SHORT = "away_s = 0.3\nsilent_s = 1\n"
 
@@ -29,7 +29,8 @@ SHORT = "away_s = 0.3\nsilent_s = 1\n"
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatedStage]:
     """Four parties, of which three are enough; the coordinator waits a moment for those who are lost."""
     folder = tmp_path_factory.mktemp("lost")
-    with GatedStage(folder / "stage", written(folder, parties=FOUR), coordinator_lines=SHORT) as running:
+    tables = written(folder, parties=FOUR)
+    with GatedStage(folder / "stage", tables, LOST, NEXT, coordinator_lines=SHORT) as running:
         yield running
 
 
@@ -37,9 +38,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatedStage]:
 def whole(stage: GatedStage) -> Iterator[GatedStage]:
     """The stage; afterwards the lost one attends again, and a sum of all four that may lose nobody has all four."""
     yield stage
-    if LOST not in stage.processes:
-        stage.launch(LOST)
-        stage.await_attending(LOST)
+    for name in FOUR:
+        if name not in stage.processes:
+            stage.launch(name)
+            stage.await_attending(name)
     counts(Asked(stage, Incomes()).answer(), FOUR)
 
 
@@ -65,12 +67,12 @@ def counts(found: Any, parties: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("kind", ["advert", "shares"])
 def test_a_party_lost_before_its_numbers_were_out_is_not_counted(whole: GatedStage, kind: str) -> None:
-    whole.gate.shut_at(kind)
+    whole.gates[LOST].shut_at(kind)
     asked = Asked(whole, Incomes(), minimum_parties=3)
-    whole.gate.await_shut()
+    whole.gates[LOST].await_shut()
     asked.await_step(LOST, f"sent {kind} 0")
     whole.kill(LOST)
-    whole.gate.open()
+    whole.gates[LOST].cut()
     found = asked.answer()
     counts(found, OTHERS)
     assert found.receipt.signed_by == OTHERS
@@ -78,12 +80,12 @@ def test_a_party_lost_before_its_numbers_were_out_is_not_counted(whole: GatedSta
 
 
 def test_a_party_lost_after_its_numbers_were_out_is_counted_and_does_not_sign(whole: GatedStage) -> None:
-    whole.gate.shut_at("head")
+    whole.gates[LOST].shut_at("head")
     asked = Asked(whole, Incomes(), minimum_parties=3)
-    whole.gate.await_shut()
+    whole.gates[LOST].await_shut()
     asked.await_step(LOST, "sent head 0")
     whole.kill(LOST)
-    whole.gate.open()
+    whole.gates[LOST].cut()
     found = asked.answer()
     counts(found, FOUR)
     assert found.receipt.signed_by == OTHERS
@@ -91,11 +93,11 @@ def test_a_party_lost_after_its_numbers_were_out_is_counted_and_does_not_sign(wh
 
 
 def test_where_nobody_may_be_missing_a_lost_party_ends_the_job_by_name(whole: GatedStage) -> None:
-    whole.gate.shut_at("shares")
+    whole.gates[LOST].shut_at("shares")
     asked = Asked(whole, Incomes(), deadline_s=2.0)
-    whole.gate.await_shut()
+    whole.gates[LOST].await_shut()
     whole.kill(LOST)
-    whole.gate.open()
+    whole.gates[LOST].cut()
     fault = asked.answer()
     assert isinstance(fault, Unavailable)
     assert fault.party == LOST
@@ -106,16 +108,33 @@ def test_a_party_that_stands_still_is_waited_for_so_long_and_its_late_message_ha
     whole: GatedStage, kind: str
 ) -> None:
     """Its line stays open, as that of a machine that is suspended: only its silence is noticed."""
-    whole.gate.shut_at(kind, passes=False)
+    whole.gates[LOST].shut_at(kind, passes=False)
     asked = Asked(whole, Incomes(), minimum_parties=3)
-    whole.gate.await_shut()
+    whole.gates[LOST].await_shut()
     whole.freeze(LOST)
     found = asked.answer()
     counts(found, OTHERS)
     assert {LOST: True}.items() <= {each.party: each.connected for each in asked.updates[-1].parties}.items()
-    sent = len(whole.gate.seen)
-    whole.gate.open()  # its message arrives now
+    sent = len(whole.gates[LOST].seen)
+    whole.gates[LOST].open()  # its message arrives now
     whole.thaw(LOST)
     counts(Asked(whole, Incomes()).answer(), FOUR)
-    assert len(whole.gate.seen) > sent
+    assert len(whole.gates[LOST].seen) > sent
     until(lambda: whole.processes[LOST].poll() is None)
+
+
+def test_a_sum_that_too_few_agreed_on_is_withdrawn_and_tried_again_with_one_who_is_back(whole: GatedStage) -> None:
+    """Hong Kong is lost before it dealt its shares, Macao after its numbers: two are left, and three must agree."""
+    whole.gates[LOST].shut_at("shares", passes=False)
+    whole.gates[NEXT].shut_at("consent", passes=False)
+    asked = Asked(whole, Incomes(), minimum_parties=3)
+    whole.gates[LOST].await_shut()
+    whole.kill(LOST)
+    whole.gates[NEXT].await_shut()
+    whole.kill(NEXT)
+    whole.gates[LOST].cut()
+    whole.gates[NEXT].cut()
+    whole.launch(LOST)
+    found = asked.answer()
+    counts(found, tuple(party for party in FOUR if party != NEXT))
+    assert "withdrawal 0" in whole.gates[LOST].kinds()

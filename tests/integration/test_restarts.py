@@ -20,7 +20,7 @@ from gates import GatedStage, Seen
 
 pytestmark = pytest.mark.slow
 
-KILLED = GatedStage.gated
+KILLED = "hongkong"
 PROTOCOL = ("advert", "shares", "head", "consent", "unmask")
 
 
@@ -28,7 +28,7 @@ PROTOCOL = ("advert", "shares", "head", "consent", "unmask")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatedStage]:
     """Three parties with k = 10: every question has two secure sums, the support and the sums."""
     folder = tmp_path_factory.mktemp("restarts")
-    with GatedStage(folder / "stage", written(folder, k=10, own=False)) as running:
+    with GatedStage(folder / "stage", written(folder, k=10, own=False), KILLED) as running:
         yield running
 
 
@@ -61,15 +61,15 @@ def said_again(seen: list[Seen]) -> dict[tuple[str, int], int]:
 def test_a_daemon_killed_after_what_it_sent_says_the_same_and_the_figures_stay(
     stage: GatedStage, kind: str, index: int
 ) -> None:
-    stage.gate.shut_at(kind, index)
+    stage.gates[KILLED].shut_at(kind, index)
     asked = Asked(stage, mean_age)
-    stage.gate.await_shut()
+    stage.gates[KILLED].await_shut()
     asked.await_step(KILLED, f"sent {kind} {index}")
     stage.kill(KILLED)
-    stage.gate.open()
+    stage.gates[KILLED].cut()
     stage.launch(KILLED)
     holds(asked.answer())
-    times = said_again(stage.gate.seen)
+    times = said_again(stage.gates[KILLED].seen)
     assert times[kind, index] == 2
     assert {times[each, index] for each in PROTOCOL[PROTOCOL.index(kind) + 1 :]} <= {1}
 
@@ -78,14 +78,14 @@ def test_a_daemon_killed_after_what_it_sent_says_the_same_and_the_figures_stay(
 def test_a_daemon_killed_while_what_it_sent_is_lost_on_the_way_sends_the_same(
     stage: GatedStage, kind: str, index: int
 ) -> None:
-    stage.gate.shut_at(kind, index, passes=False)
+    stage.gates[KILLED].shut_at(kind, index, passes=False)
     asked = Asked(stage, mean_age)
-    stage.gate.await_shut()
+    stage.gates[KILLED].await_shut()
     stage.kill(KILLED)
-    stage.gate.open()
+    stage.gates[KILLED].cut()
     stage.launch(KILLED)
     holds(asked.answer())
-    assert said_again(stage.gate.seen)[kind, index] == 2
+    assert said_again(stage.gates[KILLED].seen)[kind, index] == 2
 
 
 # Every coordinator that dies makes the daemons wait longer before they dial again, so these are few.
@@ -96,17 +96,17 @@ def test_a_daemon_killed_while_what_it_sent_is_lost_on_the_way_sends_the_same(
 def test_a_coordinator_killed_in_a_round_costs_a_pause(
     stage: GatedStage, kind: str, index: int, killed: tuple[str, ...]
 ) -> None:
-    stage.gate.shut_at(kind, index)
+    stage.gates[KILLED].shut_at(kind, index)
     asked = Asked(stage, mean_age)
-    stage.gate.await_shut()
+    stage.gates[KILLED].await_shut()
     for name in killed:
         stage.kill(name)
-    stage.gate.open()
+    stage.gates[KILLED].cut()
     stage.start_coordinator()
     for name in killed[1:]:
         stage.launch(name)
     holds(asked.answer())
-    said_again(stage.gate.seen)
+    said_again(stage.gates[KILLED].seen)
 
 
 def test_other_bytes_would_be_seen() -> None:
