@@ -31,6 +31,7 @@ from cryptography.hazmat.backends.openssl import backend
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR, GCM, Mode
+from peers.quiet import Quiet
 from peers.rounds import Cast, Numbers, Round, as_the_drivers, played_round
 
 HERE = Path(__file__).parent
@@ -41,9 +42,10 @@ MASKS = 500  # of which the aggregator takes off at least so many in one go
 BITS_OF_THE_WIRE = {22: 1.01, 16: 0.68, 12: 0.51}  # bits a value -> most bytes on the wire, of those of float32
 CLIENT, GOOD_CLIENT = 8.0, 15.0  # times faster than Flower; the second is what we go for
 AGGREGATOR = {0: 20.0, 1: 40.0, 3: 60.0}  # dropped -> times faster than Flower
-TENSEAL, TENSEAL_BYTES = 80.0, 14.0
+TENSEAL, TENSEAL_BYTES, TENSEAL_TURNS = 80.0, 14.0, 3
 MASK_LOOP, UNMASK = 1.5, 1.3  # times the limit
 MANY, MANY_DROPPED, MANY_S, MANY_GB = 100, 30, 2.0, 1.5
+MANY_CHECKING = 3  # of them check the total: it is not what is measured there, and takes each of them long
 LOOPBACK = 1.3  # times a plain upload and download
 
 
@@ -79,22 +81,22 @@ class Peer:
 
     def __init__(self, script: str, *arguments: object) -> None:
         command = [str(PEERS_PYTHON), str(HERE / "peers" / script), *map(str, arguments)]
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
 
     def __call__(self, line: object = "") -> dict[str, Any]:
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
-        for answer in self._process.stdout:
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        for answer in self.process.stdout:
             if answer.startswith("{"):  # libraries print warnings of their own
                 return json.loads(answer)
-        raise SystemExit(f"a peer ended with {self._process.wait()}: run {self._process.args} to see why")
+        raise SystemExit(f"a peer ended with {self.process.wait()}: run {self.process.args} to see why")
 
     def close(self) -> None:
         """End it."""
-        self._process.stdin.close()
-        self._process.wait()
+        self.process.stdin.close()
+        self.process.wait()
 
 
 # --- the machine and its limit ---------------------------------------------------------------------------------------
@@ -169,21 +171,28 @@ class Turns:
         return middle([theirs[what] / getattr(ours, what) for ours, theirs in turns])
 
 
-def taken(asked: argparse.Namespace, cast: Cast, numbers: Numbers, *, peers: bool) -> Turns:
-    """Take all turns: ours, then the peers, again and again."""
+def taken(asked: argparse.Namespace, cast: Cast, numbers: Numbers, quiet: Quiet, *, peers: bool) -> Turns:
+    """Take all turns: ours, then the peers, again and again; a turn is one measurement, calm for both or for none."""
     turns = Turns()
     flower = Peer("flower_secagg.py", "--parties", asked.parties, "--dim", asked.dim) if peers else None
     tenseal = Peer("tenseal_ckks.py", "--dim", asked.dim) if peers else None
-    for turn in range(1 - asked.warm, asked.repeat + 1):
+    processes = [peer.process.pid for peer in (flower, tenseal) if peer]
+
+    def turn(dropped: int) -> tuple[Round, dict[str, Any] | None]:
+        ours = played_round(cast, numbers, dropped, checking=asked.checking)
+        return ours, flower(dropped) if flower else None
+
+    for number in range(1 - asked.warm, asked.repeat + 1):
         for dropped in asked.dropped:
-            ours = played_round(cast, numbers, dropped)
-            theirs = flower(dropped) if flower else None
-            if turn > 0:  # those before only warm up
-                turns.ours.setdefault(dropped, []).append(ours)
-                if theirs:
-                    turns.flower.setdefault(dropped, []).append(theirs)
-        if tenseal and turn <= 3:  # a second each, and the ratio is large
-            turns.tenseal.append(tenseal())
+            if number < 1:  # only warms up
+                turn(dropped)
+                continue
+            ours, theirs = quiet.calmest(lambda dropped=dropped: turn(dropped), processes)
+            turns.ours.setdefault(dropped, []).append(ours)
+            if theirs:
+                turns.flower.setdefault(dropped, []).append(theirs)
+        if tenseal and number <= TENSEAL_TURNS:  # a second each, and the ratio is large
+            turns.tenseal.append(quiet.calmest(tenseal, processes))
     for peer in (flower, tenseal):
         if peer:
             peer.close()
@@ -202,7 +211,7 @@ def compared(table: Table, turns: Turns) -> None:
         table.at_least(what, AGGREGATOR.get(dropped, AGGREGATOR[0]), ratio)
     if turns.tenseal:
         ours = turns.ours[min(turns.ours)]
-        slower = [theirs["client_ms"] for theirs in turns.tenseal[1:]]
+        slower = [theirs["client_ms"] for theirs in turns.tenseal]
         ratio = middle(slower) / middle([one.client_ms for one in ours])
         table.at_least("client, times faster than TenSEAL CKKS", TENSEAL, ratio)
         table.at_least("bytes of a client, times fewer than TenSEAL", TENSEAL_BYTES, larger(turns))
@@ -214,15 +223,15 @@ def larger(turns: Turns) -> float:
     return middle([theirs["up_bytes"] for theirs in turns.tenseal]) / middle([one.up_bytes for one in ours])
 
 
-def against_the_limit(table: Table, asked: argparse.Namespace, limit_gb_s: float, cast: Cast) -> dict[str, float]:
-    """Add the rows of masking and unmasking; return their milliseconds."""
+def against_the_limit(table: Table, asked: argparse.Namespace, limit_gb_s: float, quiet: Quiet) -> dict[str, float]:
+    """Add the rows of masking and unmasking, in one thread; return their milliseconds."""
     numbers = Numbers(parties=asked.parties, dim=asked.dim, bits=asked.bits)
-    size = numbers.spec(cast.setup(0)).size_bytes
     found = {}
     for what, masks, bar in (("mask loop", asked.parties, MASK_LOOP), ("unmask", MASKS, UNMASK)):
-        spent = milliseconds(numbers.loop(masks), asked.repeat)
-        limit = masks * size / limit_gb_s / 1e6
-        name = f"{what}, {masks} masks of {size / 1e6:.1f} MB, times the AES-256-CTR limit"
+        loop = numbers.loop(masks)
+        spent = quiet.calmest(lambda loop=loop: milliseconds(loop, asked.repeat))
+        limit = masks * numbers.size_bytes / limit_gb_s / 1e6
+        name = f"{what}, {masks} masks of {numbers.size_bytes / 1e6:.1f} MB, times the AES-256-CTR limit"
         table.at_most(name, bar, spent / limit, note=f"({spent:.1f} ms, limit {limit:.1f} ms)")
         found[what] = spent
     return found
@@ -232,8 +241,7 @@ def on_the_wire(table: Table, parties: int, dim: int) -> dict[int, float]:
     """Add the rows of bytes: a whole masked vector of so many bits a value, over float32."""
     found = {}
     for bits, bar in BITS_OF_THE_WIRE.items():
-        cast = Cast.of(3)
-        ratio = Numbers(parties=parties, dim=dim, bits=bits).spec(cast.setup(0)).size_bytes / (4 * dim)
+        ratio = Numbers(parties=parties, dim=dim, bits=bits).size_bytes / (4 * dim)
         table.at_most(f"wire over raw float32, {bits} bits, {parties} parties", bar, ratio)
         found[bits] = ratio
     return found
@@ -252,7 +260,7 @@ def many(table: Table, asked: argparse.Namespace) -> dict[str, Any]:
     """Add the rows of many parties, in a process of its own for the sake of its memory."""
     found = child(
         __file__, "--sums-only", "--json", "--parties", MANY, "--dim", asked.dim, "--dropped", MANY_DROPPED,
-        "--bits", asked.bits, "--repeat", 2, "--warm", 0,
+        "--bits", asked.bits, "--checking", MANY_CHECKING, "--repeat", 3, "--warm", 0, "--patience", asked.patience,
     )  # fmt: skip
     what = f"{MANY} parties, {MANY_DROPPED} dropped"
     spent_s = found["aggregator_ms_dropped"][str(MANY_DROPPED)] / 1000
@@ -263,9 +271,8 @@ def many(table: Table, asked: argparse.Namespace) -> dict[str, Any]:
 
 def over_loopback(table: Table, asked: argparse.Namespace) -> dict[str, Any]:
     """Add the row of a whole round between processes."""
-    found = child(
-        HERE / "peers" / "loopback.py", "--dim", asked.dim, "--bits", asked.bits, "--rounds", max(9, asked.repeat)
-    )
+    command = HERE / "peers" / "loopback.py", "--dim", asked.dim, "--bits", asked.bits, "--rounds", max(9, asked.repeat)
+    found = Quiet(asked.patience).calmest(lambda: child(*command))
     plain = found["plain"]["median_ms"]
     for kind, words in (("ours", "keys and all"), ("ahead", "keys exchanged before")):
         spent = found[kind]["median_ms"]
@@ -298,9 +305,7 @@ def summary(turns: Turns) -> dict[str, Any]:
             what: middle([one[what] for one in theirs]) for what in ("client_ms", "aggregator_ms", "up_bytes")
         }
     if turns.tenseal:
-        found["tenseal"] = {
-            what: middle([one[what] for one in turns.tenseal[1:]]) for what in ("client_ms", "up_bytes")
-        }
+        found["tenseal"] = {what: middle([one[what] for one in turns.tenseal]) for what in ("client_ms", "up_bytes")}
     return found
 
 
@@ -335,6 +340,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--bits", type=int, default=22)
     parser.add_argument("--repeat", type=int, default=7, help="turns that count")
     parser.add_argument("--warm", type=int, default=1, help="turns before, that do not")
+    parser.add_argument("--checking", type=int, help="how many clients check the opened total; all, unless told")
+    parser.add_argument("--patience", type=float, default=60, help="seconds for measuring again what others disturbed")
     parser.add_argument("--json", action="store_true", help="end with one JSON object on the last line")
     parser.add_argument("--ours-only", action="store_true", help="leave the peers out")
     parser.add_argument("--sums-only", action="store_true", help="nothing but our sums: no peer, no limit")
@@ -353,9 +360,11 @@ def main() -> None:
     as_the_drivers()
     cast, table = Cast.of(asked.parties), Table()
     numbers = Numbers(parties=asked.parties, dim=asked.dim, bits=asked.bits)
-    turns = taken(asked, cast, numbers, peers=peers)
-    found = summary(turns)
+    quiet = Quiet(asked.patience)
+    turns = taken(asked, cast, numbers, quiet, peers=peers)
+    found = summary(turns) | {"others_used": middle(quiet.shares), "others_used_most": max(quiet.shares)}
     print(f"{asked.parties} parties, {asked.dim:,} values of {asked.bits} bits; every sum was exact")
+    print(f"meanwhile others used {found['others_used']:.2f} of a core, {found['others_used_most']:.2f} at most")
     shown(found)
     if not asked.sums_only:
         found["limits"] = limits()
@@ -364,7 +373,7 @@ def main() -> None:
             f"as GCM {found['limits']['gcm_gb_s']:.2f} GB/s"
         )
         compared(table, turns)
-        found["loops_ms"] = against_the_limit(table, asked, found["limits"]["ctr_gb_s"], cast)
+        found["loops_ms"] = against_the_limit(table, asked, found["limits"]["ctr_gb_s"], quiet)
         found["wire_over_float32"] = on_the_wire(table, asked.parties, asked.dim)
     if asked.all:
         found["many"] = many(table, asked)

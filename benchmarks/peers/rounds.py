@@ -290,8 +290,11 @@ class Aggregator(Seat):
         return m.Frame(signed(self.me, m.BUNDLE, bundle), parts, bundle.job_hash, bundle.round_index, bundle.attempt)
 
 
-def played(aggregator: Aggregator, parties: dict[str, Party]) -> None:
-    """Let everybody speak until nobody has anything to say; who is silent is given up when all others have spoken."""
+def played(aggregator: Aggregator, parties: dict[str, Party], checking: int) -> None:
+    """Let everybody speak until nobody has anything to say; who is silent is given up when all others have spoken.
+
+    Once the total is open, the first `checking` of those who are counted check it.
+    """
     aggregator.open()
     due: list[tuple[str, Packet]] = []
     for party in parties.values():
@@ -306,6 +309,8 @@ def played(aggregator: Aggregator, parties: dict[str, Party]) -> None:
         while due:
             to, packet = due.pop(0)
             if parties[to].is_silent and not parties[to].state.awaits.what.startswith(("advert", "shares")):
+                continue
+            if aggregator.totals and to not in aggregator.totals[0].parties[:checking]:
                 continue
             for answer in parties[to].answered(packet):
                 answers += aggregator.answered(answer)
@@ -346,6 +351,11 @@ class Numbers:
             check=Check.SAMPLE,
         )
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of a masked vector."""
+        return self.packing.elements * Z64.element_bytes
+
     def encoded(self, floats: np.ndarray) -> bytes:
         """Clip, quantise and pack."""
         return self.packing.encode(floats).words
@@ -385,7 +395,7 @@ class Round:
 _numbers_of_sums = itertools.count()
 
 
-def played_round(cast: Cast, numbers: Numbers, dropped: int) -> Round:
+def played_round(cast: Cast, numbers: Numbers, dropped: int, *, checking: int | None = None) -> Round:
     """Run one sum in which `dropped` clients fall silent after they have shared; every total must be exact."""
     setup = cast.setup(next(_numbers_of_sums))
     spec = numbers.spec(setup)
@@ -402,10 +412,11 @@ def played_round(cast: Cast, numbers: Numbers, dropped: int) -> Round:
             entropy=secrets.token_bytes(32),
             is_silent=place < dropped,
         )
-    played(aggregator, parties)
+    checking = len(parties) if checking is None else checking
+    played(aggregator, parties, checking)
     alive = [party for party in parties.values() if not party.is_silent]
     expected = sum(numbers.integers(place) for place in range(dropped, len(parties)))
-    for seat in (aggregator, *alive):
+    for seat in (aggregator, *alive[:checking]):
         if len(seat.totals) != 1 or not np.array_equal(numbers.total(seat.totals[0]), expected):
             raise SystemExit(f"{seat.me.name} opened a sum that is not the plain sum of integers")
     began = time.perf_counter()
@@ -414,9 +425,9 @@ def played_round(cast: Cast, numbers: Numbers, dropped: int) -> Round:
     vector = spec.size_bytes
     return Round(
         client_ms=statistics.median(party.ms(but=CHECK) for party in alive),
-        check_ms=statistics.median(party.ms(but="") - party.ms(but=CHECK) for party in alive),
+        check_ms=statistics.median(party.ms(but="") - party.ms(but=CHECK) for party in alive[:checking]),
         aggregator_ms=aggregator.ms(but=SERVE),
-        client_stage_ms=stages(alive),
+        client_stage_ms=stages(alive[:checking]),
         aggregator_stage_ms=stages([aggregator]),
         up_bytes=statistics.median(sum(party.sent.values()) for party in alive),
         control_bytes=statistics.median(sum(party.sent.values()) - vector for party in alive),
