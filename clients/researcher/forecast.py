@@ -81,7 +81,8 @@ class Forecast:
         if self.least == n:
             return f"{said}: one that is lost is waited for until the deadline"
         later = "; whoever is counted in the first sum is waited for in the later ones"
-        return f"{said}, once all {n} have permitted it{later if self.preview.most_rounds > 1 else ''}"
+        once = f", once all {n} have permitted it; the same question over another set of parties is refused afterwards"
+        return said + once + (later if self.preview.most_rounds > 1 else "")
 
     def summary(self) -> str:
         """Return the forecast as text."""

@@ -58,7 +58,7 @@ def test_a_question_that_would_fail_is_said_beside_the_others() -> None:
     [
         (3, None, 1, "all 3 parties must answer: one that is lost is waited for until the deadline"),
         (4, None, 1, "all 4 parties must answer"),
-        (4, 3, 1, "goes on without up to 1 lost party, once all 4 have permitted it"),
+        (4, 3, 1, "goes on without up to 1 lost party, once all 4 have permitted it; the same question over another "),
         (5, 3, 1, "goes on without up to 1 lost party, "),  # four of five are what it takes, whatever is asked for
         (10, 3, 1, "goes on without up to 3 lost parties, once all 10 have permitted it"),
         (4, 3, 10, "; whoever is counted in the first sum is waited for in the later ones"),
