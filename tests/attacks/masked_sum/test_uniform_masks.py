@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from federation.crypto import prg, ring
+from federation.crypto import blinding, prg
+from federation.crypto.ring import Tally
+from tests.attacks.masked_sum.malice import is_uniform
 from tests.protocols.cohort import Cohort
 
 LENGTH = 16 * 1024  # 256 KiB of masked bytes, 1,024 of each value expected
-# Chi-square with 255 degrees of freedom: mean 255, standard deviation 22.6. Entropy is fixed: nothing is by chance.
-LEAST, MOST = 165.0, 355.0
 
 
-def masked(numbers: list[int], party: str = "p1") -> bytes:
-    cohort = Cohort(3, len(numbers))
-    cohort.rostered()
+def masked(numbers: list[int], party: str = "p1", ring: str = "z2^128") -> bytes:
+    cohort = Cohort(3, len(numbers), ring=ring)
+    cohort.shared()
     return b"".join(cohort.contribute(party, numbers).chunks)
-
-
-def chi_square(data: bytes) -> float:
-    counts = np.bincount(np.frombuffer(data, dtype=np.uint8), minlength=256)
-    expected = len(data) / 256
-    return float(((counts - expected) ** 2 / expected).sum())
-
-
-def is_uniform(data: bytes) -> bool:
-    """Bytes, the difference of neighbouring bytes, and the bytes of either word of an element alone."""
-    array = np.frombuffer(data, dtype=np.uint8)
-    words = array.reshape(-1, 16)
-    views = (array, array[1:] - array[:-1], words[:, :8], words[:, 8:])
-    return all(LEAST < chi_square(view.tobytes()) < MOST for view in views)
 
 
 @pytest.mark.parametrize("number", [0, 1, -1, 2**127 - 1])
@@ -44,11 +30,23 @@ def test_a_masked_vector_is_uniform_whatever_it_hides(number: int, party: str) -
     assert is_uniform(masked([number] * LENGTH, party))
 
 
+@pytest.mark.parametrize("number", [0, 1, 2**64 - 1])
+def test_so_it_is_in_words_of_64_bits(number: int) -> None:
+    assert is_uniform(masked([number] * 2 * LENGTH, ring="z2^64"))
+
+
+def test_every_value_of_a_word_comes_out_the_greatest_too() -> None:
+    """A generator that draws from 0 to R - 2 never gives R - 1; here all 65,536 values of two bytes come."""
+    array = np.frombuffer(masked([0] * 4 * LENGTH), dtype=np.uint16)
+    assert len(np.unique(array)) > 65_000  # 524,288 draws leave 22 of them out by chance
+    assert {0, 2**16 - 1} <= set(np.unique(array).tolist())
+
+
 def test_two_vectors_that_differ_in_one_bit_are_unrelated_in_another_round() -> None:
     one, other = Cohort(3, LENGTH), Cohort(3, LENGTH, round_index=1)
     data = []
     for cohort in (one, other):
-        cohort.rostered()
+        cohort.shared()
         data.append(b"".join(cohort.contribute("p1", [0] * LENGTH).chunks))
     a, b = (np.frombuffer(part, dtype=np.uint8) for part in data)
     assert is_uniform((a - b).tobytes())
@@ -62,25 +60,38 @@ def test_the_masks_of_two_peers_are_unrelated() -> None:
 
 
 def test_the_planted_fault_of_masking_one_word_in_two_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = ring.add_into
+    def low_words_only(whole: Callable[[Tally, NDArray[np.uint64]], None]) -> Callable[..., None]:
+        def put(self: Tally, term: NDArray[np.uint64]) -> None:
+            half = term.copy()
+            half[1::2] = 0
+            whole(self, half)
 
-    def low_words_only(accumulator: NDArray[np.uint64], term: NDArray[np.uint64]) -> None:
-        half = term.copy()
-        half[:, 1] = 0
-        whole(accumulator, half)
+        return put
 
-    monkeypatch.setattr(ring, "add_into", low_words_only)
-    monkeypatch.setattr(ring, "subtract_into", low_words_only)
+    for name in ("add", "subtract"):
+        monkeypatch.setattr(blinding.Tally, name, low_words_only(getattr(Tally, name)))
     assert not is_uniform(masked([0] * LENGTH))
 
 
 def test_the_planted_fault_of_a_keystream_that_repeats_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def repeating(self: prg.Keystream, size: int) -> NDArray[np.uint64]:
-        block = np.array([[0x0123456789ABCDEF, 0xFEDCBA9876543210]], dtype="<u8")
-        return np.repeat(block, size // 16, axis=0)
-
-    monkeypatch.setattr(prg.Keystream, "piece", repeating)
+    block = np.array([0x0123456789ABCDEF, 0xFEDCBA9876543210], dtype="<u8")
+    monkeypatch.setattr(prg.Keystream, "words", lambda _self, size: np.tile(block, size // 16))
     assert not is_uniform(masked([0] * LENGTH))
+
+
+def test_the_planted_fault_of_a_range_that_lacks_its_greatest_value_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = prg.Keystream.words
+
+    def without(self: prg.Keystream, size: int) -> NDArray[np.uint64]:
+        draws = whole(self, size).copy().view(np.uint16)
+        draws[draws == 2**16 - 1] = 0
+        return draws.view("<u8")
+
+    monkeypatch.setattr(prg.Keystream, "words", without)
+    monkeypatch.setattr(blinding.Tally, "add", lambda self, term: np.copyto(self._words, term))
+    monkeypatch.setattr(blinding.Tally, "subtract", lambda *_: None)
+    with pytest.raises(AssertionError):
+        test_every_value_of_a_word_comes_out_the_greatest_too()
 
 
 # --- what stands near a mask -----------------------------------------------------------------------------------------
@@ -98,9 +109,9 @@ def generators(source: str) -> Iterator[str]:
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 module = getattr(node, "module", None) or ""
                 parts = [part for alias in names for part in alias.name.split(".")] + module.split(".")
-            case ast.Attribute(attr=attr):
+            case ast.Attribute(attr=attr) if attr != "secrets":  # a field; the module has to be imported
                 parts = [attr]
-            case ast.Name(id=name):
+            case ast.Name(id=name) if name != "secrets":
                 parts = [name]
             case _:
                 continue
@@ -121,6 +132,7 @@ def test_no_generator_stands_near_a_mask(repository: Path) -> None:
         "import numpy as np\nmask = np.random.default_rng(7).bytes(16)",
         "import numpy.random",
         "from secrets import token_bytes",
+        "import secrets",
         "key = X25519PrivateKey.generate()",
         "import time\nseed = time.time_ns()",
     ],
