@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Final, Self
 
 import typer
 
 from clients.cli.options import OutputOption, ProfileOption, application
 from clients.cli.output import Format, Plain, answer, event, say
+from clients.cli.progress import size
 
 if TYPE_CHECKING:
     from federation.domain.roster import Roster
@@ -32,7 +35,7 @@ sums; no row, and no number of a party that was not opened.
 Exit code: 0 everything holds   1 something is broken   2 usage, or the job has not ended
            3 another roster or another version of this software   4, 5 the coordinator does not answer
 """
-PATIENCE_S: Final = 1.0  # before a line says what is being done, and between two of them
+PATIENCE_S: Final = 1.0  # before the first line that says what is being done
 _CHUNK: Final = re.compile(r"([0-9]{1,6}):([0-9]{1,9})")
 
 app = application("Check the evidence of a job, line by line.")
@@ -59,18 +62,18 @@ def verify(
     from clients.researcher.findings import Report
 
     wanted = _chunk(chunk)
-    waiting = _Waiting(output)
     from_file = roster is not None or Path(subject).is_file()
-    if from_file:
-        content, members, job_hash = _read(subject), _members(roster, profile), None
-    else:
-        from clients.researcher.evidence import fetched
+    with _Waiting(output) as waiting:
+        if from_file:
+            content, members, job_hash = _read(subject), _members(roster, profile), None
+        else:
+            from clients.researcher.evidence import fetched
 
-        found = fetched(subject, profile=profile, told=waiting.received)
-        content, members, job_hash = found.content, found.roster, found.job_hash
-    if save is not None:
-        _save(save, content)
-    report: Report = audited(content, members, job_hash=job_hash, chunk=wanted, told=waiting.step)
+            found = fetched(subject, profile=profile, told=waiting.received)
+            content, members, job_hash = found.content, found.roster, found.job_hash
+        if save is not None:
+            _save(save, content)
+        report: Report = audited(content, members, job_hash=job_hash, chunk=wanted, told=waiting.step)
     if report.broken is not None:
         say(f"error: the evidence {report.sentence}")
         say(f"hint: {_advice(from_file=from_file, saved=save is not None)}")
@@ -85,28 +88,41 @@ def verify(
 
 
 class _Waiting:
-    """Tells on stderr what is done, once that takes longer than a moment; in `-o jsonl` every step is an event."""
+    """Tells on stderr what is being done after 1, 3, 7, 15 .. seconds; in `-o jsonl` every step is an event.
+
+    By a thread: the one step that takes long is the one that says nothing itself.
+    """
 
     def __init__(self, output: Format) -> None:
         self._output = output
-        self._began_s = self._said_s = time.monotonic()
+        self._what = "asking the coordinator"
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._tell, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._thread.join()
 
     def received(self, count: int) -> None:
         """So many bytes of the evidence are here."""
-        from clients.cli.progress import size
-
-        self._say(f"fetching, {size(count)}")
+        self._what = f"fetching, {size(count)}"
 
     def step(self, step: str) -> None:
         """A step of the audit begins."""
         event({"step": step}, output=self._output)
-        self._say(step)
+        self._what = step
 
-    def _say(self, what: str) -> None:
-        now_s = time.monotonic()
-        if now_s - self._said_s > PATIENCE_S:
-            self._said_s = now_s
-            say(f"verify, {now_s - self._began_s:.0f} s: {what}")
+    def _tell(self) -> None:
+        began_s, pause_s = time.monotonic(), PATIENCE_S
+        while not self._done.wait(pause_s):
+            say(f"verify, {time.monotonic() - began_s:.0f} s: {self._what}")
+            pause_s *= 2
 
 
 def _advice(*, from_file: bool, saved: bool) -> str:
@@ -148,7 +164,6 @@ def _members(roster: Path | None, profile: str) -> Roster:
 
 
 def _save(path: Path, content: bytes) -> None:
-    from clients.cli.progress import size
     from federation.identity import document
 
     document.write(path, content, mode=0o600)  # opened sums, a purpose: for whoever asked, until that one hands it on

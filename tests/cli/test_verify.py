@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from clients.cli import verify
 from clients.cli.main import main
 from clients.local.federation import COORDINATOR, RESEARCHER, local
-from clients.researcher import evidence, job_record
+from clients.researcher import audit, evidence, job_record
 from federation.domain.catalogue import Dataset
 from federation.errors import Unreachable
 from federation.identity import keys, roster_file
@@ -183,14 +184,28 @@ def test_a_refused_job_holds_too(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_what_takes_longer_than_a_moment_is_told_beside_the_result(
     files: tuple[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = iter(range(1000))
-    monkeypatch.setattr(verify.time, "monotonic", lambda: next(clock) * 0.4)
+    said: list[str] = []
+    heard = threading.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        heard.set()
+
+    def slowly(*arguments: Any, told: Any, **more: Any) -> Any:
+        told("round 0: total")
+        assert heard.wait(20)
+        return honest(*arguments, told=told, **more)
+
+    honest = audit.audited
+    monkeypatch.setattr(verify, "PATIENCE_S", 0.001)
+    monkeypatch.setattr(verify, "say", say)
+    monkeypatch.setattr(audit, "audited", slowly)
     file, roster = files
+    before = threading.active_count()
     assert main(["verify", file, "--roster", roster]) == 0
-    err = capsys.readouterr().err.splitlines()
-    assert 3 <= len(err) <= 8
-    assert all(line.startswith("verify, ") for line in err)
-    assert err[0] == "verify, 1 s: publications"
+    assert said[0].startswith("verify, 0 s: ")
+    assert "holds" in capsys.readouterr().out
+    assert threading.active_count() == before
 
 
 # --- a job by a profile ----------------------------------------------------------------------------------------------
