@@ -116,7 +116,8 @@ class Replay:
         if any(not -(2**127) <= number < 2**127 for number in numbers):
             raise _violation(asked.phase, "numbers of 128 bits", "a longer one")
         counted = self._contributors if contributors is None else tuple(contributors)
-        if counted != self._contributors and (self._fed or not set(counted) < set(self._contributors)):
+        some = tuple(party for party in self._contributors if party in counted)  # in order, each once, at least one
+        if counted != (self._contributors if self._fed else some) or not counted:
             raise _violation(asked.phase, f"the {len(self._contributors)} contributors of before", "another set")
         before, self._contributors = self._contributors, counted
         try:

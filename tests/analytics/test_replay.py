@@ -41,10 +41,11 @@ def test_the_transcript_chains_every_round_and_its_numbers() -> None:
     each = parties()
     rounds: list[tuple[Round, list[int]]] = []
     replay = driven(started(each), each, joint_of(each), lambda *seen: rounds.append(seen))
-    chain = digest("federation/transcript/v1")
+    chain = digest("federation/transcript/v2")
+    everybody = digest("federation/contributors/v1", *(party.encode() for party in replay.contributors))
     for asked, numbers in rounds:
         words = b"".join(number.to_bytes(16, "little", signed=True) for number in numbers)
-        chain = digest("federation/transcript/v1", chain, round_digest(asked), words)
+        chain = digest("federation/transcript/v2", chain, round_digest(asked), everybody, words)
     assert replay.transcript == chain
     assert len(chain) == 32
 
@@ -78,6 +79,62 @@ def test_results_before_the_end_and_numbers_after_it_are_misuse() -> None:
     driven(replay, each, joint_of(each))
     with pytest.raises(Misuse):
         replay.feed([])
+
+
+def test_who_is_counted_in_the_first_round_is_counted_in_all_and_stands_in_the_transcript() -> None:
+    each = [*parties(), party(dataset(k=2, own_figures=False), ROWS)]
+    joint, some = joint_of(each), ("p0", "p1", "p3")
+    replay, everybody = started(each), started(each)
+    assert replay.contributors == ("p0", "p1", "p2", "p3")
+    replay.feed(opened(replay.round, each[1:], joint), some)
+    everybody.feed(opened(everybody.round, each, joint))
+    assert replay.contributors == some
+    assert replay.transcript != everybody.transcript, "equal numbers of others are another transcript"
+    replay.feed(opened(replay.round, each[1:], joint))
+    (done,) = replay.results
+    assert isinstance(done, Done)
+    assert (done.result.parties, done.result["sea"].value) == (3, 3 * 10)
+
+
+SETS: dict[str, tuple[str, ...]] = {
+    "nobody": (),
+    "an outsider": ("p0", "p1", "p9"),
+    "somebody twice": ("p0", "p1", "p1"),
+    "another order": ("p1", "p0", "p2"),
+    "one more": ("p0", "p1", "p2", "p3", "p4"),
+}
+
+
+@pytest.mark.parametrize("counted", SETS.values(), ids=SETS)
+def test_contributors_that_are_no_set_of_the_parties_are_a_violation_and_change_nothing(
+    counted: tuple[str, ...],
+) -> None:
+    each = [*parties(), party(dataset(k=2, own_figures=False), ROWS)]
+    replay = started(each)
+    before = (replay.transcript, replay.round, replay.contributors)
+    with pytest.raises(ProtocolViolation, match="contributors of before"):
+        replay.feed(opened(replay.round, each, joint_of(each)), counted)
+    assert (replay.transcript, replay.round, replay.contributors) == before
+
+
+@pytest.mark.parametrize("counted", [("p0", "p1"), ("p0", "p1", "p2"), ("p0", "p1", "p2", "p3"), ("p1", "p0", "p3")])
+def test_another_set_in_a_later_round_is_a_violation_and_changes_nothing(counted: tuple[str, ...]) -> None:
+    each = [*parties(), party(dataset(k=2, own_figures=False), ROWS)]
+    joint = joint_of(each)
+    replay = started(each)
+    replay.feed(opened(replay.round, each[1:], joint), ("p0", "p1", "p3"))
+    before = (replay.transcript, replay.round, replay.contributors)
+    with pytest.raises(ProtocolViolation, match="contributors of before"):
+        replay.feed(opened(replay.round, each[1:], joint), counted)
+    assert (replay.transcript, replay.round, replay.contributors) == before
+
+
+def test_numbers_that_do_not_fit_their_contributors_leave_the_set_what_it_was() -> None:
+    each = [*parties(), party(dataset(k=2, own_figures=False), ROWS[:1])]
+    replay = started(each)
+    with pytest.raises(ProtocolViolation, match="flags"):
+        replay.feed([4, *opened(replay.round, each, joint_of(each))[1:]], ("p0", "p1", "p2"))
+    assert replay.contributors == ("p0", "p1", "p2", "p3")
 
 
 @pytest.mark.parametrize("phase", [Phase.SUPPORT, Phase.SUMS])
