@@ -6,7 +6,7 @@ only one member says is that member's statement. The first line that is broken e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -124,6 +124,7 @@ class Findings:
         self.lines.append(Line(standing=standing, step=self._step, claim=claim, by=by))
 
 
+MOST_NAMES: Final = 8
 COLUMNS: Final = ("standing", "step", "what", "by")
 
 
@@ -160,7 +161,7 @@ class Report:
 
     def rows(self) -> list[tuple[rendering.Cell, ...]]:
         """Return one row a line, as `COLUMNS` names the cells."""
-        return [(line.standing.value, line.step, line.claim, ", ".join(line.by)) for line in self.lines]
+        return [(line.standing.value, line.step, line.claim, _names(line.by)) for line in self.lines]
 
     def notes(self) -> list[str]:
         """Return what stands below the table: the chunk, the figures, the sentence."""
@@ -196,6 +197,13 @@ class Report:
 
     def _title(self) -> str:
         return f"evidence of job {self.job} {self.job_hash.hex()[:12]}" if self.job else "evidence"
+
+
+def _names(names: Sequence[str]) -> str:
+    """Name some, and count the others: a line stays a line also among a hundred parties."""
+    shown = names if len(names) <= MOST_NAMES else names[: MOST_NAMES - 1]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _chunk_lines(chunk: Chunk) -> list[str]:

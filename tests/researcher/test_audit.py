@@ -259,3 +259,11 @@ def test_a_broken_line_is_the_last_and_the_sentence_names_who_is_to_blame() -> N
     assert report.sentence.endswith(f"to blame: {COORDINATOR}")
     assert report.summary().endswith(report.sentence)
     assert not report.figures
+
+
+def test_a_line_of_many_parties_names_some_and_counts_the_others() -> None:
+    by = tuple(f"p{number}" for number in range(100))
+    line = Line(standing=Standing.PROVEN, step="verdicts", claim="permitted this job", by=by)
+    report = Report(job="count", job_hash=bytes(32), lines=(line,))
+    assert report.rows()[0][3] == "p0, p1, p2, p3, p4, p5, p6 and 93 more"
+    assert report.to_dict()["lines"][0]["by"] == list(by)  # type: ignore[index, call-overload]
