@@ -44,11 +44,11 @@ from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.envelope import signed
 
-PARTIES = ("guangdong", "hongkong", "macao", "shenzhen", "zhuhai")
+PARTIES = ("guangdong", "hongkong", "macao", "shenzhen", "zhuhai", "zhuzhou", "zunyi")
 COORDINATOR = "relay"
 NOW_MS = 1_000_000
 DEADLINE_MS = NOW_MS + 60_000
-BASE = 1000  # party i's rows add up to BASE**i, so an opened sum tells who was counted how often
+BASE = 100  # party i's rows add up to BASE**i, so an opened sum tells who was counted how often
 
 
 @cache
@@ -445,7 +445,7 @@ def reference(stage: Stage, job: Job, counted_in: Sequence[str] = ()) -> list[li
 def counted(total: int) -> dict[str, int]:
     """How often each party is in a sum of x: the digits in base BASE.
 
-    A statistic may sum about the centre of the range; everybody has four rows, so that adds multiples of 2 BASE**5.
+    A statistic may sum about the centre of the range; everybody has four rows, so that adds multiples of 2 BASE**7.
     """
     return {party: total // BASE**i % BASE for i, party in enumerate(PARTIES)}
 

@@ -18,7 +18,7 @@ from federation.protocols.masked_sum.messages import Head
 from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.evidence import encoded
-from tests.researcher.evidences import PARTIES, Story, bereft, frames, small, stopped, tried_again, walked
+from tests.researcher.evidences import PARTIES, Story, bereft, frames, small, stopped, told, tried_again, walked
 
 
 def restarted(story: Story, store: Store) -> Driver:
@@ -32,9 +32,9 @@ def store_of(story: Story) -> Store:
     return story.transport.network.coordinator._store
 
 
-@pytest.mark.parametrize("told", [small, walked, bereft, tried_again, stopped])
-def test_a_coordinator_that_was_restarted_makes_the_same_evidence_byte_for_byte(told: Any, tmp_path: Path) -> None:
-    story: Story = told()
+@pytest.mark.parametrize("made", [small, walked, bereft, tried_again, stopped])
+def test_a_coordinator_that_was_restarted_makes_the_same_evidence_byte_for_byte(made: Any, tmp_path: Path) -> None:
+    story: Story = made()
     store = SqliteStore(tmp_path / "events.db")
     for name, document in store_of(story)._documents.items():  # type: ignore[attr-defined]
         store.put_document(name, document)
@@ -137,3 +137,18 @@ def test_evidence_of_a_cancelled_job_says_so() -> None:
     assert "the job ended: aborted" in claims
     assert f"{RESEARCHER} cancelled the job" in claims
     assert "no verdict of guangdong, hongkong, macao came" in claims
+
+
+def test_the_opening_that_is_made_again_is_the_one_that_the_parties_were_sent() -> None:
+    sent: list[bytes] = []
+
+    def link(way: str, party: str, frame: m.Frame) -> m.Frame | None:
+        if way == "out":
+            sent.append(convert.signed_bytes(frame.signed))
+        return None if (way, party, frame.signed.domain) == ("in", "macao", Head.domain) else frame
+
+    story = told(lambda t: [t.ask.mean("x", by="s")], n=5, link=link, minimum_parties=4, k=2, own_figures=False)
+    assert len(story.evidence.sums) == 2
+    for of in story.evidence.sums:
+        assert sum(convert.signed_bytes(of.opening) in frame for frame in sent) >= 4
+    assert convert.signed_bytes(story.evidence.ended) in sent

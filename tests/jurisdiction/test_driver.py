@@ -348,7 +348,7 @@ def test_the_operators_log_says_what_was_permitted_refused_objected_and_ended_wi
     begun(stage)
     stage.settle()
     assert [(event, job) for event, job, _ in notes] == [("permitted", "walk"), ("released", "walk")]
-    assert not any("1000" in text for _, _, text in notes)
+    assert not any("100" in text for _, _, text in notes)
 
 
 # --- memory that cannot be written -----------------------------------------------------------------------------------

@@ -365,7 +365,7 @@ def test_a_vector_of_a_round_that_is_closed_for_long_changes_nothing(monkeypatch
     stage.settle()
     assert len(kept) == 3
     assert stage.state(job_hash) is State.RELEASED
-    assert stage.totals(job_hash)[0][1] == 1_001_001
+    assert stage.totals(job_hash)[0][1] == 10_101
 
 
 # --- what does not tie to a job --------------------------------------------------------------------------------------
