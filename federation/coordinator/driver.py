@@ -6,7 +6,7 @@ Every event is on disk before anything that follows from it is sent; `resume` fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -175,6 +175,14 @@ class Driver:
         if isinstance(value, Numbered) and value.number > self._answers.get(value.party, (0,))[0]:
             self._answers[value.party] = (value.number, envelope)
 
+    def _count_again(self, envelopes: Iterable[m.Signed]) -> None:
+        """Count stored answers of those who still have the key that they signed with: they will verify it."""
+        keys = {member.key_id: member.name for member in self._roster.members}
+        for envelope in envelopes:
+            value = convert.BODIES[envelope.domain].decode(envelope.body) if envelope.domain in convert.BODIES else None
+            if isinstance(value, Numbered) and keys.get(envelope.key_id) == value.party:
+                self._count(value, envelope)
+
     def _folded(self, run: Run, message: Opened[object], frame: m.Frame) -> list[Outgoing]:
         if run.life.state.ended:
             return run.receive(message, frame)
@@ -340,20 +348,22 @@ class Driver:
         """Take up the store: every job stands where it stood; return how many have not ended.
 
         Jobs that go on are folded now, those that ended when somebody asks for them. Jobs of an earlier roster stay in
-        the store and are not taken up: their members' keys may be gone.
+        the store and are not taken up: their members' keys may be gone. What was answered in them was answered.
         """
         for job_hash in self._store.jobs():
             events = self._store.events(job_hash)
             envelope = convert.signed_of(events[0][1])
             job = convert.job_of(envelope.body)
+            kind, payload = events[-1]
+            if kind == "ended":
+                self._count_again(convert.signed_of(p) for k, p in events if k == "answer")
             if job.roster_hash != self._roster.hash:
+                if kind != "ended":
+                    self._count_again(convert.frame_of(p).signed for k, p in events if k == "frame")
                 continue
             self._order.append(job_hash)
             self._tokens[(job.researcher, job.token)] = job_hash
-            kind, payload = events[-1]
             if kind == "ended":
-                for answer in (convert.signed_of(p) for k, p in events if k == "answer"):
-                    self._count(convert.BODIES[answer.domain].decode(answer.body), answer)
                 submitted_ms = next((convert.log_line_of(p).at_ms for k, p in events if k == "log"), 0)
                 self._closed[job_hash] = Closed(job, envelope, convert.ended_of(payload), submitted_ms)
             else:
