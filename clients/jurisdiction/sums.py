@@ -85,7 +85,7 @@ class Sum:
 
     def withdraw(self) -> Sequence[PartyEffect]:
         """Sign that this attempt was not opened and never will be, if that is true; nothing goes on after that."""
-        return self._step(Withdraw(), "withdraw", b"")
+        return () if self._state.ended else self._step(Withdraw(), "withdraw", b"")
 
     def knows(self, frame: m.Frame) -> bool:
         """Return whether this bundle came before: after a broken line everything is sent again."""
@@ -152,6 +152,8 @@ class Sum:
 
     def _step(self, event: PartyEvent, kind: str, payload: bytes) -> Sequence[PartyEffect]:
         transition = self._protocol.party_step(self._state, event)
+        if transition.state is self._state:  # nothing to remember, such as all vectors at a party that is not counted
+            return transition.effects
         if not any(isinstance(effect, Release) for effect in transition.effects):
             self._vault.append_many(self._stream, [(kind, payload)])
         self._state = transition.state

@@ -168,11 +168,15 @@ class Run:
         return self._farewell()
 
     def expire(self) -> list[Outgoing]:
-        """End the job because its deadline passed, naming who did not do what was due."""
-        if self.life.state.ended:
-            return []
-        self.life = lifecycle.step(self.life, lifecycle.Expired(missing=self.owing()))
-        return self._farewell()
+        """End the job because its deadline passed, naming who lied, or else who did not do what was due."""
+        return [] if self.life.state.ended else self._guarded(self._expired)
+
+    def _expired(self) -> list[Outgoing]:
+        missing = self.owing()
+        if self.life.state is State.RUNNING and self._replay.round is not None:
+            self._sums[len(self.totals)].give_up()
+        self.life = lifecycle.step(self.life, lifecycle.Expired(missing=missing))
+        return []
 
     def ended(self) -> m.Ended:
         """Return how the job ended, as parties are told and as the store keeps it."""

@@ -105,6 +105,11 @@ class Sum:
         """Wait no longer: go on with those who are there. Raises ProtocolViolation as the machine does."""
         return self._step(DeadlinePassed())
 
+    def give_up(self) -> None:
+        """Wait no longer, also for too few. Raises ProtocolViolation if somebody is to blame for more than silence."""
+        if not self.awaits.enough:
+            self._step(DeadlinePassed())
+
     def recall(self) -> dict[str, list[m.Frame]]:
         """Ask everybody to withdraw this attempt; once enough did, `withdrawn` is true and a new one may begin."""
         if self._recalled is not None:

@@ -195,6 +195,10 @@ def a_share_that_was_not_dealt(frame: m.Frame) -> Sequence[m.Frame]:
     return (instead(frame, self_shares=tuple(bytes(33) for _ in THREE)),)
 
 
+def false_shares_of_five(frame: m.Frame) -> Sequence[m.Frame]:
+    return (instead(frame, self_shares=tuple(bytes(33) for _ in range(5))),)
+
+
 def a_word_on_another_attempt(frame: m.Frame) -> Sequence[m.Frame]:
     return (by_liar(Withdrawal.domain, Withdrawal(setup_hash=b"o" * 32, party=LIAR), frame),)
 
@@ -262,6 +266,25 @@ def test_a_box_that_its_owner_cannot_open_is_told_with_the_dealers_name() -> Non
     assert stage.blames(job_hash) == {(LIAR, "protocol_violation")}
     assert stage.objections()["guangdong"].blame.party == LIAR
     assert not stage.engines["guangdong"].calls
+
+
+def test_who_gave_a_false_share_is_named_at_the_deadline_and_not_who_is_only_missing() -> None:
+    """Of five, four right sets of shares are needed; one is false and one party is away."""
+    liar = Liar(Unmask.domain, false_shares_of_five)
+    stage = Stage(names=PARTIES[:5], k=1, own_figures=True)
+    _, job_hash = begun(stage)
+
+    def link(way: str, party: str, frame: m.Frame) -> Sequence[m.Frame]:
+        if (way, party, frame.signed.domain) == ("in", "zhuhai", Unmask.domain):
+            stage.hang_up("zhuhai")
+            return ()
+        return liar(way, party, frame)
+
+    stage.link = link
+    stage.settle()
+    assert stage.state(job_hash) is State.RUNNING, "zhuhai may come back"
+    stage.expire()
+    assert stage.blames(job_hash) == {(LIAR, "protocol_violation")}
 
 
 def test_a_withdrawal_that_nobody_asked_for_changes_nothing() -> None:
