@@ -196,7 +196,9 @@ def a_share_that_was_not_dealt(frame: m.Frame) -> Sequence[m.Frame]:
 
 
 def false_shares_of_five(frame: m.Frame) -> Sequence[m.Frame]:
-    return (instead(frame, self_shares=tuple(bytes(33) for _ in range(5))),)
+    """False ones of everybody else's seed; of its own nobody vouches for a share."""
+    _, own, *others = said_in(frame).self_shares
+    return (instead(frame, self_shares=(bytes(33), own, *(bytes(33) for _ in others))),)
 
 
 def a_word_on_another_attempt(frame: m.Frame) -> Sequence[m.Frame]:
