@@ -82,6 +82,8 @@ FAULTS = {  # a command in macao's folder that makes the mistake -> the row of t
     "sed 's/^low = 0//' macao.toml > changed.toml; " + CHANGED: "needs low and high",
     "federation jurisdiction start macao.toml --detach": "a daemon runs on",
     "federation jurisdiction stop macao.toml; federation jurisdiction stop macao.toml": "no daemon runs on",
+    "mv state newest; tar -xzf macao-backup.tar.gz state; federation jurisdiction start macao.toml; "
+    "rm -r state; mv newest state": "an old copy",
     "sed 's/^state = .*/state = \"elsewhere\"/; s/127.0.0.1:[0-9]*/127.0.0.1:9/' macao.toml > changed.toml; "
     "timeout --signal INT 4 federation jurisdiction start changed.toml": "nothing listens at",
     "federation roster init gba --after roster.json -r other.json; for keys in ../*/keys/*; do "
