@@ -1,0 +1,493 @@
+"""Oblivious transfer between two parties: a few by public keys, then millions by AES; pads modulo 16-bit numbers.
+
+A chooser holds values of 16 bits. For every bit the sender gets two pads, the chooser gets the one that its bit names:
+the sender does not see the bit, the chooser learns nothing of the other pad. Products in two shares are made of that.
+
+    offer, reply, grown, pruned   three messages, once for a pair and direction: 128 base transfers (Chou and Orlandi
+                                  2015) in the 3072-bit group of RFC 3526, which give the chooser 32 trees of 16 seeds,
+                                  and the sender the same trees without one seed each, at places that it keeps
+    choose, answer                one message for any number of values: SoftSpokenOT (Roy, CRYPTO 2022), semi-honest; a
+                                  bit costs 4 bytes, where IKNP (CRYPTO 2003), the same with trees of two, takes 16
+
+The last hash is pi(pi(x) ^ i) ^ pi(x) with AES-128 under a public key of the pair (Guo et al., S&P 2020), the number i
+never twice in a session. Secret against whoever follows the protocol; a sender or chooser who deviates may learn bits.
+Refused: group elements outside the subgroup, other lengths. Nothing here draws randomness: secrets are arguments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+
+import gmpy2
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR, ECB
+from gmpy2 import mpz
+from numpy.typing import NDArray
+
+from federation.crypto import agreement, blinding
+from federation.crypto.prg import BLOCK_BYTES, room
+from federation.errors import Misuse
+
+Words = NDArray[np.uint64]
+Residues = NDArray[np.uint16]
+
+COLUMNS = 128  # of the matrix that both hold, shifted by the sender's secret: the security of the hash
+DEPTH = 4  # of a tree; 1 is IKNP. A bit costs 128 / (8 DEPTH) bytes and 2^DEPTH streams for every DEPTH columns
+TREES, LEAVES = COLUMNS // DEPTH, 1 << DEPTH
+BITS = 16  # of a value: so many transfers a lane
+LANES = 64  # a count of lanes is a multiple of it
+MOST_LANES = 4096  # worked on at once: the columns of so many fit a processor's cache
+TOGETHER = 4  # trees whose streams are folded at once
+SEED_BYTES = 32
+
+GROUP_BITS = 3072
+GROUP_BYTES = GROUP_BITS // 8
+EXPONENT_BITS = 256
+GENERATOR = 2
+
+SIFTED_TOGETHER = 256  # numbers of one remainder tree
+
+_LABEL = b"federation/ot/v1"
+_SWAPS = (  # (distance, words with the low half of every double distance set)
+    (32, 0x00000000FFFFFFFF),
+    (16, 0x0000FFFF0000FFFF),
+    (8, 0x00FF00FF00FF00FF),
+    (4, 0x0F0F0F0F0F0F0F0F),
+    (2, 0x3333333333333333),
+    (1, 0x5555555555555555),
+)
+
+
+class BadTransfer(ValueError):
+    """A message that an honest peer does not send; the text says why and never quotes it."""
+
+
+# --- once for a pair and direction -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forest:
+    """What a chooser keeps: every leaf of every tree.
+
+    Attributes:
+        context: 32 bytes that name session, chooser and sender.
+        seeds: TREES * LEAVES seeds of 32 bytes.
+    """
+
+    context: bytes
+    seeds: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What a sender keeps: of every tree all leaves but the one at its secret place, which is zeros here.
+
+    Attributes:
+        context: as the chooser's.
+        delta: 16 bytes; DEPTH bits a tree say which leaf is missing.
+    """
+
+    context: bytes
+    delta: bytes = field(repr=False)
+    seeds: bytes = field(repr=False)
+
+
+def offer(secret: bytes, context: bytes) -> bytes:
+    """Chooser: return the first message, 384 bytes, of 32 secret bytes that serve for this context only."""
+    return _element(gmpy2.powmod(GENERATOR, _exponents(secret, context, b"offer", 1)[0], _prime()))
+
+
+def reply(secret: bytes, context: bytes, offered: bytes) -> bytes:
+    """Sender: return the second message, 128 group elements, of 32 secret bytes that serve for this context only.
+
+    Raises:
+        BadTransfer: what was offered is no element of the group.
+    """
+    prime, first = _prime(), _elements(offered, 1)[0]
+    found = _powers_of(mpz(GENERATOR), _exponents(secret, context, b"reply", COLUMNS))
+    choices = _choices(_delta(secret, context))
+    return b"".join(_element(b * first % prime if c else b) for b, c in zip(found, choices, strict=True))
+
+
+def grown(secret: bytes, context: bytes, replied: bytes) -> tuple[bytes, Forest]:
+    """Chooser: return the third message and its trees, of the secret of its offer.
+
+    The message has for every level of every tree the sum of all left and of all right nodes, each under the key of its
+    base transfer: whoever chose left there can grow that level but for one place.
+
+    Raises:
+        BadTransfer: what was replied are not 128 elements of the group.
+    """
+    prime, elements = _prime(), _elements(replied, COLUMNS)
+    exponent = _exponents(secret, context, b"offer", 1)[0]
+    first = gmpy2.powmod(GENERATOR, exponent, prime)
+    shift = gmpy2.invert(gmpy2.powmod(first, exponent, prime), prime)
+    chosen = gmpy2.powmod_base_list(elements, exponent, prime)
+    bound = _hashed(context, _element(first))
+    roots = _stretched(secret, context, b"roots", TREES * SEED_BYTES)
+    sums, seeds = [], []
+    for tree in range(TREES):
+        nodes = [roots[tree * SEED_BYTES : (tree + 1) * SEED_BYTES]]
+        for level in range(DEPTH):
+            place = tree * DEPTH + level
+            nodes = [_child(node, side) for node in nodes for side in (0, 1)]
+            keys = (_key(bound, place, elements[place], k) for k in (chosen[place], chosen[place] * shift % prime))
+            sums += [_xored(key, _summed(nodes[side::2])) for side, key in enumerate(keys)]
+        seeds += nodes
+    return b"".join(sums), Forest(context=context, seeds=b"".join(seeds))
+
+
+def pruned(secret: bytes, context: bytes, offered: bytes, sums: bytes) -> Pruned:
+    """Sender: return its trees, of the secret of its reply and the chooser's two messages.
+
+    Raises:
+        BadTransfer: they are of another length, or no element of the group.
+    """
+    if len(sums) != 2 * COLUMNS * SEED_BYTES:
+        raise BadTransfer("sums of another length")
+    prime, first = _prime(), _elements(offered, 1)[0]
+    exponents = _exponents(secret, context, b"reply", COLUMNS)
+    delta, bound = _delta(secret, context), _hashed(context, offered)
+    sent = _powers_of(mpz(GENERATOR), exponents)
+    known = _powers_of(first, exponents)
+    seeds = []
+    for tree, missing in enumerate(_places(delta)):
+        nodes: dict[int, bytes] = {}
+        for level in range(DEPTH):
+            place, hidden = tree * DEPTH + level, missing >> DEPTH - 1 - level
+            side = ~hidden & 1  # the side that was chosen: not that of the path to the missing leaf
+            element = sent[place] * first % prime if side else sent[place]
+            at = (2 * place + side) * SEED_BYTES
+            total = _xored(_key(bound, place, element, known[place]), sums[at : at + SEED_BYTES])
+            nodes = {2 * at + branch: _child(node, branch) for at, node in nodes.items() for branch in (0, 1)}
+            nodes[hidden ^ 1] = _summed([total, *(node for at, node in nodes.items() if at & 1 == side)])
+        seeds += [nodes.get(leaf, bytes(SEED_BYTES)) for leaf in range(LEAVES)]
+    return Pruned(context=context, delta=delta, seeds=b"".join(seeds))
+
+
+def _places(delta: bytes) -> list[int]:
+    """Return which leaf is missing in every tree; column DEPTH * tree + j is bit j of it."""
+    number = int.from_bytes(delta, "little")
+    return [number >> DEPTH * tree & LEAVES - 1 for tree in range(TREES)]
+
+
+def _choices(delta: bytes) -> list[int]:
+    """Return the bit of every base transfer: at every level the other side than the path to the missing leaf."""
+    return [~(place >> DEPTH - 1 - level) & 1 for place in _places(delta) for level in range(DEPTH)]
+
+
+def _delta(secret: bytes, context: bytes) -> bytes:
+    return _stretched(secret, context, b"delta", COLUMNS // 8)
+
+
+def _stretched(secret: bytes, context: bytes, use: bytes, size: int) -> bytes:
+    if len(secret) != 32 or len(context) != 32:
+        raise Misuse("a transfer needs 32 secret bytes and a context of 32")
+    return agreement.derive(secret, _LABEL + context + use, size)
+
+
+def _exponents(secret: bytes, context: bytes, use: bytes, count: int) -> list[mpz]:
+    size = EXPONENT_BITS // 8
+    drawn = _stretched(secret, context, use, size * count)
+    return [mpz.from_bytes(drawn[at : at + size], "big") for at in range(0, len(drawn), size)]
+
+
+def _hashed(*parts: bytes) -> bytes:
+    """Return SHA-256 of the parts, each behind its length."""
+    return hashlib.sha256(_LABEL + b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
+
+
+def _child(node: bytes, side: int) -> bytes:
+    return hashlib.sha256(_LABEL + b"node" + bytes((side,)) + node).digest()
+
+
+def _key(bound: bytes, place: int, element: mpz, agreed: mpz) -> bytes:
+    return _hashed(b"base", bound, place.to_bytes(2, "big"), _element(element), _element(agreed))
+
+
+def _summed(nodes: Iterable[bytes]) -> bytes:
+    total = 0
+    for node in nodes:
+        total ^= int.from_bytes(node, "big")
+    return total.to_bytes(SEED_BYTES, "big")
+
+
+def _xored(a: bytes, b: bytes) -> bytes:
+    return _summed((a, b))
+
+
+@lru_cache(maxsize=1)
+def _prime() -> mpz:
+    """Return the prime of RFC 3526's group 15, by its formula; (prime - 1) / 2 is prime too, and 2 a square."""
+    with gmpy2.context(gmpy2.get_context(), precision=GROUP_BITS):
+        pi = mpz(gmpy2.floor(gmpy2.const_pi() * mpz(2) ** (GROUP_BITS - 130)))
+    return mpz(2) ** GROUP_BITS - mpz(2) ** (GROUP_BITS - 64) - 1 + mpz(2) ** 64 * (pi + 1690314)
+
+
+def _element(number: mpz) -> bytes:
+    return int(number).to_bytes(GROUP_BYTES, "big")
+
+
+def _elements(data: bytes, count: int) -> list[mpz]:
+    """Return the group elements in `data`; all are squares, so all but 1 generate the whole subgroup."""
+    if len(data) != count * GROUP_BYTES:
+        raise BadTransfer("group elements of another length or number")
+    prime = _prime()
+    found = [mpz.from_bytes(data[at : at + GROUP_BYTES], "big") for at in range(0, len(data), GROUP_BYTES)]
+    if any(not 1 < number < prime or gmpy2.jacobi(number, prime) != 1 for number in found):
+        raise BadTransfer("a number that is no element of the group")
+    return found
+
+
+def _powers_of(base: mpz, exponents: Sequence[mpz]) -> list[mpz]:
+    """Return base^exponent for many exponents: by a table of its powers a fifth of the time that each alone takes."""
+    window, prime, table = 5, _prime(), []
+    step = base
+    for _ in range(0, EXPONENT_BITS, window):
+        row = [mpz(1), step]
+        for _ in range(2, 1 << window):
+            row.append(row[-1] * step % prime)
+        step = row[-1] * step % prime
+        table.append(row)
+    found = []
+    for exponent in exponents:
+        result, rest = mpz(1), int(exponent)
+        for row in table:
+            if digit := rest & (1 << window) - 1:
+                result = result * row[digit] % prime
+            rest >>= window
+        found.append(result)
+    return found
+
+
+# --- any number of times ---------------------------------------------------------------------------------------------
+
+
+def choose(forest: Forest, use: int, values: Residues, moduli: Words) -> tuple[bytes, Residues]:
+    """Chooser: return the message for the sender, and its pads.
+
+    Args:
+        use: a number of [0, 2^32) that serves once under this forest: twice shows the sender how two choices differ.
+        values: one a lane, a multiple of 64 lanes; their bits are the choices.
+        moduli: of every lane, below 2^16.
+
+    Returns:
+        `message_bytes(lanes)`, and the pads, (BITS, lanes): of bit b in row b.
+    """
+    lanes = _checked(use, values, moduli)
+    pads = np.empty((BITS, lanes), dtype=np.uint16)
+    parts: dict[int, bytes] = {}
+
+    def work(run: range) -> None:
+        desk = _Desk(forest.context, use, run, _streams(forest.seeds, range(TREES * LEAVES), use, run.start))
+        said = []
+        for piece in desk.pieces:
+            desk.lay(piece)
+            words = desk.sums ^ _choice_words(values[piece.start : piece.stop])
+            said.append(words.astype("<u8", copy=False).tobytes())
+            _transpose(desk.columns)
+            pads[:, piece.start : piece.stop] = desk.pads(moduli[piece.start : piece.stop])
+        parts[run.start] = b"".join(said)
+
+    _spread(lanes, work)
+    return b"".join(parts[start] for start in sorted(parts)), pads
+
+
+def answer(trees: Pruned, use: int, message: bytes, moduli: Words) -> tuple[Residues, Residues]:
+    """Sender: return the pads for choice 0 and for choice 1, each (BITS, lanes), of the chooser's message.
+
+    Raises:
+        BadTransfer: the message is not as long as the number of lanes takes.
+    """
+    lanes = _checked(use, moduli, moduli)
+    if len(message) != message_bytes(lanes):
+        raise BadTransfer("a message of another length")
+    zeros, ones = (np.empty((BITS, lanes), dtype=np.uint16) for _ in range(2))
+    delta = np.frombuffer(trees.delta, dtype="<u8")
+    bits = np.unpackbits(np.frombuffer(trees.delta, dtype=np.uint8), bitorder="little")
+    order = [
+        tree * LEAVES + (leaf ^ place) for tree, place in enumerate(_places(trees.delta)) for leaf in range(LEAVES)
+    ]
+
+    def work(run: range) -> None:
+        desk = _Desk(trees.context, use, run, _streams(trees.seeds, order, use, run.start))
+        for piece in desk.pieces:
+            desk.lay(piece)
+            start, stop = message_bytes(piece.start), message_bytes(piece.stop)
+            said = np.frombuffer(message, dtype="<u8", count=(stop - start) // 8, offset=start).reshape(TREES, -1)
+            for column in np.flatnonzero(bits):
+                desk.columns[column % 64, :, column // 64] ^= said[column // DEPTH]
+            _transpose(desk.columns)
+            zeros[:, piece.start : piece.stop] = desk.pads(moduli[piece.start : piece.stop])
+            rows = desk.columns.reshape(64, -1)
+            rows ^= np.tile(delta, rows.shape[1] // 2)
+            ones[:, piece.start : piece.stop] = desk.pads(moduli[piece.start : piece.stop])
+
+    _spread(lanes, work)
+    return zeros, ones
+
+
+def message_bytes(lanes: int) -> int:
+    """Return how long the chooser's message for so many lanes is."""
+    return lanes * BITS * TREES // 8
+
+
+def _checked(use: int, values: NDArray[np.uint16] | Words, moduli: Words) -> int:
+    if not 0 <= use < 1 << 32 or values.shape != moduli.shape or values.ndim != 1 or len(values) % LANES:
+        raise Misuse(f"a use below 2^32 and as many values as moduli, a multiple of {LANES}, are needed")
+    if len(moduli) and not 0 < moduli.min() <= moduli.max() < 1 << BITS:
+        raise Misuse("moduli of at most 16 bits are needed")
+    return len(values)
+
+
+def _spread(lanes: int, work: Callable[[range], None]) -> None:
+    """Do the lanes in one run, or in two where threads were lent and there is enough for both."""
+    half = lanes // 2 // MOST_LANES * MOST_LANES
+    spread = blinding.lent() if half else None
+    ends = [0, half, lanes] if spread else [0, lanes]
+    for _ in (spread or map)(work, [range(start, end) for start, end in pairwise(ends)]):
+        pass
+
+
+def _streams(seeds: bytes, order: Sequence[int], use: int, lane: int) -> list[CipherContext]:
+    """Return one AES-256-CTR stream a leaf, at the place of this lane; the first half of the counter block is `use`."""
+    block = use.to_bytes(8, "big") + (lane * BITS // 8 // BLOCK_BYTES).to_bytes(8, "big")
+    keys = (seeds[place * SEED_BYTES : (place + 1) * SEED_BYTES] for place in order)
+    return [Cipher(AES(key), CTR(block)).encryptor() for key in keys]
+
+
+class _Desk:
+    """Where one run of lanes is worked on, MOST_LANES at a time, in memory that is taken once.
+
+    Attributes:
+        columns: (64, words, 2) of 64 bits. Laid: column c, which is the sum of the streams of those leaves of tree
+            c / DEPTH whose number has bit c % DEPTH, in row c % 64, half c / 64. Transposed: transfer (i, w) at [i, w].
+        sums: (TREES, words): the sum of all streams of a tree.
+    """
+
+    def __init__(self, context: bytes, use: int, run: range, streams: Sequence[CipherContext]) -> None:
+        self.pieces = [range(at, min(at + MOST_LANES, run.stop)) for at in range(run.start, run.stop, MOST_LANES)]
+        self._use, self._streams = use, streams
+        key = _hashed(b"pi", context)[:16]
+        self._permute = Cipher(AES(key), ECB()).encryptor()  # noqa: S305 - the bare permutation, no message
+        self._take(min(MOST_LANES, len(run)))
+
+    def _take(self, lanes: int) -> None:
+        words = lanes * BITS // 64
+        self.columns = np.empty((64, words, 2), dtype=np.uint64)
+        self.sums = np.empty((TREES, words), dtype=np.uint64)
+        self._zeros = memoryview(bytes(8 * words))
+        self._streamed = memoryview(room(TOGETHER * LEAVES * 8 * words))
+        self._once, self._twice = room(self.columns.nbytes), room(self.columns.nbytes)
+        self._tweaks, self._scratch = (np.empty(2 * 64 * words, dtype=np.uint64) for _ in range(2))
+
+    def lay(self, piece: range) -> None:
+        """Lay the columns of the next piece."""
+        words = len(piece) * BITS // 64
+        size = 8 * words
+        if self.sums.shape[1] != words:  # the last piece
+            self._take(len(piece))
+        self._tweaks[0::2] = np.arange(piece.start * BITS, piece.stop * BITS, dtype=np.uint64)
+        self._tweaks[1::2] = self._use
+        for tree in range(0, TREES, TOGETHER):
+            for place, stream in enumerate(self._streams[tree * LEAVES : (tree + TOGETHER) * LEAVES]):
+                stream.update_into(self._zeros, self._streamed[place * size : (place + 1) * size + BLOCK_BYTES - 1])
+            leaves = _words(self._streamed, TOGETHER * LEAVES * words).reshape(TOGETHER, LEAVES, words)
+            for bit in range(DEPTH):
+                odd = leaves[:, 1::2]
+                for place, column in enumerate(np.bitwise_xor.reduce(odd, axis=1), tree):
+                    half, row = divmod(DEPTH * place + bit, 64)
+                    self.columns[row, :, half] = column
+                leaves = leaves[:, 0::2] ^ odd
+            self.sums[tree : tree + TOGETHER] = leaves[:, 0]
+
+    def pads(self, moduli: Words) -> Residues:
+        """Return (BITS, lanes) numbers below their moduli, of the columns as they are, transposed.
+
+        The hash of block x is pi(pi(x) ^ i) ^ pi(x), i being (number of the transfer, use); of 96 of its bits h it is
+        floor(h m / 2^96), uniform to 2^-80.
+        """
+        self._permute.update_into(self.columns.reshape(-1).view(np.uint8).data, self._once)
+        inner, outer = (_words(memory, self.columns.size) for memory in (self._once, self._twice))
+        tweaked = np.bitwise_xor(inner, self._tweaks, out=self._scratch)
+        self._permute.update_into(tweaked.view(np.uint8).data, self._twice)
+        outer ^= inner
+        of_lane, hashes = moduli.reshape(64, 1, -1), outer.reshape(64, BITS, -1, 2)
+        low = hashes[..., 0] >> np.uint64(16)
+        low *= of_lane
+        low >>= np.uint64(48)
+        high = hashes[..., 1] >> np.uint64(16)
+        high *= of_lane
+        high += low
+        high >>= np.uint64(48)
+        return high.astype(np.uint16).swapaxes(0, 1).reshape(BITS, -1)
+
+
+def _words(memory: bytearray | memoryview, count: int) -> Words:
+    """Return the first words of what a cipher wrote into."""
+    return np.frombuffer(memory, dtype="<u8", count=count)
+
+
+def _transpose(columns: Words) -> None:
+    """Turn the 64 x 64 bits of every word column in place: then word w of row i has the 128 bits of transfer (i, w)."""
+    for distance, mask in _SWAPS:
+        halves = columns.reshape(32 // distance, 2, distance, -1)
+        low, high = halves[:, 0], halves[:, 1]
+        moved = low >> np.uint64(distance)
+        moved ^= high
+        moved &= np.uint64(mask)
+        high ^= moved
+        moved <<= np.uint64(distance)
+        low ^= moved
+
+
+def _choice_words(values: Residues) -> Words:
+    """Return the choice bits in the order of the transfers: of lane i * k + w bit b is bit i of word b * k + w."""
+    rows = values.reshape(64, -1)
+    bits = (rows[None] >> np.arange(BITS, dtype=np.uint16)[:, None, None] & np.uint16(1)).astype(np.uint8)
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    return np.ascontiguousarray(packed.swapaxes(1, 2)).view("<u8").reshape(-1)
+
+
+# --- numbers: what a ceremony needs beside transfers, in a room that sees gmpy2 ---------------------------------------
+
+
+def powers(bases: Sequence[int], exponents: Sequence[int], moduli: Sequence[int]) -> list[int]:
+    """Return base^exponent mod modulus of each, for odd moduli."""
+    return [int(gmpy2.powmod(*three)) for three in zip(bases, exponents, moduli, strict=True)]
+
+
+def jacobi(number: int, modulus: int) -> int:
+    """Return the Jacobi symbol for an odd modulus: -1, 0 or 1."""
+    return int(gmpy2.jacobi(number, modulus))
+
+
+def maybe_prime(number: int) -> bool:
+    """Return whether an odd number passes Miller and Rabin's test to base 2: every prime does, hardly anything else."""
+    return bool(gmpy2.is_strong_prp(number, 2))
+
+
+def sifted(numbers: Sequence[int], above: int, limit: int) -> list[bool]:
+    """Return of each number whether a prime of (above, limit] divides it; cheap for many at once (remainder tree)."""
+    found: list[bool] = []
+    for start in range(0, len(numbers), SIFTED_TOGETHER):
+        layers = [[mpz(number) for number in numbers[start : start + SIFTED_TOGETHER]]]
+        while len(layers[-1]) > 1:
+            last = layers[-1]
+            layers.append([last[i] * last[i + 1] if i + 1 < len(last) else last[i] for i in range(0, len(last), 2)])
+        rests = [_between(above, limit)]
+        for layer in reversed(layers):
+            rests = [rests[i // 2 if len(rests) < len(layer) else i] % number for i, number in enumerate(layer)]
+        found += [gmpy2.gcd(rest, number) != 1 for rest, number in zip(rests, layers[0], strict=True)]
+    return found
+
+
+@lru_cache(maxsize=4)
+def _between(above: int, limit: int) -> mpz:
+    return gmpy2.primorial(limit) // gmpy2.primorial(above)

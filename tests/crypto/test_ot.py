@@ -1,0 +1,364 @@
+"""Transfers: the chooser gets the pad of its bit and not the other one, the sender does not see which."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+
+import gmpy2
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from federation.crypto import blinding, ot
+from federation.crypto.ot import BITS, DEPTH, LANES, LEAVES, MOST_LANES, TREES, BadTransfer, Forest, Pruned
+from federation.errors import Misuse
+
+CONTEXT = hashlib.sha256(b"one pair").digest()
+CHOOSER, SENDER = b"c" * 32, b"s" * 32
+MODULI = (1, 2, 3, 255, 32749, 65521, 65535)
+
+
+def seeded(*parts: object) -> bytes:
+    return hashlib.sha256(repr(parts).encode()).digest()
+
+
+def pair_of(chooser: bytes = CHOOSER, sender: bytes = SENDER, context: bytes = CONTEXT) -> tuple[Forest, Pruned]:
+    """What both keep after the three messages."""
+    offered = ot.offer(chooser, context)
+    replied = ot.reply(sender, context, offered)
+    sums, forest = ot.grown(chooser, context, replied)
+    return forest, ot.pruned(sender, context, offered, sums)
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[Forest, Pruned]:
+    return pair_of()
+
+
+def drawn(lanes: int, salt: str = "") -> tuple[NDArray[np.uint16], NDArray[np.uint64]]:
+    """Values and moduli of so many lanes."""
+    shake = hashlib.shake_256(f"lanes {salt}".encode()).digest(2 * lanes)
+    return np.frombuffer(shake, dtype="<u2"), np.resize(np.array(MODULI, dtype=np.uint64), lanes)
+
+
+def bits_of(values: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    return values[None] >> np.arange(BITS, dtype=np.uint16)[:, None] & np.uint16(1)
+
+
+def pads_slowly(trees: Forest, use: int, lane: int, lanes: int, modulus: int) -> list[int]:
+    """The chooser's pads of one lane of a message of at most MOST_LANES, transfer by transfer in Python's integers."""
+    width = lanes // LANES
+    row, word = divmod(lane, width)
+    pads = []
+    for bit in range(BITS):
+        number = 64 * (bit * width + word) + row  # the bit of every stream that belongs to this transfer
+        block = 0
+        for tree in range(TREES):
+            for leaf in range(LEAVES):
+                seed = trees.seeds[(tree * LEAVES + leaf) * 32 : (tree * LEAVES + leaf + 1) * 32]
+                stream = stream_byte(seed, use, number // 8)
+                block ^= (leaf if stream >> number % 8 & 1 else 0) << DEPTH * tree
+        index = row * (BITS * width) + bit * width + word
+        hashed = slow_hash(trees.context, block, index | use << 64)
+        limbs = (hashed & (1 << 64) - 1) >> 16, hashed >> 64 >> 16
+        pads.append((limbs[0] + (limbs[1] << 48)) * modulus >> 96)
+    return pads
+
+
+def stream_byte(seed: bytes, use: int, place: int) -> int:
+    counter = use.to_bytes(8, "big") + (place // 16).to_bytes(8, "big")
+    return Cipher(algorithms.AES(seed), modes.CTR(counter)).encryptor().update(bytes(16))[place % 16]
+
+
+def slow_hash(context: bytes, block: int, tweak: int) -> int:
+    framed = b"federation/ot/v1" + b"".join(len(part).to_bytes(8, "big") + part for part in (b"pi", context))
+    cipher = Cipher(algorithms.AES(hashlib.sha256(framed).digest()[:16]), modes.ECB())  # noqa: S305 - the bare permutation
+
+    def pi(x: int) -> int:
+        return int.from_bytes(cipher.encryptor().update(x.to_bytes(16, "little")), "little")
+
+    return pi(pi(block) ^ tweak) ^ pi(block)
+
+
+# --- base transfers --------------------------------------------------------------------------------------------------
+
+
+def test_the_group_is_the_one_of_rfc_3526() -> None:
+    prime = ot._prime()
+    assert prime.bit_length() == 3072
+    assert gmpy2.is_prime(prime)
+    assert gmpy2.is_prime((prime - 1) // 2)
+    assert gmpy2.jacobi(ot.GENERATOR, prime) == 1
+    assert f"{prime:x}".startswith("ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74")
+    assert f"{prime:x}".endswith("43db5bfce0fd108e4b82d120a93ad2caffffffffffffffff")
+
+
+def test_the_sender_has_every_leaf_but_one_of_every_tree(pair: tuple[Forest, Pruned]) -> None:
+    forest, trees = pair
+    for tree, missing in enumerate(ot._places(trees.delta)):
+        for leaf in range(LEAVES):
+            at = slice((tree * LEAVES + leaf) * 32, (tree * LEAVES + leaf + 1) * 32)
+            assert (trees.seeds[at] == forest.seeds[at]) is (leaf != missing)
+            assert (trees.seeds[at] == bytes(32)) is (leaf == missing)
+    assert len({forest.seeds[at : at + 32] for at in range(0, len(forest.seeds), 32)}) == TREES * LEAVES
+
+
+def test_equal_secrets_give_equal_bytes_and_another_context_gives_others() -> None:
+    forest, trees = pair_of()
+    assert (forest, trees) == pair_of()
+    other, pruned = pair_of(context=seeded("another pair"))
+    assert other.seeds != forest.seeds
+    assert pruned.delta != trees.delta
+    assert ot.offer(CHOOSER, CONTEXT) != ot.offer(SENDER, CONTEXT)
+
+
+def test_powers_by_the_table_are_powers() -> None:
+    prime = ot._prime()
+    base = gmpy2.powmod(2, 12345, prime)
+    exponents = [gmpy2.mpz(e) for e in (0, 1, 31, 32, (1 << 256) - 1, int.from_bytes(seeded("e"), "big"))]
+    assert ot._powers_of(base, exponents) == [gmpy2.powmod(base, e, prime) for e in exponents]
+
+
+def test_nothing_that_is_no_element_of_the_group_is_taken() -> None:
+    prime, size = int(ot._prime()), ot.GROUP_BYTES
+    good = ot.offer(CHOOSER, CONTEXT)
+    no_square = next(number for number in range(2, 99) if gmpy2.jacobi(number, prime) == -1)
+    for bad in (0, 1, prime - 1, prime, prime + 4, no_square):
+        element = bad.to_bytes(size, "big")
+        with pytest.raises(BadTransfer):
+            ot.reply(SENDER, CONTEXT, element)
+        with pytest.raises(BadTransfer):
+            ot.grown(CHOOSER, CONTEXT, good * 127 + element)
+        with pytest.raises(BadTransfer):
+            ot.pruned(SENDER, CONTEXT, element, bytes(2 * 128 * 32))
+    for length in (good[1:], good + b"\0", b""):
+        with pytest.raises(BadTransfer):
+            ot.reply(SENDER, CONTEXT, length)
+    with pytest.raises(BadTransfer):
+        ot.pruned(SENDER, CONTEXT, good, bytes(2 * 128 * 32 - 1))
+
+
+def test_secrets_and_contexts_of_another_length_are_misuse() -> None:
+    with pytest.raises(Misuse):
+        ot.offer(b"short", CONTEXT)
+    with pytest.raises(Misuse):
+        ot.offer(CHOOSER, b"short")
+
+
+def test_a_swapped_side_of_a_base_transfer_gives_other_trees(pair: tuple[Forest, Pruned]) -> None:
+    """The fault: whoever takes the sum of the side that leads to its missing leaf decrypts noise."""
+    offered = ot.offer(CHOOSER, CONTEXT)
+    sums, forest = ot.grown(CHOOSER, CONTEXT, ot.reply(SENDER, CONTEXT, offered))
+    swapped = b"".join(sums[at + 32 : at + 64] + sums[at : at + 32] for at in range(0, len(sums), 64))
+    wrong = ot.pruned(SENDER, CONTEXT, offered, swapped)
+    values, moduli = drawn(64)
+    message, pads = ot.choose(forest, 0, values, moduli)
+    zeros, ones = ot.answer(wrong, 0, message, moduli)
+    assert agreeing(values, moduli, pads, zeros, ones) < 0.1
+
+
+# --- extension -------------------------------------------------------------------------------------------------------
+
+
+def agreeing(values, moduli, pads, zeros, ones) -> float:
+    """The share of transfers, of those whose modulus hides anything, in which the chooser has the pad of its bit."""
+    wide = moduli > 100
+    return float((pads == np.where(bits_of(values), ones, zeros))[:, wide].mean())
+
+
+@pytest.mark.parametrize("lanes", [64, 128, MOST_LANES - 64, MOST_LANES, MOST_LANES + 64, 2 * MOST_LANES + 192])
+def test_the_chooser_has_the_pad_of_its_bit_and_not_the_other(lanes: int, pair: tuple[Forest, Pruned]) -> None:
+    values, moduli = drawn(lanes, "pads")
+    message, pads = ot.choose(pair[0], 7, values, moduli)
+    zeros, ones = ot.answer(pair[1], 7, message, moduli)
+    assert len(message) == ot.message_bytes(lanes) == 64 * lanes
+    assert (pads == np.where(bits_of(values), ones, zeros)).all()
+    assert (zeros < moduli).all()
+    assert (ones < moduli).all()
+    others = np.where(bits_of(values), zeros, ones)[:, moduli > 1000]
+    assert (pads[:, moduli > 1000] == others).mean() < 0.01
+
+
+def test_pads_are_what_the_formula_says(pair: tuple[Forest, Pruned]) -> None:
+    lanes = 128
+    values, moduli = drawn(lanes, "slow")
+    message, pads = ot.choose(pair[0], 3, values, moduli)
+    for lane in (0, 1, 63, 64, 127):
+        assert pads[:, lane].tolist() == pads_slowly(pair[0], 3, lane, lanes, int(moduli[lane]))
+    zeros, _ = ot.answer(pair[1], 3, message, moduli)
+    assert (zeros == pads)[bits_of(values) == 0].all()
+
+
+def test_pads_spread_evenly_over_their_modulus(pair: tuple[Forest, Pruned]) -> None:
+    moduli = np.full(8192, 251, dtype=np.uint64)
+    _, pads = ot.choose(pair[0], 9, np.zeros(8192, dtype=np.uint16), moduli)
+    counts = np.bincount(pads.reshape(-1), minlength=251)
+    expected = pads.size / 251
+    assert len(counts) == 251
+    assert ((counts - expected) ** 2 / expected).sum() < 350  # chi-square, 250 degrees: 350 is 4.5 sigma
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.binary(min_size=128, max_size=128), st.integers(0, 2**32 - 1), st.sampled_from(MODULI))
+def test_any_values_uses_and_moduli_agree(raw: bytes, use: int, modulus: int) -> None:
+    values, moduli = np.frombuffer(raw, dtype="<u2"), np.full(64, modulus, dtype=np.uint64)
+    forest, trees = KEPT
+    message, pads = ot.choose(forest, use, values, moduli)
+    zeros, ones = ot.answer(trees, use, message, moduli)
+    assert (pads == np.where(bits_of(values), ones, zeros)).all()
+
+
+KEPT = pair_of(seeded("chooser"), seeded("sender"))
+
+
+def test_threads_change_nothing(pair: tuple[Forest, Pruned]) -> None:
+    lanes = 3 * MOST_LANES + 64
+    values, moduli = drawn(lanes, "threads")
+    message, pads = ot.choose(pair[0], 11, values, moduli)
+    zeros, ones = ot.answer(pair[1], 11, message, moduli)
+    with lent_threads():
+        again, same = ot.choose(pair[0], 11, values, moduli)
+        both = ot.answer(pair[1], 11, message, moduli)
+    assert again == message
+    assert (same == pads).all()
+    assert (both[0] == zeros).all()
+    assert (both[1] == ones).all()
+
+
+class lent_threads:  # noqa: N801 - reads as what it does
+    def __enter__(self) -> None:
+        self._pool = ThreadPoolExecutor(2)
+        self._back = blinding.lend(self._pool.map)
+
+    def __exit__(self, *_: object) -> None:
+        self._back()
+        self._pool.shutdown()
+
+
+def test_what_the_sender_sees_does_not_depend_on_the_choices_but_by_its_missing_leaves(
+    pair: tuple[Forest, Pruned],
+) -> None:
+    """Two messages of one use differ by the choices in every tree: that is why a use serves once."""
+    values, moduli = drawn(64, "hidden")
+    first, _ = ot.choose(pair[0], 20, values, moduli)
+    other, _ = ot.choose(pair[0], 20, np.zeros_like(values), moduli)
+    difference = np.frombuffer(first, dtype="<u8") ^ np.frombuffer(other, dtype="<u8")
+    leaked = difference.reshape(TREES, -1)
+    assert (leaked == leaked[0]).all()
+    assert (leaked[0] == ot._choice_words(values)).all()
+    apart, _ = ot.choose(pair[0], 21, np.zeros_like(values), moduli)
+    fresh = np.frombuffer(first, dtype="<u8") ^ np.frombuffer(apart, dtype="<u8")
+    assert 0.4 < np.unpackbits(fresh.view(np.uint8)).mean() < 0.6
+
+
+# --- planted faults --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["tweak", "use", "choice", "delta", "context", "order"])
+def test_a_fault_between_the_two_is_noise(
+    fault: str, pair: tuple[Forest, Pruned], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forest, trees = pair
+    values, moduli = drawn(128, "faults")
+    message, pads = ot.choose(forest, 30, values, moduli)
+    use, told = 30, values
+    match fault:
+        case "tweak":
+            original = ot._Desk.lay
+
+            def shifted(desk: ot._Desk, piece: range) -> None:
+                original(desk, piece)
+                desk._tweaks[0::2] += np.uint64(1)
+
+            monkeypatch.setattr(ot._Desk, "lay", shifted)
+        case "use":
+            use = 31
+        case "choice":
+            told = values ^ np.uint16(0xFFFF)
+        case "delta":
+            trees = replace(trees, delta=trees.delta[::-1])
+        case "context":
+            trees = replace(trees, context=seeded("another"))
+        case "order":
+            message = message[::-1]
+    zeros, ones = ot.answer(trees, use, message, moduli)
+    assert agreeing(told, moduli, pads, zeros, ones) < (0.75 if fault in {"delta", "order"} else 0.05)
+
+
+def test_one_swapped_choice_bit_spoils_one_pad(pair: tuple[Forest, Pruned]) -> None:
+    values, moduli = drawn(64, "bit")[0], np.full(64, 65521, dtype=np.uint64)
+    message, pads = ot.choose(pair[0], 40, values, moduli)
+    words = np.frombuffer(message, dtype="<u8").reshape(TREES, -1).copy()
+    words[:, 5] ^= np.uint64(1 << 17)  # lane 17 of 64, bit 5 of its value
+    zeros, ones = ot.answer(pair[1], 40, words.tobytes(), moduli)
+    wrong = np.argwhere(pads != np.where(bits_of(values), ones, zeros))
+    assert wrong.tolist() == [[5, 17]]
+
+
+def test_pads_of_one_use_repeat_and_of_two_uses_do_not(pair: tuple[Forest, Pruned]) -> None:
+    """The fault of a reused number: equal pads, so two corrections show how two secrets differ."""
+    values, moduli = drawn(64, "reuse")[0], np.full(64, 65521, dtype=np.uint64)
+    (_, one), (_, again), (_, fresh) = (ot.choose(pair[0], use, values, moduli) for use in (50, 50, 51))
+    assert (one == again).all()
+    assert (one == fresh).mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("lanes", "use", "modulus"), [(63, 0, 3), (64, -1, 3), (64, 1 << 32, 3), (64, 0, 1 << 16), (64, 0, 0)]
+)
+def test_other_counts_uses_and_moduli_are_misuse(
+    lanes: int, use: int, modulus: int, pair: tuple[Forest, Pruned]
+) -> None:
+    with pytest.raises(Misuse):
+        ot.choose(pair[0], use, np.zeros(lanes, dtype=np.uint16), np.full(lanes, modulus, dtype=np.uint64))
+
+
+def test_a_message_of_another_length_is_refused(pair: tuple[Forest, Pruned]) -> None:
+    values, moduli = drawn(64)
+    message, _ = ot.choose(pair[0], 60, values, moduli)
+    for wrong in (message[:-1], message + b"\0", b""):
+        with pytest.raises(BadTransfer):
+            ot.answer(pair[1], 60, wrong, moduli)
+
+
+def test_no_repr_shows_a_secret(pair: tuple[Forest, Pruned]) -> None:
+    forest, trees = pair
+    assert repr(forest.seeds[:8])[2:-1] not in repr(forest)
+    assert "delta" not in repr(trees)
+    assert "seeds" not in repr(trees)
+
+
+# --- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def test_sifting_finds_exactly_the_numbers_with_a_small_factor() -> None:
+    numbers = [int.from_bytes(seeded("number", i), "big") | 1 for i in range(2 * ot.SIFTED_TOGETHER + 3)]
+    expected = [any(number % prime == 0 for prime in primes(100, 2000)) for number in numbers]
+    assert 0.1 < sum(expected) / len(expected) < 0.9
+    for count in (0, 1, 2, 3, 7, ot.SIFTED_TOGETHER, len(numbers)):
+        assert ot.sifted(numbers[:count], 100, 2000) == expected[:count]
+
+
+def primes(above: int, limit: int) -> list[int]:
+    return [number for number in range(above + 1, limit + 1) if gmpy2.is_prime(number)]
+
+
+def test_powers_symbols_and_primes_are_those_of_python() -> None:
+    assert ot.powers([3, 5], [7, 11], [101, 103]) == [pow(3, 7, 101), pow(5, 11, 103)]
+    assert [ot.jacobi(a, 15) for a in range(5)] == [0, 1, 1, 0, 1]
+    assert [n for n in range(3, 60, 2) if ot.maybe_prime(n)] == primes(2, 59)
+    assert all(a < b for a, b in pairwise(primes(2, 59)))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_lent() -> Iterator[None]:
+    before = blinding.lent()
+    yield
+    assert blinding.lent() is before
