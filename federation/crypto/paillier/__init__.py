@@ -1,0 +1,7 @@
+"""Paillier's cryptosystem with short exponents, and a key that nobody holds alone: sums of numbers that nobody sees.
+
+draws        integers: secret ones from entropy, public ones from a hash
+ciphertexts  what is accepted as a ciphertext, their bytes, their product
+keys         the public key, which anyone computes again, and the key of a single owner
+packing      many numbers in one plaintext, with room for the sum
+"""
