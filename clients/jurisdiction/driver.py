@@ -28,6 +28,7 @@ from federation.wire.envelope import Opened, attested, digest_of, opened, signed
 
 PROTOCOLS = "federation.protocols"
 JOBS = b"open jobs"  # the vault's key for the list of jobs whose end was not seen
+ENDED = b"ended job/"  # before a job's hash, the vault's key of a job that is over here
 FRAMES = ("offer", "verdict", "objection")  # what of a job's stream is a frame; the rest is its run's
 GRACE_MS = 60_000  # a job that nobody ended is forgotten this long after its deadline
 
@@ -115,6 +116,8 @@ class Driver:
         known = self._entries.get(read.digest)
         if known is not None:
             return self._resent(known)
+        if self._desk.vault.get(ENDED + read.digest) is not None:
+            return [self._over(read)]
         verdict, run = self._judged(read, offer)
         self._note("permitted" if verdict.permits else "refused", read.value.name, self._why(verdict))
         entry = Entry(self._verdict_frame(verdict), read.value.deadline_ms, run)
@@ -237,15 +240,29 @@ class Driver:
 
     def _objected(self, entry: Entry, job_hash: bytes, name: str, fault: FederationError) -> m.Frame:
         """Stop taking part, and say why; what is said once is said again after a restart."""
+        entry.run = None
+        entry.objection = self._objection(job_hash, fault)
+        self._desk.vault.append_many(job_hash, [("objection", convert.frame_bytes(entry.objection))])
+        self._note("objected", name, fault.message)
+        return entry.objection
+
+    def _objection(self, job_hash: bytes, fault: FederationError) -> m.Frame:
         rule = fault.rule if isinstance(fault, Refused) else ""
         party = fault.party or self._desk.name
         blame = Blame(party=party, code=fault.code, message=sayable(fault.message), hint=sayable(fault.hint), rule=rule)
         value = m.Objection(party=self._desk.name, job_hash=job_hash, blame=blame)
-        entry.run = None
-        entry.objection = m.Frame(signed(self._desk.me, m.OBJECTION, value), job_hash=job_hash)
-        self._desk.vault.append_many(job_hash, [("objection", convert.frame_bytes(entry.objection))])
-        self._note("objected", name, fault.message)
-        return entry.objection
+        return m.Frame(signed(self._desk.me, m.OBJECTION, value), job_hash=job_hash)
+
+    def _over(self, read: Opened[Job]) -> m.Frame:
+        """Object to a job that is over here: begun again, its sums would be other ones under the same names.
+
+        What was signed of the first ones, that they were withdrawn, would free queries that the second ones opened.
+        """
+        fault = ProtocolViolation(
+            self._desk.coordinator, phase="offer", expected="a job that has not ended", got="one that has"
+        )
+        self._note("objected", read.value.name, fault.message)
+        return self._objection(read.digest, fault)
 
     def _resent(self, entry: Entry) -> list[m.Frame]:
         if entry.objection is not None:
@@ -257,6 +274,7 @@ class Driver:
         if entry.run is not None:
             entry.run.forget()
         self._desk.vault.erase(job_hash)
+        self._desk.vault.put(ENDED + job_hash, b"over")
         self._list_jobs()
 
     def _list_jobs(self) -> None:
@@ -281,6 +299,7 @@ class Driver:
             said = attested(frames["verdict"].signed, roster, domain=m.VERDICT, kind=Verdict, relay=relay).value
         except (KeyError, ProtocolViolation):  # of another roster, or of an older version: nobody goes on with it
             self._desk.vault.erase(job_hash)
+            self._desk.vault.put(ENDED + job_hash, b"over")
             return self._erase_secrets(job_hash, events)
         entry = Entry(frames["verdict"], read.value.deadline_ms, None, frames.get("objection"))
         self._entries[job_hash] = entry

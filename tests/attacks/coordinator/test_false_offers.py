@@ -257,8 +257,8 @@ def test_an_offer_again_is_answered_with_the_same_bytes() -> None:
     assert stage.entropy["macao"] == 1
 
 
-def test_a_job_that_is_over_and_is_offered_again_can_open_nothing_but_the_same_totals() -> None:
-    """The parties forgot it with its end; what they never forget is over which set a query was opened."""
+def test_a_job_that_is_over_and_is_offered_again_is_not_begun_again() -> None:
+    """Its sums would have the names of the first ones: a withdrawal of those would free what these opened."""
     stage = Stage()
     stage.attend()
     stage.settle()
@@ -266,16 +266,21 @@ def test_a_job_that_is_over_and_is_offered_again_can_open_nothing_but_the_same_t
     job_hash = stage.submit(job)
     offer = stage.coordinator._runs[job_hash]._offer
     stage.settle()
-    before = stage.totals(job_hash)
     assert stage.state(job_hash) is State.RELEASED
+    calls = {party: len(engine.calls) for party, engine in stage.engines.items()}
     stage.store = type(stage.store)()  # a coordinator that pretends never to have heard of it
+    for party in stage.names:
+        stage.kill(party)
     stage.kill_coordinator()
     stage.attend()
     stage.settle()
     assert stage.submit(job) == job_hash
     assert stage.coordinator._runs[job_hash]._offer == offer
     stage.settle()
-    assert stage.totals(job_hash) == before
+    assert stage.state(job_hash) is State.ABORTED
+    assert stage.blames(job_hash) == {(COORDINATOR, "protocol_violation")}
+    assert {party: len(engine.calls) for party, engine in stage.engines.items()} == calls
+    assert not stage.stories()
 
 
 def test_the_end_of_a_job_that_was_never_offered_is_ignored() -> None:
