@@ -24,6 +24,7 @@ LOG: Final = "daemon.log"
 START_S: Final = 20.0  # a daemon that is not ready by then has gone wrong
 STOP_S: Final = 5.0
 STEP_S: Final = 0.02
+SETTLE_S: Final = 0.1
 LAST_LINES: Final = 20
 GONE: Final = "Z"  # states of a process, as /proc has them; a child that ended stays until it is waited for
 STANDS_STILL: Final = "T"
@@ -106,8 +107,11 @@ def _launched(arguments: Sequence[str], state: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def ready(process: subprocess.Popen[bytes], state: Path, key: str) -> dict[str, object]:
+def ready(process: subprocess.Popen[bytes], state: Path, key: str, *, settle_s: float = SETTLE_S) -> dict[str, object]:
     """Wait until the status of a launched daemon has a true `key`, and return that status.
+
+    Args:
+        settle_s: it must be true so long: a daemon that attends with an old memory is shown so, and ends.
 
     Raises:
         Misuse, Refused, Unreachable, Unavailable: it ended with that exit code, with what its log says last; or it was
@@ -117,10 +121,10 @@ def ready(process: subprocess.Popen[bytes], state: Path, key: str) -> dict[str, 
     while time.monotonic() < until:
         if process.poll() is not None:
             raise _ended(process.returncode, state)
-        try:
-            status = control.ask(state, "status")
-        except FederationError:
-            status = {}
+        status = _status(state)
+        if status.get(key) and settle_s:
+            time.sleep(settle_s)
+            status = _status(state)
         if status.get(key):
             return status
         time.sleep(STEP_S)
@@ -130,6 +134,13 @@ def ready(process: subprocess.Popen[bytes], state: Path, key: str) -> dict[str, 
         f"the daemon was not ready after {START_S:.0f} s and was ended: {_last_word(state)}",
         hint=f"`federation doctor` finds out why; its log is {state / LOG}",
     )
+
+
+def _status(state: Path) -> dict[str, object]:
+    try:
+        return control.ask(state, "status")
+    except FederationError:
+        return {}
 
 
 def _ended(code: int, state: Path) -> FederationError:

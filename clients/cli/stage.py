@@ -146,7 +146,7 @@ class Stage:
         state = self.state(COORDINATOR)
         arguments = ["coordinator", "start", "--config", str(self.coordinator_file())]
         self.processes[COORDINATOR] = daemons.launched(arguments, state)
-        status = daemons.ready(self.processes[COORDINATOR], state, "address")
+        status = daemons.ready(self.processes[COORDINATOR], state, "address", settle_s=0)
         self.address = str(status["address"])
         self._write_coordinator(self.address)
         self._told(f"the coordinator listens on {self.address}, process {status['pid']}")
@@ -158,7 +158,7 @@ class Stage:
 
     def await_attending(self, name: str) -> None:
         """Return when a launched jurisdiction attends."""
-        daemons.ready(self.processes[name], self.state(name), "connected")
+        daemons.ready(self.processes[name], self.state(name), "connected", settle_s=0)
 
     def stop(self) -> None:
         """End every process that this stage started, the coordinator last; those that do not answer are killed."""
