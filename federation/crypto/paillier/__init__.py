@@ -1,7 +1,12 @@
 """Paillier's cryptosystem with short exponents, and a key that nobody holds alone: sums of numbers that nobody sees.
 
 draws        integers: secret ones from entropy, public ones from a hash
+spreading    lists worked on by as many cores as were lent
 ciphertexts  what is accepted as a ciphertext, their bytes, their product
+comb         many powers of one base
+multiexp     products of many powers
 keys         the public key, which anyone computes again, and the key of a single owner
 packing      many numbers in one plaintext, with room for the sum
+pool         blindings made beforehand
+engine       encrypts, and computes with ciphertexts
 """
