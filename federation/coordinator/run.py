@@ -260,10 +260,9 @@ class Run:
         """Begin the secure sum that the plan asks now; keys for it may have been exchanged before."""
         due, index = self._replay.round, len(self.totals)
         if due is None:
-            threshold = sums.promised(self._replay.contributors).threshold
-            self.life = lifecycle.with_transcript(
-                self.life, self._replay.transcript, self._replay.contributors, threshold
-            )
+            counted = self._replay.contributors
+            threshold = sums.promised(counted).threshold
+            self.life = lifecycle.with_transcript(self.life, self._replay.transcript, counted, threshold)
             self._sums.pop(index, None)  # keys for a round that the plan turned out not to have
             return
         self._specify(self._sums[index], due)

@@ -81,7 +81,8 @@ class Life:
         rounds: secure sums that are open.
         transcript: what the coordinator itself computed; attestations must equal it.
         contributors: who is counted in the totals, and so has to sign.
-        threshold: so many of them are enough when others were lost; any two such sets share an honest party.
+        threshold: so many of them are enough when others were lost: more than collude, so that an honest party is among
+            them, and honest ones have consented to the same lists.
         attested: who signed it.
         blames: why it ended.
     """

@@ -323,16 +323,17 @@ class Stage:
             self.lines[party]["in"].append(frame)
 
     def settle(self, *, most: int = 5_000) -> None:
-        """Deliver, the lines in turn, until nothing is on its way."""
+        """Deliver, the lines in turn, until nothing is on its way; the coordinator then sees when it has to act."""
         turn = 0
         while pending := self.pending():
             self.boundary(self)
             most -= 1
             assert most, "the frames never end"
             if not (pending := self.pending()):
-                return
+                break
             turn += 1
             self.deliver(*pending[turn % len(pending)])
+        self.coordinator.next_deadline_ms()
 
     def come_back(self) -> None:
         """Let whoever does not attend dial again, and go on, until nobody hangs up any more."""
