@@ -128,9 +128,18 @@ class Cohort:
     `inbox` is what the aggregator has sent to each party and nobody has delivered yet.
     """
 
-    def __init__(self, n: int, length: int = 1, *, check: Check = Check.ALL, ring: str = "z2^128", **changes: object):
+    def __init__(
+        self,
+        n: int,
+        length: int = 1,
+        *,
+        check: Check = Check.ALL,
+        ring: str = "z2^128",
+        encoding: bytes = b"",
+        **changes: object,
+    ):
         self.setup = setup_of(n, **changes)
-        self.spec = spec_of(self.setup, length, check=check, ring=ring)
+        self.spec = spec_of(self.setup, length, check=check, ring=ring, encoding=encoding)
         self.parties = {p: Machine(state=MaskedSum.party(), party=p) for p in self.setup.parties}
         self.aggregator = Machine(state=MaskedSum.aggregator())
         self.inbox: dict[str, list[tuple[Parcel, ...]]] = {p: [] for p in self.parties}

@@ -182,7 +182,7 @@ def badly_dealt(n: int, dealer: str, how: Callable[[Split], Split], lost: str = 
 
 
 @pytest.mark.parametrize("how", [of_another_secret, off_the_line(0), off_the_line(1)], ids=["all", "p0's", "its own"])
-def test_a_dealer_whose_seed_does_not_open_is_named_and_nobody_who_gave_its_shares(
+def test_a_dealer_whose_seed_does_not_open_is_named_and_not_who_gave_its_shares(
     how: Callable[[Split], Split],
 ) -> None:
     cohort = badly_dealt(3, "p1", how)
