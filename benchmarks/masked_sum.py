@@ -204,11 +204,13 @@ def compared(table: Table, turns: Turns) -> None:
     for dropped in turns.flower:
         if dropped == 0:
             ratio = turns.ratio_to_flower(0, "client_ms")
-            far = "" if ratio >= GOOD_CLIENT else f"({GOOD_CLIENT:g}x is what we go for)"
-            table.at_least("client, times faster than Flower SecAgg+", CLIENT, ratio, note=far)
+            used = turns.ratio_to_flower(0, "client_cpu_ms")
+            note = f"({used:.3g}x in processor time; {GOOD_CLIENT:g}x is what we go for)"
+            table.at_least("client, times faster than Flower SecAgg+", CLIENT, ratio, note=note)
         ratio = turns.ratio_to_flower(dropped, "aggregator_ms")
+        used = turns.ratio_to_flower(dropped, "aggregator_cpu_ms")
         what = f"aggregator, times faster than Flower SecAgg+, {dropped} dropped"
-        table.at_least(what, AGGREGATOR.get(dropped, AGGREGATOR[0]), ratio)
+        table.at_least(what, AGGREGATOR.get(dropped, AGGREGATOR[0]), ratio, note=f"({used:.3g}x in processor time)")
     if turns.tenseal:
         ours = turns.ours[min(turns.ours)]
         slower = [theirs["client_ms"] for theirs in turns.tenseal]
@@ -291,9 +293,13 @@ def summary(turns: Turns) -> dict[str, Any]:
     rounds = turns.ours[fewest]
     found = {
         "client_ms": middle([one.client_ms for one in rounds]),
+        "client_cpu_ms": middle([one.client_cpu_ms for one in rounds]),
         "client_check_ms": middle([one.check_ms for one in rounds]),
         "aggregator_ms": of[fewest],
         "aggregator_ms_dropped": {str(dropped): spent for dropped, spent in of.items()},
+        "aggregator_cpu_ms_dropped": {
+            str(dropped): middle([one.aggregator_cpu_ms for one in rounds]) for dropped, rounds in turns.ours.items()
+        },
         "client_stage_ms": merged([one.client_stage_ms for one in rounds]),
         "aggregator_stage_ms": merged([one.aggregator_stage_ms for one in turns.ours[max(turns.ours)]]),
         "up_bytes": middle([one.up_bytes for one in rounds]),
@@ -302,7 +308,8 @@ def summary(turns: Turns) -> dict[str, Any]:
     }
     for dropped, theirs in turns.flower.items():
         found.setdefault("flower", {})[str(dropped)] = {
-            what: middle([one[what] for one in theirs]) for what in ("client_ms", "aggregator_ms", "up_bytes")
+            what: middle([one[what] for one in theirs])
+            for what in ("client_ms", "client_cpu_ms", "aggregator_ms", "aggregator_cpu_ms", "up_bytes")
         }
     if turns.tenseal:
         found["tenseal"] = {what: middle([one[what] for one in turns.tenseal]) for what in ("client_ms", "up_bytes")}
@@ -316,7 +323,8 @@ def merged(stages: list[dict[str, float]]) -> dict[str, float]:
 
 def shown(found: dict[str, Any]) -> None:
     """Print where the time goes."""
-    print(f"client {found['client_ms']:.2f} ms, checking the total {found['client_check_ms']:.2f} ms more")
+    spent, used, check = found["client_ms"], found["client_cpu_ms"], found["client_check_ms"]
+    print(f"client {spent:.2f} ms ({used:.2f} of processor time), checking the total {check:.2f} ms more")
     for who in ("client", "aggregator"):
         stages = sorted(found[f"{who}_stage_ms"].items(), key=lambda item: -item[1])
         print(f"  {who}: " + ", ".join(f"{stage} {spent:.2f}" for stage, spent in stages if spent >= 0.05))
@@ -325,7 +333,8 @@ def shown(found: dict[str, Any]) -> None:
         beside = (
             f"; Flower: client {theirs['client_ms']:.1f}, aggregator {theirs['aggregator_ms']:.0f}" if theirs else ""
         )
-        print(f"aggregator {spent:.2f} ms, {dropped} dropped{beside}")
+        used = found["aggregator_cpu_ms_dropped"][dropped]
+        print(f"aggregator {spent:.2f} ms ({used:.2f} of processor time), {dropped} dropped{beside}")
     if "tenseal" in found:
         print(f"TenSEAL: client {found['tenseal']['client_ms']:.0f} ms, {found['tenseal']['up_bytes'] / 1e6:.1f} MB")
     print(f"a client sends {found['up_bytes']:,.0f} bytes, {found['control_bytes']:,.0f} of them not its vector")

@@ -75,10 +75,11 @@ class InProcess:
         self.silent = set(range(1, silent + 1))
         self.contexts = {node: Context(1, node, {}, RecordDict(), {}) for node in range(1, parties + 1)}
         self.client_s: dict[int, dict[str, float]] = defaultdict(dict)
+        self.client_cpu_s: Counter[int] = Counter()
         self.up: Counter[int] = Counter()
         self.down: Counter[int] = Counter()
-        self.inside_s = 0.0  # all that is not the server's: clients and this harness
-        self._training_s = 0.0
+        self.inside_s = self.inside_cpu_s = 0.0  # all that is not the server's: clients and this harness
+        self._training_s = self._training_cpu_s = 0.0
         self._update = np.random.default_rng(0).standard_normal(dim).astype(np.float32) * np.float32(0.1)
 
     def update(self, node: int) -> np.ndarray:
@@ -88,9 +89,10 @@ class InProcess:
     def send_and_receive(self, messages, timeout=None):
         del timeout
         messages = list(messages)
-        began = time.perf_counter()
+        began, began_cpu = time.perf_counter(), time.process_time()
         answers = [answer for message in messages if (answer := self._asked(message)) is not None]
         self.inside_s += time.perf_counter() - began
+        self.inside_cpu_s += time.process_time() - began_cpu
         return answers
 
     def _asked(self, message: Message) -> Message | None:
@@ -106,19 +108,21 @@ class InProcess:
         )
         self.down[node] += size_bytes(content)
         own = Message(content, dst_node_id=node, message_type="train", group_id="1")
-        self._training_s = 0.0
-        began = time.perf_counter()
+        self._training_s = self._training_cpu_s = 0.0
+        began, began_cpu = time.perf_counter(), time.process_time()
         answer = secaggplus_mod(own, self.contexts[node], self._trained)
         self.client_s[node][stage] = time.perf_counter() - began - self._training_s
+        self.client_cpu_s[node] += time.process_time() - began_cpu - self._training_cpu_s
         self.up[node] += size_bytes(answer.content)
         return answer
 
     def _trained(self, message: Message, _context: Context) -> Message:
-        began = time.perf_counter()
+        began, began_cpu = time.perf_counter(), time.process_time()
         parameters = ndarrays_to_parameters([self.update(message.metadata.dst_node_id)])
         content = compat.fitres_to_recorddict(FitRes(Status(Code.OK, ""), parameters, WEIGHT, {}), keep_input=False)
         answer = Message(content, reply_to=message)
         self._training_s += time.perf_counter() - began
+        self._training_cpu_s += time.process_time() - began_cpu
         return answer
 
 
@@ -136,9 +140,10 @@ def measured(parties: int, dim: int, silent: int) -> dict[str, object]:
     context.state.array_records[MAIN_PARAMS_RECORD] = compat.parameters_to_arrayrecord(nothing, keep_input=True)
     threshold = 2 * parties // 3 + 1  # as ours
     workflow = SecAggPlusWorkflow(1.0, threshold, max_weight=WEIGHT, clipping_range=CLIP, quantization_range=1 << BITS)
-    began = time.perf_counter()
+    began, began_cpu = time.perf_counter(), time.process_time()
     workflow(grid, context)
     server_s = time.perf_counter() - began - grid.inside_s
+    server_cpu_s = time.process_time() - began_cpu - grid.inside_cpu_s
 
     record = context.state.array_records[MAIN_PARAMS_RECORD]
     (mean,) = parameters_to_ndarrays(compat.arrayrecord_to_parameters(record, keep_input=True))
@@ -157,8 +162,10 @@ def measured(parties: int, dim: int, silent: int) -> dict[str, object]:
         "dim": dim,
         "dropped": silent,
         "client_ms": statistics.median(sum(grid.client_s[node].values()) for node in alive) * 1000,
+        "client_cpu_ms": statistics.median(grid.client_cpu_s[node] for node in alive) * 1000,
         "client_stage_ms": {stage: middle(stage) for stage in STAGES},
         "aggregator_ms": server_s * 1000,
+        "aggregator_cpu_ms": server_cpu_s * 1000,
         "up_bytes": statistics.median(grid.up[node] for node in alive),
         "down_bytes": statistics.median(grid.down[node] for node in alive),
         "largest_error": error,

@@ -120,6 +120,7 @@ class Seat:
 
     Attributes:
         spent_s: (stage, what) -> seconds; what is "read", "step", "write" or "encode".
+        used_s: the same of processor time, in all threads: what others who use the machine distort less.
         sent: stage -> bytes.
     """
 
@@ -131,22 +132,20 @@ class Seat:
     sent: Counter[str] = field(default_factory=Counter)
     totals: list[Release] = field(default_factory=list)
     verified: dict[m.Signed, Attested] = field(default_factory=dict)
+    used_s: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     stage: str = ""
-    _lap: float = field(default=0.0, repr=False)
+    _lap: tuple[float, float] = field(default=(0.0, 0.0), repr=False)
 
     def start(self, stage: str) -> None:
         """Time runs from here, for `stage`."""
-        self.stage, self._lap = stage, time.perf_counter()
+        self.stage, self._lap = stage, (time.perf_counter(), time.process_time())
 
     def lap(self, what: str) -> None:
         """Put the time since the last lap down to `what`."""
-        now = time.perf_counter()
-        self.spent_s[self.stage, what] += now - self._lap
+        now = time.perf_counter(), time.process_time()
+        self.spent_s[self.stage, what] += now[0] - self._lap[0]
+        self.used_s[self.stage, what] += now[1] - self._lap[1]
         self._lap = now
-
-    def ms(self, *, but: str) -> float:
-        """Milliseconds spent in all stages but one."""
-        return 1000 * sum(seconds for (stage, _), seconds in self.spent_s.items() if stage != but)
 
     def verify(self, envelopes: Sequence[m.Signed]) -> None:
         """Verify and decode; as in the drivers once, together, and never what we signed ourselves."""
@@ -384,8 +383,10 @@ class Round:
     """What one sum took: of a client the median over clients, in milliseconds."""
 
     client_ms: float
+    client_cpu_ms: float
     check_ms: float
     aggregator_ms: float
+    aggregator_cpu_ms: float
     client_stage_ms: dict[str, float]
     aggregator_stage_ms: dict[str, float]
     up_bytes: float
@@ -419,19 +420,26 @@ def played_round(cast: Cast, numbers: Numbers, dropped: int, *, checking: int | 
     for seat in (aggregator, *alive[:checking]):
         if len(seat.totals) != 1 or not np.array_equal(numbers.total(seat.totals[0]), expected):
             raise SystemExit(f"{seat.me.name} opened a sum that is not the plain sum of integers")
-    began = time.perf_counter()
+    aggregator.start("mean")
     numbers.mean(aggregator.totals[0])
-    aggregator.spent_s["mean", "decode"] = time.perf_counter() - began
+    aggregator.lap("decode")
     vector = spec.size_bytes
     return Round(
-        client_ms=statistics.median(party.ms(but=CHECK) for party in alive),
-        check_ms=statistics.median(party.ms(but="") - party.ms(but=CHECK) for party in alive[:checking]),
-        aggregator_ms=aggregator.ms(but=SERVE),
+        client_ms=statistics.median(milliseconds(party.spent_s, but=CHECK) for party in alive),
+        client_cpu_ms=statistics.median(milliseconds(party.used_s, but=CHECK) for party in alive),
+        check_ms=statistics.median(milliseconds(party.spent_s, of=CHECK) for party in alive[:checking]),
+        aggregator_ms=milliseconds(aggregator.spent_s, but=SERVE),
+        aggregator_cpu_ms=milliseconds(aggregator.used_s, but=SERVE),
         client_stage_ms=stages(alive[:checking]),
         aggregator_stage_ms=stages([aggregator]),
         up_bytes=statistics.median(sum(party.sent.values()) for party in alive),
         control_bytes=statistics.median(sum(party.sent.values()) - vector for party in alive),
     )
+
+
+def milliseconds(found_s: dict[tuple[str, str], float], *, of: str = "", but: str = "") -> float:
+    """Milliseconds in one stage, or in all but one."""
+    return 1000 * sum(seconds for (stage, _), seconds in found_s.items() if (stage == of if of else stage != but))
 
 
 def stages(seats: Sequence[Seat]) -> dict[str, float]:
