@@ -285,7 +285,7 @@ ATTACKS: Mapping[str, tuple[str, ...]] = {
     ),
     "P12": (
         f"{ENCODINGS}::test_a_signature_covers_the_received_bytes_and_only_one_encoding_is_read",
-        f"{ENCODINGS}::test_without_the_canonical_check_fields_that_are_unknown_or_there_twice_would_be_read",  # planted
+        f"{ENCODINGS}::test_without_the_canonical_check_fields_that_are_unknown_or_there_twice_would_be_read",
     ),
     "P13": (
         "test_masked_sum::test_a_second_different_vector_of_one_party_is_a_violation",
