@@ -71,7 +71,9 @@ def attested(message: Message, sender: str | None = None) -> Attested[Message]:
     """The message as wire hands it on: a digest over bytes that name all its fields."""
     body = repr((message.domain, [getattr(message, one.name) for one in fields(message)])).encode()  # type: ignore[arg-type]
     return Attested(
-        sender=sender or getattr(message, "party", COORDINATOR), value=message, digest=hashlib.sha256(body).digest()
+        sender=sender or str(getattr(message, "party", COORDINATOR)),
+        value=message,
+        digest=hashlib.sha256(body).digest(),
     )
 
 
@@ -293,9 +295,3 @@ def sent(effects: Sequence[PartyEffect | AggregatorEffect]) -> Parcel:
     """The one message among `effects`."""
     (send,) = (effect for effect in effects if isinstance(effect, Send))
     return parcel(send)
-
-
-def broadcast(effects: Sequence[PartyEffect | AggregatorEffect]) -> tuple[Parcel, ...]:
-    """The one bundle among `effects`."""
-    (found,) = (effect for effect in effects if isinstance(effect, Broadcast))
-    return found.parcels

@@ -205,10 +205,6 @@ class Stage:
     forwarded: Bundle  # what the coordinator says besides
 
 
-def vectors_of(n: int) -> dict[str, list[int]]:
-    return {party: [1, -1] for party in names(n)}
-
-
 def before(phase: str, n: int, lost: str = "", **changes: Any) -> tuple[Cohort, list[str]]:
     """A cohort before `phase`, in which one party is lost before its head."""
     cohort = Cohort(n, **{"length": 2, **changes})
