@@ -323,10 +323,11 @@ class Driver:
         return out
 
     def _gone_on(self, run: Run) -> list[Outgoing]:
-        missing = ", ".join(run.owing())
+        missing, recalls = ", ".join(run.owing()), run.phase[2] == "consent"
         told = run.go_on()
         self._unstored.setdefault(run.job_hash, []).append(("late", b""))
-        self._note(run, self._me.member.name, f"waits no longer for {missing}")
+        doing = "asks everybody to try the sum again: no consent of" if recalls else "waits no longer for"
+        self._note(run, self._me.member.name, f"{doing} {missing}")
         self._keep(run)
         self._changed(run.job_hash)
         return told
