@@ -67,7 +67,8 @@ by = "year"
 app = application(
     "Six jurisdictions, a coordinator and a researcher on this machine, real data, nothing but masked numbers between\n"
     "the processes. New York's airports find their joint delay; mainland China, Hong Kong and Macao their joint rate\n"
-    "of tuberculosis. Every figure is shown beside what the pooled rows give.\n\n"
+    "of tuberculosis. Every figure is shown beside what the pooled rows give. In the middle of one joint sum a daemon\n"
+    "is killed and started again, and the sum goes on.\n\n"
     "  federation demo          runs both stories and cleans up after itself\n"
     "  federation demo --keep   leaves it running in ./federation-demo\n"
     "  federation demo --stop   ends what --keep left running"
@@ -83,7 +84,7 @@ def demo(
     json: Annotated[bool, typer.Option("--json", help="The same as -o json.")] = False,
     output: OutputOption = Format.TABLE,
 ) -> int:
-    """Run six jurisdictions on this machine and ask them two joint questions."""
+    """Run six jurisdictions on this machine, ask two joint questions, and kill a daemon in the middle of one."""
     output = Format.JSON if json else output
     if stop:
         return _stopped(folder, output)
