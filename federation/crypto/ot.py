@@ -1,12 +1,12 @@
 """Oblivious transfer between two parties: a few by public keys, then millions by AES; pads modulo 16-bit numbers.
 
-A chooser holds values of 16 bits. For every bit the sender gets two pads, the chooser gets the one that its bit names:
-the sender does not see the bit, the chooser learns nothing of the other pad. Products in two shares are made of that.
+A chooser holds bits. For every bit the sender gets two pads, the chooser gets the one that its bit names: the sender
+does not see the bit, the chooser learns nothing of the other pad. Products in two shares are made of that.
 
     offer, reply, grown, pruned   three messages, once for a pair and direction: 128 base transfers (Chou and Orlandi
                                   2015) in the 3072-bit group of RFC 3526, which give the chooser 32 trees of 16 seeds,
                                   and the sender the same trees without one seed each, at places that it keeps
-    choose, answer                one message for any number of values: SoftSpokenOT (Roy, CRYPTO 2022), semi-honest; a
+    choose, answer                one message for any number of bits: SoftSpokenOT (Roy, CRYPTO 2022), semi-honest; a
                                   bit costs 4 bytes, where IKNP (CRYPTO 2003), the same with trees of two, takes 16
 
 The last hash is pi(pi(x) ^ i) ^ pi(x) with AES-128 under a public key of the pair (Guo et al., S&P 2020), the number i
@@ -40,9 +40,9 @@ Residues = NDArray[np.uint16]
 COLUMNS = 128  # of the matrix that both hold, shifted by the sender's secret: the security of the hash
 DEPTH = 4  # of a tree; 1 is IKNP. A bit costs 128 / (8 DEPTH) bytes and 2^DEPTH streams for every DEPTH columns
 TREES, LEAVES = COLUMNS // DEPTH, 1 << DEPTH
-BITS = 16  # of a value: so many transfers a lane
-LANES = 64  # a count of lanes is a multiple of it
-MOST_LANES = 4096  # worked on at once: the columns of so many fit a processor's cache
+ROWS = 64  # transfers of a word, one a bit
+MODULUS_BITS = 16
+MOST_WORDS = 1024  # worked on at once: their columns fit a processor's cache
 TOGETHER = 4  # trees whose streams are folded at once
 SEED_BYTES = 32
 
@@ -269,19 +269,19 @@ def _powers_of(base: mpz, exponents: Sequence[mpz]) -> list[mpz]:
 # --- any number of times ---------------------------------------------------------------------------------------------
 
 
-def choose(forest: Forest, use: int, values: Residues, moduli: Words) -> tuple[bytes, Residues]:
+def choose(forest: Forest, use: int, choices: Words, moduli: Words) -> tuple[bytes, Residues]:
     """Chooser: return the message for the sender, and its pads.
 
     Args:
         use: a number of [0, 2^32) that serves once under this forest: twice shows the sender how two choices differ.
-        values: one a lane, a multiple of 64 lanes; their bits are the choices.
-        moduli: of every lane, below 2^16.
+        choices: words of 64 bits; transfer (i, w) is for bit i of word w.
+        moduli: below 2^16, of every word, (1, words), or of every transfer, (64, words).
 
     Returns:
-        `message_bytes(lanes)`, and the pads, (BITS, lanes): of bit b in row b.
+        `message_bytes(words)`, and the pads, (64, words).
     """
-    lanes = _checked(use, values, moduli)
-    pads = np.empty((BITS, lanes), dtype=np.uint16)
+    words = _checked(use, choices, moduli)
+    pads = np.empty((ROWS, words), dtype=np.uint16)
     parts: dict[int, bytes] = {}
 
     def work(run: range) -> None:
@@ -289,81 +289,80 @@ def choose(forest: Forest, use: int, values: Residues, moduli: Words) -> tuple[b
         said = []
         for piece in desk.pieces:
             desk.lay(piece)
-            words = desk.sums ^ _choice_words(values[piece.start : piece.stop])
-            said.append(words.astype("<u8", copy=False).tobytes())
+            at = slice(piece.start, piece.stop)
+            said.append((desk.sums ^ choices[at]).astype("<u8", copy=False).tobytes())
             _transpose(desk.columns)
-            pads[:, piece.start : piece.stop] = desk.pads(moduli[piece.start : piece.stop])
+            pads[:, at] = desk.pads(moduli[:, at])
         parts[run.start] = b"".join(said)
 
-    _spread(lanes, work)
+    _spread(words, work)
     return b"".join(parts[start] for start in sorted(parts)), pads
 
 
 def answer(trees: Pruned, use: int, message: bytes, moduli: Words) -> tuple[Residues, Residues]:
-    """Sender: return the pads for choice 0 and for choice 1, each (BITS, lanes), of the chooser's message.
+    """Sender: return the pads for choice 0 and for choice 1, each (64, words), of the chooser's message.
 
     Raises:
-        BadTransfer: the message is not as long as the number of lanes takes.
+        BadTransfer: the message is not as long as the number of words takes.
     """
-    lanes = _checked(use, moduli, moduli)
-    if len(message) != message_bytes(lanes):
+    words = _checked(use, moduli[0], moduli)
+    if len(message) != message_bytes(words):
         raise BadTransfer("a message of another length")
-    zeros, ones = (np.empty((BITS, lanes), dtype=np.uint16) for _ in range(2))
+    zeros, ones = (np.empty((ROWS, words), dtype=np.uint16) for _ in range(2))
     delta = np.frombuffer(trees.delta, dtype="<u8")
     bits = np.unpackbits(np.frombuffer(trees.delta, dtype=np.uint8), bitorder="little")
-    order = [
-        tree * LEAVES + (leaf ^ place) for tree, place in enumerate(_places(trees.delta)) for leaf in range(LEAVES)
-    ]
+    starts = zip(range(0, TREES * LEAVES, LEAVES), _places(trees.delta), strict=True)
+    order = [start + (leaf ^ missing) for start, missing in starts for leaf in range(LEAVES)]
 
     def work(run: range) -> None:
         desk = _Desk(trees.context, use, run, _streams(trees.seeds, order, use, run.start))
         for piece in desk.pieces:
             desk.lay(piece)
-            start, stop = message_bytes(piece.start), message_bytes(piece.stop)
-            said = np.frombuffer(message, dtype="<u8", count=(stop - start) // 8, offset=start).reshape(TREES, -1)
+            at, start = slice(piece.start, piece.stop), message_bytes(piece.start)
+            said = np.frombuffer(message, dtype="<u8", count=TREES * len(piece), offset=start).reshape(TREES, -1)
             for column in np.flatnonzero(bits):
                 desk.columns[column % 64, :, column // 64] ^= said[column // DEPTH]
             _transpose(desk.columns)
-            zeros[:, piece.start : piece.stop] = desk.pads(moduli[piece.start : piece.stop])
-            rows = desk.columns.reshape(64, -1)
-            rows ^= np.tile(delta, rows.shape[1] // 2)
-            ones[:, piece.start : piece.stop] = desk.pads(moduli[piece.start : piece.stop])
+            zeros[:, at] = desk.pads(moduli[:, at])
+            rows = desk.columns.reshape(ROWS, -1)
+            rows ^= np.tile(delta, len(piece))
+            ones[:, at] = desk.pads(moduli[:, at])
 
-    _spread(lanes, work)
+    _spread(words, work)
     return zeros, ones
 
 
-def message_bytes(lanes: int) -> int:
-    """Return how long the chooser's message for so many lanes is."""
-    return lanes * BITS * TREES // 8
+def message_bytes(words: int) -> int:
+    """Return how long the chooser's message for so many words of choices is."""
+    return words * TREES * 8
 
 
-def _checked(use: int, values: NDArray[np.uint16] | Words, moduli: Words) -> int:
-    if not 0 <= use < 1 << 32 or values.shape != moduli.shape or values.ndim != 1 or len(values) % LANES:
-        raise Misuse(f"a use below 2^32 and as many values as moduli, a multiple of {LANES}, are needed")
-    if len(moduli) and not 0 < moduli.min() <= moduli.max() < 1 << BITS:
-        raise Misuse("moduli of at most 16 bits are needed")
-    return len(values)
+def _checked(use: int, choices: Words, moduli: Words) -> int:
+    if not 0 <= use < 1 << 32 or choices.ndim != 1 or moduli.shape not in {(1, len(choices)), (ROWS, len(choices))}:
+        raise Misuse("a use below 2^32, and moduli of every word or of every transfer are needed")
+    if moduli.size and not 0 < moduli.min() <= moduli.max() < 1 << MODULUS_BITS:
+        raise Misuse(f"moduli of at most {MODULUS_BITS} bits are needed")
+    return len(choices)
 
 
-def _spread(lanes: int, work: Callable[[range], None]) -> None:
-    """Do the lanes in one run, or in two where threads were lent and there is enough for both."""
-    half = lanes // 2 // MOST_LANES * MOST_LANES
+def _spread(words: int, work: Callable[[range], None]) -> None:
+    """Do the words in one run, or in two where threads were lent and there is enough for both."""
+    half = words // 2 // MOST_WORDS * MOST_WORDS
     spread = blinding.lent() if half else None
-    ends = [0, half, lanes] if spread else [0, lanes]
+    ends = [0, half, words] if spread else [0, words]
     for _ in (spread or map)(work, [range(start, end) for start, end in pairwise(ends)]):
         pass
 
 
-def _streams(seeds: bytes, order: Sequence[int], use: int, lane: int) -> list[CipherContext]:
-    """Return one AES-256-CTR stream a leaf, at the place of this lane; the first half of the counter block is `use`."""
-    block = use.to_bytes(8, "big") + (lane * BITS // 8 // BLOCK_BYTES).to_bytes(8, "big")
+def _streams(seeds: bytes, order: Sequence[int], use: int, word: int) -> list[CipherContext]:
+    """Return one AES-256-CTR stream a leaf, from an even word on; the first half of the counter block is `use`."""
+    block = use.to_bytes(8, "big") + (8 * word // BLOCK_BYTES).to_bytes(8, "big")
     keys = (seeds[place * SEED_BYTES : (place + 1) * SEED_BYTES] for place in order)
     return [Cipher(AES(key), CTR(block)).encryptor() for key in keys]
 
 
 class _Desk:
-    """Where one run of lanes is worked on, MOST_LANES at a time, in memory that is taken once.
+    """Where one run of words is worked on, MOST_WORDS at a time, in memory that is taken once.
 
     Attributes:
         columns: (64, words, 2) of 64 bits. Laid: column c, which is the sum of the streams of those leaves of tree
@@ -372,28 +371,26 @@ class _Desk:
     """
 
     def __init__(self, context: bytes, use: int, run: range, streams: Sequence[CipherContext]) -> None:
-        self.pieces = [range(at, min(at + MOST_LANES, run.stop)) for at in range(run.start, run.stop, MOST_LANES)]
+        self.pieces = [range(at, min(at + MOST_WORDS, run.stop)) for at in range(run.start, run.stop, MOST_WORDS)]
         self._use, self._streams = use, streams
         key = _hashed(b"pi", context)[:16]
         self._permute = Cipher(AES(key), ECB()).encryptor()  # noqa: S305 - the bare permutation, no message
-        self._take(min(MOST_LANES, len(run)))
+        self._take(min(MOST_WORDS, len(run)))
 
-    def _take(self, lanes: int) -> None:
-        words = lanes * BITS // 64
-        self.columns = np.empty((64, words, 2), dtype=np.uint64)
+    def _take(self, words: int) -> None:
+        self.columns = np.empty((ROWS, words, 2), dtype=np.uint64)
         self.sums = np.empty((TREES, words), dtype=np.uint64)
         self._zeros = memoryview(bytes(8 * words))
         self._streamed = memoryview(room(TOGETHER * LEAVES * 8 * words))
         self._once, self._twice = room(self.columns.nbytes), room(self.columns.nbytes)
-        self._tweaks, self._scratch = (np.empty(2 * 64 * words, dtype=np.uint64) for _ in range(2))
+        self._tweaks, self._scratch = (np.empty(2 * ROWS * words, dtype=np.uint64) for _ in range(2))
 
     def lay(self, piece: range) -> None:
         """Lay the columns of the next piece."""
-        words = len(piece) * BITS // 64
-        size = 8 * words
+        words, size = len(piece), 8 * len(piece)
         if self.sums.shape[1] != words:  # the last piece
-            self._take(len(piece))
-        self._tweaks[0::2] = np.arange(piece.start * BITS, piece.stop * BITS, dtype=np.uint64)
+            self._take(words)
+        self._tweaks[0::2] = np.arange(piece.start * ROWS, piece.stop * ROWS, dtype=np.uint64)
         self._tweaks[1::2] = self._use
         for tree in range(0, TREES, TOGETHER):
             for place, stream in enumerate(self._streams[tree * LEAVES : (tree + TOGETHER) * LEAVES]):
@@ -408,7 +405,7 @@ class _Desk:
             self.sums[tree : tree + TOGETHER] = leaves[:, 0]
 
     def pads(self, moduli: Words) -> Residues:
-        """Return (BITS, lanes) numbers below their moduli, of the columns as they are, transposed.
+        """Return (64, words) numbers below their moduli, (1 or 64, words), of the columns as they are, transposed.
 
         The hash of block x is pi(pi(x) ^ i) ^ pi(x), i being (number of the transfer, use); of 96 of its bits h it is
         floor(h m / 2^96), uniform to 2^-80.
@@ -418,15 +415,15 @@ class _Desk:
         tweaked = np.bitwise_xor(inner, self._tweaks, out=self._scratch)
         self._permute.update_into(tweaked.view(np.uint8).data, self._twice)
         outer ^= inner
-        of_lane, hashes = moduli.reshape(64, 1, -1), outer.reshape(64, BITS, -1, 2)
+        hashes = outer.reshape(ROWS, -1, 2)
         low = hashes[..., 0] >> np.uint64(16)
-        low *= of_lane
+        low *= moduli
         low >>= np.uint64(48)
         high = hashes[..., 1] >> np.uint64(16)
-        high *= of_lane
+        high *= moduli
         high += low
         high >>= np.uint64(48)
-        return high.astype(np.uint16).swapaxes(0, 1).reshape(BITS, -1)
+        return high.astype(np.uint16)
 
 
 def _words(memory: bytearray | memoryview, count: int) -> Words:
@@ -445,14 +442,6 @@ def _transpose(columns: Words) -> None:
         high ^= moved
         moved <<= np.uint64(distance)
         low ^= moved
-
-
-def _choice_words(values: Residues) -> Words:
-    """Return the choice bits in the order of the transfers: of lane i * k + w bit b is bit i of word b * k + w."""
-    rows = values.reshape(64, -1)
-    bits = (rows[None] >> np.arange(BITS, dtype=np.uint16)[:, None, None] & np.uint16(1)).astype(np.uint8)
-    packed = np.packbits(bits, axis=1, bitorder="little")
-    return np.ascontiguousarray(packed.swapaxes(1, 2)).view("<u8").reshape(-1)
 
 
 # --- numbers: what a ceremony needs beside transfers, in a room that sees gmpy2 ---------------------------------------

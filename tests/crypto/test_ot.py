@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 
 import gmpy2
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from federation.crypto import blinding, ot
-from federation.crypto.ot import BITS, DEPTH, LANES, LEAVES, MOST_LANES, TREES, BadTransfer, Forest, Pruned
+from federation.crypto.ot import DEPTH, LEAVES, MOST_WORDS, ROWS, TREES, BadTransfer, Forest, Pruned
 from federation.errors import Misuse
 
 CONTEXT = hashlib.sha256(b"one pair").digest()
@@ -42,34 +43,29 @@ def pair() -> tuple[Forest, Pruned]:
     return pair_of()
 
 
-def drawn(lanes: int, salt: str = "") -> tuple[NDArray[np.uint16], NDArray[np.uint64]]:
-    """Values and moduli of so many lanes."""
-    shake = hashlib.shake_256(f"lanes {salt}".encode()).digest(2 * lanes)
-    return np.frombuffer(shake, dtype="<u2"), np.resize(np.array(MODULI, dtype=np.uint64), lanes)
+def drawn(words: int, salt: str = "", modulus: int | None = None) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Choices and moduli of so many words."""
+    choices = np.frombuffer(hashlib.shake_256(f"choices {salt}".encode()).digest(8 * words), dtype="<u8")
+    return choices, np.resize(np.array(modulus or MODULI, dtype=np.uint64), (1, words))
 
 
-def bits_of(values: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    return values[None] >> np.arange(BITS, dtype=np.uint16)[:, None] & np.uint16(1)
+def bits_of(choices: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """The choice of transfer (i, w)."""
+    return (choices[None] >> np.arange(ROWS, dtype=np.uint64)[:, None] & np.uint64(1)).astype(bool)
 
 
-def pads_slowly(trees: Forest, use: int, lane: int, lanes: int, modulus: int) -> list[int]:
-    """The chooser's pads of one lane of a message of at most MOST_LANES, transfer by transfer in Python's integers."""
-    width = lanes // LANES
-    row, word = divmod(lane, width)
-    pads = []
-    for bit in range(BITS):
-        number = 64 * (bit * width + word) + row  # the bit of every stream that belongs to this transfer
-        block = 0
-        for tree in range(TREES):
-            for leaf in range(LEAVES):
-                seed = trees.seeds[(tree * LEAVES + leaf) * 32 : (tree * LEAVES + leaf + 1) * 32]
-                stream = stream_byte(seed, use, number // 8)
-                block ^= (leaf if stream >> number % 8 & 1 else 0) << DEPTH * tree
-        index = row * (BITS * width) + bit * width + word
-        hashed = slow_hash(trees.context, block, index | use << 64)
-        limbs = (hashed & (1 << 64) - 1) >> 16, hashed >> 64 >> 16
-        pads.append((limbs[0] + (limbs[1] << 48)) * modulus >> 96)
-    return pads
+def pad_slowly(forest: Forest, use: int, row: int, word: int, words: int, modulus: int) -> int:
+    """The chooser's pad of one transfer, of at most MOST_WORDS words, in Python's integers."""
+    number = 64 * word + row  # the bit of every stream that belongs to this transfer
+    block = 0
+    for tree in range(TREES):
+        for leaf in range(LEAVES):
+            seed = forest.seeds[(tree * LEAVES + leaf) * 32 : (tree * LEAVES + leaf + 1) * 32]
+            stream = stream_byte(seed, use, number // 8)
+            block ^= (leaf if stream >> number % 8 & 1 else 0) << DEPTH * tree
+    hashed = slow_hash(forest.context, block, (row * words + word) | use << 64)
+    limbs = (hashed & (1 << 64) - 1) >> 16, hashed >> 64 >> 16
+    return (limbs[0] + (limbs[1] << 48)) * modulus >> 96
 
 
 def stream_byte(seed: bytes, use: int, place: int) -> int:
@@ -158,47 +154,54 @@ def test_a_swapped_side_of_a_base_transfer_gives_other_trees(pair: tuple[Forest,
     sums, forest = ot.grown(CHOOSER, CONTEXT, ot.reply(SENDER, CONTEXT, offered))
     swapped = b"".join(sums[at + 32 : at + 64] + sums[at : at + 32] for at in range(0, len(sums), 64))
     wrong = ot.pruned(SENDER, CONTEXT, offered, swapped)
-    values, moduli = drawn(64)
-    message, pads = ot.choose(forest, 0, values, moduli)
-    zeros, ones = ot.answer(wrong, 0, message, moduli)
-    assert agreeing(values, moduli, pads, zeros, ones) < 0.1
+    choices, moduli = drawn(16, modulus=65521)
+    message, pads = ot.choose(forest, 0, choices, moduli)
+    assert agreeing(choices, pads, *ot.answer(wrong, 0, message, moduli)) < 0.1
 
 
 # --- extension -------------------------------------------------------------------------------------------------------
 
 
-def agreeing(values, moduli, pads, zeros, ones) -> float:
-    """The share of transfers, of those whose modulus hides anything, in which the chooser has the pad of its bit."""
-    wide = moduli > 100
-    return float((pads == np.where(bits_of(values), ones, zeros))[:, wide].mean())
+def agreeing(choices, pads, zeros, ones) -> float:
+    """The share of transfers in which the chooser has the pad of its bit."""
+    return float((pads == np.where(bits_of(choices), ones, zeros)).mean())
 
 
-@pytest.mark.parametrize("lanes", [64, 128, MOST_LANES - 64, MOST_LANES, MOST_LANES + 64, 2 * MOST_LANES + 192])
-def test_the_chooser_has_the_pad_of_its_bit_and_not_the_other(lanes: int, pair: tuple[Forest, Pruned]) -> None:
-    values, moduli = drawn(lanes, "pads")
-    message, pads = ot.choose(pair[0], 7, values, moduli)
+@pytest.mark.parametrize("words", [1, 2, 3, 16, MOST_WORDS - 1, MOST_WORDS, MOST_WORDS + 1, 2 * MOST_WORDS + 7])
+def test_the_chooser_has_the_pad_of_its_bit_and_not_the_other(words: int, pair: tuple[Forest, Pruned]) -> None:
+    choices, moduli = drawn(words, "pads")
+    message, pads = ot.choose(pair[0], 7, choices, moduli)
     zeros, ones = ot.answer(pair[1], 7, message, moduli)
-    assert len(message) == ot.message_bytes(lanes) == 64 * lanes
-    assert (pads == np.where(bits_of(values), ones, zeros)).all()
+    assert len(message) == ot.message_bytes(words) == 4 * ROWS * words  # 4 bytes a transfer; IKNP takes 16
+    assert agreeing(choices, pads, zeros, ones) == 1
     assert (zeros < moduli).all()
     assert (ones < moduli).all()
-    others = np.where(bits_of(values), zeros, ones)[:, moduli > 1000]
-    assert (pads[:, moduli > 1000] == others).mean() < 0.01
+    wide = moduli[0] > 1000
+    assert agreeing(~choices[wide], pads[:, wide], zeros[:, wide], ones[:, wide]) < 0.01 if wide.any() else True
+
+
+def test_moduli_may_be_of_every_transfer(pair: tuple[Forest, Pruned]) -> None:
+    choices, _ = drawn(5, "each")
+    moduli = np.resize(np.array(MODULI, dtype=np.uint64), (ROWS, 5))
+    message, pads = ot.choose(pair[0], 8, choices, moduli)
+    zeros, ones = ot.answer(pair[1], 8, message, moduli)
+    assert agreeing(choices, pads, zeros, ones) == 1
+    assert (np.maximum(zeros, ones) < moduli).all()
+    assert {int(row) for row in pads[moduli == 2]} == {0, 1}
 
 
 def test_pads_are_what_the_formula_says(pair: tuple[Forest, Pruned]) -> None:
-    lanes = 128
-    values, moduli = drawn(lanes, "slow")
-    message, pads = ot.choose(pair[0], 3, values, moduli)
-    for lane in (0, 1, 63, 64, 127):
-        assert pads[:, lane].tolist() == pads_slowly(pair[0], 3, lane, lanes, int(moduli[lane]))
+    choices, moduli = drawn(8, "slow")
+    message, pads = ot.choose(pair[0], 3, choices, moduli)
+    for row, word in ((0, 0), (63, 7), (1, 5), (31, 6)):
+        assert pads[row, word] == pad_slowly(pair[0], 3, row, word, 8, int(moduli[0, word]))
     zeros, _ = ot.answer(pair[1], 3, message, moduli)
-    assert (zeros == pads)[bits_of(values) == 0].all()
+    assert (zeros == pads)[~bits_of(choices)].all()
 
 
 def test_pads_spread_evenly_over_their_modulus(pair: tuple[Forest, Pruned]) -> None:
-    moduli = np.full(8192, 251, dtype=np.uint64)
-    _, pads = ot.choose(pair[0], 9, np.zeros(8192, dtype=np.uint16), moduli)
+    choices, moduli = drawn(2048, "even", modulus=251)
+    _, pads = ot.choose(pair[0], 9, choices, moduli)
     counts = np.bincount(pads.reshape(-1), minlength=251)
     expected = pads.size / 251
     assert len(counts) == 251
@@ -206,25 +209,25 @@ def test_pads_spread_evenly_over_their_modulus(pair: tuple[Forest, Pruned]) -> N
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.binary(min_size=128, max_size=128), st.integers(0, 2**32 - 1), st.sampled_from(MODULI))
-def test_any_values_uses_and_moduli_agree(raw: bytes, use: int, modulus: int) -> None:
-    values, moduli = np.frombuffer(raw, dtype="<u2"), np.full(64, modulus, dtype=np.uint64)
-    forest, trees = KEPT
-    message, pads = ot.choose(forest, use, values, moduli)
-    zeros, ones = ot.answer(trees, use, message, moduli)
-    assert (pads == np.where(bits_of(values), ones, zeros)).all()
+@given(st.binary(min_size=16, max_size=16), st.integers(0, 2**32 - 1), st.sampled_from(MODULI))
+def test_any_choices_uses_and_moduli_agree(raw: bytes, use: int, modulus: int) -> None:
+    choices, moduli = np.frombuffer(raw, dtype="<u8"), np.full((1, 2), modulus, dtype=np.uint64)
+    forest, trees = kept_pair()
+    message, pads = ot.choose(forest, use, choices, moduli)
+    assert agreeing(choices, pads, *ot.answer(trees, use, message, moduli)) == 1
 
 
-KEPT = pair_of(seeded("chooser"), seeded("sender"))
+@lru_cache
+def kept_pair() -> tuple[Forest, Pruned]:
+    return pair_of(seeded("chooser"), seeded("sender"))
 
 
 def test_threads_change_nothing(pair: tuple[Forest, Pruned]) -> None:
-    lanes = 3 * MOST_LANES + 64
-    values, moduli = drawn(lanes, "threads")
-    message, pads = ot.choose(pair[0], 11, values, moduli)
+    choices, moduli = drawn(3 * MOST_WORDS + 5, "threads")
+    message, pads = ot.choose(pair[0], 11, choices, moduli)
     zeros, ones = ot.answer(pair[1], 11, message, moduli)
     with lent_threads():
-        again, same = ot.choose(pair[0], 11, values, moduli)
+        again, same = ot.choose(pair[0], 11, choices, moduli)
         both = ot.answer(pair[1], 11, message, moduli)
     assert again == message
     assert (same == pads).all()
@@ -242,20 +245,25 @@ class lent_threads:  # noqa: N801 - reads as what it does
         self._pool.shutdown()
 
 
-def test_what_the_sender_sees_does_not_depend_on_the_choices_but_by_its_missing_leaves(
+def test_two_messages_of_one_use_show_how_their_choices_differ_and_of_two_uses_nothing(
     pair: tuple[Forest, Pruned],
 ) -> None:
-    """Two messages of one use differ by the choices in every tree: that is why a use serves once."""
-    values, moduli = drawn(64, "hidden")
-    first, _ = ot.choose(pair[0], 20, values, moduli)
-    other, _ = ot.choose(pair[0], 20, np.zeros_like(values), moduli)
-    difference = np.frombuffer(first, dtype="<u8") ^ np.frombuffer(other, dtype="<u8")
-    leaked = difference.reshape(TREES, -1)
-    assert (leaked == leaked[0]).all()
-    assert (leaked[0] == ot._choice_words(values)).all()
-    apart, _ = ot.choose(pair[0], 21, np.zeros_like(values), moduli)
-    fresh = np.frombuffer(first, dtype="<u8") ^ np.frombuffer(apart, dtype="<u8")
-    assert 0.4 < np.unpackbits(fresh.view(np.uint8)).mean() < 0.6
+    """The fault of a reused number, at the sender."""
+    choices, moduli = drawn(4, "hidden")
+    first, other = (ot.choose(pair[0], 20, words, moduli)[0] for words in (choices, np.zeros_like(choices)))
+    leaked = (np.frombuffer(first, dtype="<u8") ^ np.frombuffer(other, dtype="<u8")).reshape(TREES, -1)
+    assert (leaked == choices).all()
+    apart, _ = ot.choose(pair[0], 21, np.zeros_like(choices), moduli)
+    fresh = np.frombuffer(first, dtype=np.uint8) ^ np.frombuffer(apart, dtype=np.uint8)
+    assert 0.4 < np.unpackbits(fresh).mean() < 0.6
+
+
+def test_pads_of_one_use_repeat_and_of_two_uses_do_not(pair: tuple[Forest, Pruned]) -> None:
+    """The fault of a reused number, at the chooser: two corrections under equal pads show how two secrets differ."""
+    choices, moduli = drawn(16, "reuse", modulus=65521)
+    (_, one), (_, again), (_, fresh) = (ot.choose(pair[0], use, choices, moduli) for use in (50, 50, 51))
+    assert (one == again).all()
+    assert (one == fresh).mean() < 0.01
 
 
 # --- planted faults --------------------------------------------------------------------------------------------------
@@ -266,9 +274,9 @@ def test_a_fault_between_the_two_is_noise(
     fault: str, pair: tuple[Forest, Pruned], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forest, trees = pair
-    values, moduli = drawn(128, "faults")
-    message, pads = ot.choose(forest, 30, values, moduli)
-    use, told = 30, values
+    choices, moduli = drawn(32, "faults", modulus=65521)
+    message, pads = ot.choose(forest, 30, choices, moduli)
+    use, told = 30, choices
     match fault:
         case "tweak":
             original = ot._Desk.lay
@@ -281,7 +289,7 @@ def test_a_fault_between_the_two_is_noise(
         case "use":
             use = 31
         case "choice":
-            told = values ^ np.uint16(0xFFFF)
+            told = ~choices
         case "delta":
             trees = replace(trees, delta=trees.delta[::-1])
         case "context":
@@ -289,40 +297,33 @@ def test_a_fault_between_the_two_is_noise(
         case "order":
             message = message[::-1]
     zeros, ones = ot.answer(trees, use, message, moduli)
-    assert agreeing(told, moduli, pads, zeros, ones) < (0.75 if fault in {"delta", "order"} else 0.05)
+    # A sender whose message alone is wrong still has the pads of whoever chose 0.
+    assert agreeing(told, pads, zeros, ones) < (0.6 if fault in {"delta", "order"} else 0.05)
 
 
 def test_one_swapped_choice_bit_spoils_one_pad(pair: tuple[Forest, Pruned]) -> None:
-    values, moduli = drawn(64, "bit")[0], np.full(64, 65521, dtype=np.uint64)
-    message, pads = ot.choose(pair[0], 40, values, moduli)
+    choices, moduli = drawn(8, "bit", modulus=65521)
+    message, pads = ot.choose(pair[0], 40, choices, moduli)
     words = np.frombuffer(message, dtype="<u8").reshape(TREES, -1).copy()
-    words[:, 5] ^= np.uint64(1 << 17)  # lane 17 of 64, bit 5 of its value
+    words[:, 5] ^= np.uint64(1 << 17)
     zeros, ones = ot.answer(pair[1], 40, words.tobytes(), moduli)
-    wrong = np.argwhere(pads != np.where(bits_of(values), ones, zeros))
-    assert wrong.tolist() == [[5, 17]]
-
-
-def test_pads_of_one_use_repeat_and_of_two_uses_do_not(pair: tuple[Forest, Pruned]) -> None:
-    """The fault of a reused number: equal pads, so two corrections show how two secrets differ."""
-    values, moduli = drawn(64, "reuse")[0], np.full(64, 65521, dtype=np.uint64)
-    (_, one), (_, again), (_, fresh) = (ot.choose(pair[0], use, values, moduli) for use in (50, 50, 51))
-    assert (one == again).all()
-    assert (one == fresh).mean() < 0.01
+    assert np.argwhere(pads != np.where(bits_of(choices), ones, zeros)).tolist() == [[17, 5]]
 
 
 @pytest.mark.parametrize(
-    ("lanes", "use", "modulus"), [(63, 0, 3), (64, -1, 3), (64, 1 << 32, 3), (64, 0, 1 << 16), (64, 0, 0)]
+    ("shape", "use", "modulus"),
+    [((1, 3), 0, 3), ((2, 2), 0, 3), ((1, 2), -1, 3), ((1, 2), 1 << 32, 3), ((1, 2), 0, 1 << 16), ((1, 2), 0, 0)],
 )
-def test_other_counts_uses_and_moduli_are_misuse(
-    lanes: int, use: int, modulus: int, pair: tuple[Forest, Pruned]
+def test_other_shapes_uses_and_moduli_are_misuse(
+    shape: tuple[int, int], use: int, modulus: int, pair: tuple[Forest, Pruned]
 ) -> None:
     with pytest.raises(Misuse):
-        ot.choose(pair[0], use, np.zeros(lanes, dtype=np.uint16), np.full(lanes, modulus, dtype=np.uint64))
+        ot.choose(pair[0], use, np.zeros(2, dtype=np.uint64), np.full(shape, modulus, dtype=np.uint64))
 
 
 def test_a_message_of_another_length_is_refused(pair: tuple[Forest, Pruned]) -> None:
-    values, moduli = drawn(64)
-    message, _ = ot.choose(pair[0], 60, values, moduli)
+    choices, moduli = drawn(4)
+    message, _ = ot.choose(pair[0], 60, choices, moduli)
     for wrong in (message[:-1], message + b"\0", b""):
         with pytest.raises(BadTransfer):
             ot.answer(pair[1], 60, wrong, moduli)
