@@ -22,6 +22,7 @@ from federation.protocols.events import (
     DeadlinePassed,
     Delivered,
     Opened,
+    Parcel,
     Received,
     Release,
     SpecKnown,
@@ -29,7 +30,7 @@ from federation.protocols.events import (
 )
 from federation.protocols.machine import fold
 from federation.protocols.masked_sum import MaskedSum, masks
-from federation.protocols.masked_sum.messages import Advert, Head
+from federation.protocols.masked_sum.messages import Advert, Head, Opening, Withdrawal
 from federation.protocols.secure_sum import Aborted, Awaits
 from federation.protocols.setup import Check, chunk_sizes
 from tests.protocols.cohort import COORDINATOR, Cohort, Machine, attested, entropy, names, setup_of, spec_of
@@ -282,6 +283,48 @@ def test_an_event_out_of_place_says_what_was_due() -> None:
         cohort.contribute("p0", [1])
     with pytest.raises(ProtocolViolation, match="expected advert, got Opened in state Gathering"):
         cohort.aggregator.give(Opened(setup=cohort.setup, coordinator=COORDINATOR))
+
+
+def test_a_message_before_its_time_names_its_sender() -> None:
+    later, cohort = Cohort(3), Cohort(3)
+    later.shared()
+    head = later.contribute("p1", [1])
+    with pytest.raises(ProtocolViolation, match="expected advert, got Head in state Gathering") as caught:
+        cohort.receive(Received(parcel=head))
+    assert caught.value.party == "p1"
+    fresh = Machine(state=MaskedSum.aggregator())
+    cohort.aggregator = fresh
+    cohort.receive(Opened(setup=cohort.setup, coordinator=COORDINATOR))
+    cohort.shared()
+    with pytest.raises(ProtocolViolation, match="expected spec, got Head in state Collecting") as caught:
+        cohort.receive(Received(parcel=head))
+    assert caught.value.party == "p1"
+
+
+@pytest.mark.parametrize("kind", [Withdrawal, Opening])
+def test_what_is_not_for_the_machine_of_the_aggregator_is_out_of_place(kind: type) -> None:
+    """Withdrawals are counted by its driver; openings it says itself."""
+    cohort = Cohort(3)
+    values = {"party": "p1", "seeds": (), "keys": ()}
+    value = kind(**{one.name: values.get(one.name, b"x" * 32) for one in dataclasses.fields(kind)})
+    with pytest.raises(ProtocolViolation, match=f"got {kind.__name__} in state Gathering") as caught:
+        cohort.receive(Received(parcel=Parcel(message=attested(value, sender="p1"))))
+    assert caught.value.party == "p1"
+
+
+def test_nobody_draws_samples_where_everybody_gets_all() -> None:
+    cohort, sampled = Cohort(3, 2), Cohort(3, 2, check=Check.SAMPLE)
+    for each in (cohort, sampled):
+        each.run({p: [1, 2] for p in names(3)}, {})
+    (*_, asked) = [event for event in sampled.aggregator.events if isinstance(event, Received)]
+    state = cohort.aggregator.state
+    question = dataclasses.replace(
+        asked.parcel.message.value,  # type: ignore[type-var]
+        spec_hash=cohort.spec.hash,
+        u3_hash=state.u3_hash,  # type: ignore[attr-defined]
+    )
+    with pytest.raises(ProtocolViolation, match="in samples"):
+        cohort.receive(Received(parcel=Parcel(message=attested(question))))
 
 
 def test_an_aggregator_may_be_told_who_is_missing() -> None:

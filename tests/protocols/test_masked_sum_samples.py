@@ -191,3 +191,61 @@ def test_a_party_whose_chunks_are_not_under_its_root_is_found_when_somebody_draw
         cohort.receive(Received(parcel=question))
     assert caught.value.party == "p3"
     assert not cohort.parties["p0"].released
+
+
+def test_a_party_whose_chunks_have_other_sizes_under_its_root_is_found_by_whoever_draws(opened: Cohort) -> None:
+    """It colludes with the relay, which forwards what it signed: a short chunk, soundly rooted."""
+    cohort = opened.branch()
+    machine = cohort.parties["p0"]
+    short = [chunk_of(cohort, "p1", place) for place in range(CHUNKS)]
+    short = [chunk[:-8] for chunk in short]
+    leaves = [merkle.leaf_hash(chunk) for chunk in short]
+    places = asked(cohort).places
+    state = machine.state
+    heads = tuple(
+        replace(head, chunk_root=merkle.root(leaves)) if head.party == "p1" else head
+        for head in state.known.heads  # type: ignore[attr-defined]
+    )
+    machine.state = replace(state, known=replace(state.known, heads=heads))  # type: ignore[type-var,attr-defined]
+    parcels = list(answered(opened, places))
+    chunks = [piece for place in places for piece in (short[place], *merkle.inclusion(leaves, place))]
+    parcels[1] = replace(parcels[1], chunks=tuple(chunks))
+    with pytest.raises(ProtocolViolation, match="got other bytes"):
+        machine.give(Delivered(parcels=tuple(parcels)))
+
+
+def chunk_of(cohort: Cohort, party: str, place: int) -> bytes:
+    """A chunk of a masked vector, as the aggregator has it."""
+    heads = cohort.aggregator.state.heads  # type: ignore[attr-defined]
+    return bytes(heads[party].chunks[place])
+
+
+def test_an_opening_of_a_long_total_comes_without_anybody_s_vector(opened: Cohort) -> None:
+    cohort = opened.branch()
+    *heads, said = cohort.inbox["p0"][-1]
+    loaded = (replace(heads[0], chunks=(b"x",)), *heads[1:], said)
+    with pytest.raises(ProtocolViolation, match="expected heads without chunks") as caught:
+        cohort.parties["p0"].give(Delivered(parcels=loaded))
+    assert caught.value.party == COORDINATOR
+
+
+def test_a_total_of_other_sizes_or_under_another_root_is_not_taken(opened: Cohort) -> None:
+    *heads, said = opened.inbox["p0"][-1]
+    for chunks in (
+        said.chunks[1:],
+        (said.chunks[0][:-8], *said.chunks[1:]),
+        (*said.chunks[:-1], bytes(len(said.chunks[-1]))),
+    ):
+        cohort = opened.branch()
+        with pytest.raises(ProtocolViolation) as caught:
+            cohort.parties["p0"].give(Delivered(parcels=(*heads, replace(said, chunks=chunks))))
+        assert caught.value.party == COORDINATOR
+        assert not cohort.parties["p0"].released
+
+
+def test_more_chunks_than_were_drawn_are_refused(opened: Cohort) -> None:
+    cohort = opened.branch()
+    parcels = list(answered(opened, asked(cohort).places))
+    parcels[0] = replace(parcels[0], chunks=(*parcels[0].chunks, b"more"))
+    with pytest.raises(ProtocolViolation, match="more than these"):
+        cohort.parties["p0"].give(Delivered(parcels=tuple(parcels)))
