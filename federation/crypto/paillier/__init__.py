@@ -9,4 +9,7 @@ keys         the public key, which anyone computes again, and the key of a singl
 packing      many numbers in one plaintext, with room for the sum
 pool         blindings made beforehand
 engine       encrypts, and computes with ciphertexts
+threshold    the joint key, a holder's share, his answers, and what all answers open
+proofs       that a party knows what it sent, and that a holder used his share
+modulus      that a stranger's modulus is a product of two primes
 """

@@ -56,6 +56,18 @@ def framed(*parts: bytes) -> bytes:
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
 
 
+def unframed(data: bytes) -> list[bytes]:
+    """Return the parts of `framed`. Raises ValueError for bytes that are none."""
+    parts, at = [], 0
+    while at < len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 8], "big")
+        if end > len(data):
+            raise ValueError("a part that is longer than what there is")
+        parts.append(data[at + 8 : end])
+        at = end
+    return parts
+
+
 def public_numbers(count: int, bits: int, label: bytes, *parts: bytes) -> list[mpz]:
     """Return `count` numbers of `bits` bits, a multiple of 8, that everybody finds for these parts (SHAKE-256)."""
     width = bits // 8

@@ -11,6 +11,7 @@ import pytest
 
 from federation.crypto import blinding
 from federation.crypto.paillier.keys import OwnerKey, PublicKey
+from federation.crypto.paillier.threshold import JointKey, KeyShare, dealt
 
 KEYS = Path(__file__).parent.parent.parent / "vectors" / "paillier" / "owner_keys.json"
 KEY_OF = {key["bits"]: key for key in json.loads(KEYS.read_text())["keys"]}
@@ -44,3 +45,19 @@ def two_threads() -> Iterator[ThreadPoolExecutor]:
         take_back = blinding.lend(pool.map)
         yield pool
         take_back()
+
+
+@pytest.fixture(scope="session")
+def dealt_key() -> tuple[JointKey, dict[str, KeyShare]]:
+    """A key of 512 bits that three hold, as one dealer made it."""
+    return dealt(512, ["guangdong", "hongkong", "macao"], bytes(31) + b"\x06")
+
+
+@pytest.fixture(scope="session")
+def joint(dealt_key: tuple[JointKey, dict[str, KeyShare]]) -> JointKey:
+    return dealt_key[0]
+
+
+@pytest.fixture(scope="session")
+def shares(dealt_key: tuple[JointKey, dict[str, KeyShare]]) -> dict[str, KeyShare]:
+    return dealt_key[1]
