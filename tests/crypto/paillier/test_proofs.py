@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,7 @@ from federation.crypto.paillier.proofs import (
     check_plaintexts,
     prove_partials,
     prove_plaintexts,
+    unproved_partials,
 )
 from federation.crypto.paillier.threshold import JointKey, KeyShare, combine, dealt, partials
 from federation.errors import Misuse
@@ -304,6 +306,67 @@ def test_equal_weights_would_let_two_errors_cancel(
     answers = partials(joint, shares["macao"], given_to)
     false = [answers[0] * (1 + n) % square, answers[1] * (1 - n) % square]
     assert not denies(joint, given_to, false, prove_partials(joint, shares["macao"], given_to, false, MINE, ENTROPY))
+
+
+Answers = dict[str, list[int]]
+
+
+def all_answered(
+    joint: JointKey, shares: dict[str, KeyShare], given_to: list[int], spoil: dict[str, int]
+) -> tuple[Answers, dict[str, bytes]]:
+    """Everybody's answers with proofs as good as they get; those in `spoil` shift their first plaintext by so much."""
+    n, answers = joint.public.n, {name: partials(joint, share, given_to) for name, share in shares.items()}
+    for name, shift in spoil.items():
+        answers[name][0] = answers[name][0] * pow(1 + n, shift, n**2) % n**2
+    return answers, {
+        name: prove_partials(joint, share, given_to, answers[name], MINE, ENTROPY) for name, share in shares.items()
+    }
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("guilty", [[], ["macao"], ["guangdong", "hongkong"], ["guangdong", "hongkong", "macao"]])
+def test_looking_at_all_proofs_at_once_names_the_guilty(
+    count: int, guilty: list[str], joint: JointKey, shares: dict[str, KeyShare], two_threads: ThreadPoolExecutor
+) -> None:
+    given_to = Engine(joint.public, ENTROPY).encrypt(list(range(count)))
+    answers, shown = all_answered(joint, shares, given_to, dict(zip(guilty, (5, -5, 7), strict=False)))
+    assert unproved_partials(joint, given_to, answers, MINE, shown) == guilty
+    assert unproved_partials(joint, given_to, answers, EARLIER, shown) == list(joint.holders)
+    assert unproved_partials(joint, given_to, answers, MINE, {}) == []
+
+
+def test_honest_proofs_are_not_looked_at_one_by_one(
+    joint: JointKey, shares: dict[str, KeyShare], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_to = Engine(joint.public, ENTROPY).encrypt([5])
+    answers, shown = all_answered(joint, shares, given_to, {})
+    monkeypatch.setattr(proofs, "check_partials", None)
+    assert unproved_partials(joint, given_to, answers, MINE, shown) == []
+
+
+def test_errors_of_two_holders_do_not_cancel_unless_they_weigh_alike(
+    joint: JointKey, shares: dict[str, KeyShare], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: two who shift in opposite directions are unseen where all equations have one weight."""
+    given_to = Engine(joint.public, ENTROPY).encrypt([5])
+    answers, shown = all_answered(joint, shares, given_to, {"macao": 5, "hongkong": -5})
+    assert unproved_partials(joint, given_to, answers, MINE, shown) == ["hongkong", "macao"]
+    monkeypatch.setattr(proofs, "_challenges", lambda count, label, *parts: [1] * count)
+    answers, shown = all_answered(joint, shares, given_to, {"macao": 5, "hongkong": -5})
+    assert unproved_partials(joint, given_to, answers, MINE, shown) == []
+
+
+def test_a_proof_without_form_is_its_holders(joint: JointKey, shares: dict[str, KeyShare]) -> None:
+    given_to = Engine(joint.public, ENTROPY).encrypt([5])
+    answers, shown = all_answered(joint, shares, given_to, {})
+    for spoiled in (b"", shown["macao"][:-1], bytes(len(shown["macao"])), shown["guangdong"]):
+        assert unproved_partials(joint, given_to, answers, MINE, {**shown, "macao": spoiled}) == ["macao"]
+    assert unproved_partials(joint, given_to, {**answers, "macao": []}, MINE, shown) == ["macao"]
+    assert unproved_partials(joint, given_to, {**answers, "macao": [0]}, MINE, shown) == ["macao"]
+    with pytest.raises(Misuse):
+        unproved_partials(joint, given_to, {"macao": answers["macao"]}, MINE, shown)
+    with pytest.raises(Misuse):
+        unproved_partials(joint, given_to, {**answers, "beijing": [5]}, MINE, {**shown, "beijing": shown["macao"]})
 
 
 def test_nonces_of_decryption_depend_on_all_that_is_proved(joint: JointKey, shares: dict[str, KeyShare]) -> None:
