@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
 
 from federation.domain.job import Blame
 from federation.errors import ProtocolViolation
-from federation.protocols.events import Contribute, DeadlinePassed, Delivered, Received, Stopped
+from federation.protocols.events import Contribute, DeadlinePassed, Delivered, Parcel, Received, Stopped
 from federation.protocols.masked_sum import checks, masks
 from federation.protocols.masked_sum.aggregator import Serving
 from federation.protocols.secure_sum import Awaits
 from federation.protocols.setup import Check
-from tests.protocols.cohort import COORDINATOR, PHASES, Cohort, names, plain_sum, remember_exchanges
+from tests.protocols.cohort import COORDINATOR, PHASES, Cohort, attested, names, plain_sum, remember_exchanges
 
 pytestmark = pytest.mark.usefixtures("one_exchange_a_pair")
 
@@ -280,6 +281,36 @@ def test_a_party_that_missed_everything_since_its_head_catches_up_in_one_go() ->
     assert len(cohort.inbox["p3"]) == 3
     cohort.exchange("p3")
     judge(cohort, {})
+
+
+def test_shares_of_a_party_whose_advert_came_too_late_are_the_relay_s_doing() -> None:
+    """P3 was shown the adverts of all in its own view, and deals; the others never saw its keys."""
+    cohort = late("advert")
+    view = [*cohort.inbox["p3"].pop(), cohort.begin("p3")]
+    (send,) = cohort.parties["p3"].give(Delivered(parcels=tuple(view)))
+    dealt = Parcel(message=attested(replace(send.message, adverts_hash=hash_seen(cohort))), chunks=(b"box",))  # type: ignore[union-attr,type-var]
+    cohort.take("shares", names(4)[:3], vectors_of(4))
+    bundle = cohort.inbox["p0"].pop()
+    with pytest.raises(ProtocolViolation, match="shares of those who advertised, got also of p3") as caught:
+        cohort.parties["p0"].give(Delivered(parcels=(*bundle, dealt)))
+    assert caught.value.party == COORDINATOR
+
+
+def hash_seen(cohort: Cohort) -> bytes:
+    """The adverts as the aggregator has them."""
+    return bytes(cohort.aggregator.state.adverts_hash)  # type: ignore[attr-defined]
+
+
+def test_a_consent_of_a_party_that_never_shared_does_not_count() -> None:
+    cohort = late("shares")
+    for phase in ("head", "consent"):
+        cohort.take(phase, names(4)[:3], vectors_of(4))
+    bundle = cohort.inbox["p0"].pop()
+    value = bundle[0].message.value
+    false = Parcel(message=attested(replace(value, party="p3")))  # type: ignore[type-var]
+    with pytest.raises(ProtocolViolation, match="consents of those who shared, got also of p3") as caught:
+        cohort.parties["p0"].give(Delivered(parcels=(*bundle[:2], false)))
+    assert caught.value.party == COORDINATOR
 
 
 def test_a_stranger_is_named_even_when_its_step_is_closed() -> None:

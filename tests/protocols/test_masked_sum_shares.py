@@ -191,6 +191,17 @@ def test_a_dealer_whose_seed_does_not_open_is_named_and_not_who_gave_its_shares(
     assert (caught.value.party, caught.value.phase) == ("p1", "unmask")
 
 
+def of_no_secret(_split: Split) -> Split:
+    """A polynomial whose value at zero is below the prime and has 257 bits: no secret of 32 bytes."""
+    return lambda _secret, _t, n, _entropy: ((1 << 256).to_bytes(33, "big"),) * n
+
+
+def test_a_dealer_of_shares_that_open_no_secret_at_all_is_named() -> None:
+    cohort = badly_dealt(3, "p1", of_no_secret)
+    with pytest.raises(ProtocolViolation, match="p1 dealt shares of something else"):
+        cohort.exchange()
+
+
 @pytest.mark.parametrize("how", [of_another_secret, off_the_line(0)], ids=["all", "p0's"])
 def test_a_dealer_whose_key_does_not_open_is_named_when_it_is_lost(how: Callable[[Split], Split]) -> None:
     cohort = badly_dealt(4, "p1", how, lost="p1")
