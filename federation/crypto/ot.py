@@ -447,9 +447,9 @@ def _transpose(columns: Words) -> None:
 # --- numbers: what a ceremony needs beside transfers, in a room that sees gmpy2 ---------------------------------------
 
 
-def powers(bases: Sequence[int], exponents: Sequence[int], moduli: Sequence[int]) -> list[int]:
-    """Return base^exponent mod modulus of each, for odd moduli."""
-    return [int(gmpy2.powmod(*three)) for three in zip(bases, exponents, moduli, strict=True)]
+def power(base: int, exponent: int, modulus: int) -> int:
+    """Return base^exponent for an odd modulus."""
+    return int(gmpy2.powmod(base, exponent, modulus))
 
 
 def jacobi(number: int, modulus: int) -> int:

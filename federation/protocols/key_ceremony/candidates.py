@@ -120,7 +120,8 @@ def exponent(n: int, first: bool, factors: tuple[int, int]) -> int:
 
 def raised(bases: Sequence[int], exponents: Sequence[int], of: Sequence[int]) -> list[int]:
     """Return base^exponent modulo each of `of`, with both cores where threads were lent."""
-    return in_runs(list(zip(bases, exponents, of, strict=True)), lambda run: ot.powers(*zip(*run, strict=True)))
+    each = list(zip(bases, exponents, of, strict=True))
+    return in_runs(each, lambda run: [ot.power(base, exponent, n) for base, exponent, n in run])
 
 
 def passes(n: int, powers: Sequence[int]) -> bool:
