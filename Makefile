@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env test lint format protos demo bench bench-secagg peers bundle
+.PHONY: simulate help env test lint format protos demo bench bench-secagg peers bundle
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -40,6 +40,9 @@ lint: .venv/.dev ## ruff, mypy --strict, the floors, the protos
 
 test: lint ## lint, then all tests on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+simulate: .venv/.dev ## ten thousand lists of mishaps over real drivers (half an hour)
+	SIMULATED=$${SIMULATED:-10000} $(BIN)/python -m pytest -q -s tests/simulation
 
 format: .venv/.dev ## let ruff put the code in shape
 	$(BIN)/ruff check --fix
