@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil, log, prod
 
 from federation.crypto import ot
-from federation.protocols.key_ceremony.candidates import SIFTED_TO
+from federation.protocols.key_ceremony.candidates import BASES, SIFTED_TO
 from federation.protocols.key_ceremony.products import layout_of
 from federation.protocols.key_ceremony.residues import plan_of
 from federation.protocols.key_ceremony.terms import Ceremony
@@ -41,6 +41,16 @@ class Estimate:
     def traffic(self, share: float | None = None) -> int:
         """Return the bytes that such a share of ceremonies stays below; in the mean when none is said."""
         return self.setup_bytes + round(self.candidate_bytes * (self.mean if share is None else self.tries(share)))
+
+
+def longest(ceremony: Ceremony) -> tuple[int, int]:
+    """Return the most bytes of a box and of a body: whoever receives more need not look at it."""
+    plan, k, width = plan_of(ceremony.bits), ceremony.batch, ceremony.bits // 8
+    layouts = (layout_of(plan.sieve, 2 * k), layout_of(plan.product, k), layout_of(plan.exponent, 1))
+    boxes = [max(ot.message_bytes(layout.words), layout.correction_bytes) for layout in layouts]
+    opened = 2 * (len(plan.sieve) + len(plan.product)) * k + 32
+    said = (opened, k * width, (BASES - 1) * width, 5 * width, 2 * width * len(ceremony.holders))
+    return max(ot.COLUMNS * ot.GROUP_BYTES, *boxes), max(said)
 
 
 def estimate_of(ceremony: Ceremony) -> Estimate:

@@ -9,6 +9,10 @@
 
 In every step every holder says one word to all, with a box for some; `Delivered` brings all of one step together. What
 is sent follows from the entropy and from what was delivered, so a fold of stored events sends identical bytes again.
+Whoever starts again lacks at most the words of its own step and of the next one: others keep those two.
+
+Semi-honest: what n - 1 holders see says nothing of the last one's shares as long as they follow the protocol. Whoever
+deviates may learn bits of them (which of its lies went unnoticed), and is named only where it shows.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gmpy2
+import numpy as np
 import pytest
 
 from federation.crypto import ot
@@ -218,6 +219,25 @@ def test_no_transfer_is_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multiplying, "use_of", lambda at, what: 4 * min(at.batch, 2) + what)
     Table(LATE).until(None)
     assert max(uses.values()) > 1
+
+
+def uneven(table: Table) -> float:
+    """The largest chi-square, of 2 degrees, of any holder's shares of the factors modulo 3."""
+    worst = 0.0
+    for player in table.until(What.OPEN).players.values():
+        shares = [*player.state.factors.p, *player.state.factors.q]  # type: ignore[union-attr]
+        counts, expected = Counter(share % 3 for share in shares), len(shares) / 3
+        worst = max(worst, sum((counts[rest] - expected) ** 2 / expected for rest in range(3)))
+    return worst
+
+
+def test_a_share_alone_does_not_say_what_the_factor_avoids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No factor is a multiple of 3, but a third of each holder's shares are. The fault: pads that hide nothing."""
+    ceremony = ceremony_of(3, batch=512)
+    assert uneven(Table(ceremony)) < 20  # 1 in 20,000
+    pads = ot._Desk.pads
+    monkeypatch.setattr(ot._Desk, "pads", lambda desk, moduli: pads(desk, moduli) * np.uint16(0))
+    assert uneven(Table(ceremony)) > 200
 
 
 def test_factors_are_drawn_anew_in_every_batch() -> None:

@@ -6,10 +6,10 @@ import gmpy2
 import pytest
 
 from federation.protocols.key_ceremony import candidates
-from federation.protocols.key_ceremony.estimate import estimate_of
+from federation.protocols.key_ceremony.estimate import estimate_of, longest
 from federation.protocols.key_ceremony.residues import plan_of
 from federation.protocols.key_ceremony.terms import Ceremony
-from tests.protocols.key_ceremony.players import ceremony_of, ended, names
+from tests.protocols.key_ceremony.players import Table, ceremony_of, ended, names
 
 
 def standard(n: int, bits: int) -> Ceremony:
@@ -53,3 +53,16 @@ def test_bytes_are_those_that_are_sent(n: int) -> None:
 def test_the_standard_batch_suits_bits_and_holders() -> None:
     assert [standard(3, bits).batch for bits in (512, 1024, 2048, 3072, 4096)] == [128, 256, 512, 512, 512]
     assert [standard(n, 2048).batch for n in (2, 3, 5, 10)] == [512, 512, 256, 128]
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_no_box_and_no_body_is_longer_than_was_said(n: int) -> None:
+    ceremony = ceremony_of(n, salt={2: 1, 3: 3}[n])
+    box, body = longest(ceremony)
+    sends = [send for table in Table(ceremony).run() for player in table.players.values() for send in player.sends]
+    assert max(len(send.box) for send in sends) <= box
+    assert max(len(send.word.body) for send in sends) <= body
+    at_2048 = longest(standard(3, 2048))
+    assert max(len(send.box) for send in sends) < at_2048[0] < 4.2e6
+    assert at_2048[1] < 150_000
+    assert longest(standard(3, 3072))[0] < 6.4e6
