@@ -7,6 +7,8 @@ low order, since private keys are multiples of 8. `representative` is equal for 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -64,9 +66,20 @@ def shared(private: bytes, peer_public: bytes) -> bytes:
         BadPublicKey: the peer's key is not canonical, or the secret would be all zero.
         Misuse: the private key is not 32 bytes.
     """
-    _refuse_other_forms(peer_public)
+    return shared_each(private, (peer_public,))[0]
+
+
+def shared_each(private: bytes, peers: Sequence[bytes]) -> list[bytes]:
+    """Return `shared` with each of these public keys; the private key is read once, which costs as much as an exchange.
+
+    Raises:
+        BadPublicKey, Misuse: as `shared`, for the first key that has one.
+    """
+    for peer in peers:
+        _refuse_other_forms(peer)
+    mine = _private(private)
     try:
-        return _private(private).exchange(X25519PublicKey.from_public_bytes(peer_public))
+        return [mine.exchange(X25519PublicKey.from_public_bytes(peer)) for peer in peers]
     except ValueError:
         raise BadPublicKey("a key of low order") from None
 

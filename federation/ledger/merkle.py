@@ -51,6 +51,19 @@ def inclusion(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     return tuple(path)
 
 
+def inclusions(leaves: Sequence[bytes]) -> list[tuple[bytes, ...]]:
+    """Return the audit path of every leaf, as `inclusion` does for one; the tree is made once."""
+    paths: list[list[bytes]] = [[] for _ in leaves]
+    level, height = list(leaves), 0
+    while len(level) > 1:
+        for index, path in enumerate(paths):
+            sibling = (index >> height) ^ 1
+            if sibling < len(level):
+                path.append(level[sibling])
+        level, height = _above(level), height + 1
+    return [tuple(path) for path in paths]
+
+
 def included(tree: bytes, leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bool:
     """Return whether `path` proves leaf hash `leaf` at `index` of a tree of `size` leaves with root `tree`.
 

@@ -106,3 +106,9 @@ def test_the_planted_fault_of_a_padded_level_is_caught(monkeypatch: pytest.Monke
 def test_a_leaf_outside_the_tree_is_misuse() -> None:
     with pytest.raises(Misuse, match="no leaf 2"):
         merkle.inclusion([b"a" * 32, b"b" * 32], 2)
+
+
+@given(st.lists(st.binary(max_size=4), max_size=40))
+def test_all_paths_at_once_are_the_paths_one_by_one(data: list[bytes]) -> None:
+    leaves = [merkle.leaf_hash(item) for item in data]
+    assert merkle.inclusions(leaves) == [merkle.inclusion(leaves, place) for place in range(len(leaves))]

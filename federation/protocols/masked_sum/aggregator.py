@@ -379,13 +379,14 @@ def _dealt(now: Dealing) -> AggregatorTransition:
         dealt=dealt,
     )
     effects = []
+    paths = {dealer: merkle.inclusions(now.leaves[dealer]) for dealer in now.parcels}
     for target in sides:
         parcels = []
         for dealer, parcel in now.parcels.items():
             chunks: tuple[bytes, ...] = ()
             if dealer != target:
                 place = [party for party in sides if party != dealer].index(target)
-                chunks = (parcel.chunks[place], *merkle.inclusion(now.leaves[dealer], place))
+                chunks = (parcel.chunks[place], *paths[dealer][place])
             parcels.append(Parcel(message=parcel.message, chunks=chunks))
         effects.append(Deliver(to=target, parcels=tuple(parcels)))
     return Transition(collecting, tuple(effects))

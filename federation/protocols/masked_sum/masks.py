@@ -150,8 +150,16 @@ def pair_seed(private: bytes, me: Side, peer: Side, binding: Binding) -> bytes:
     Raises:
         BadPublicKey: the peer's key is one that no honest party announces.
     """
-    low, high = (me, peer) if me.party < peer.party else (peer, me)
-    return agreement.derive(agreement.shared(private, peer.mask_pk), pair_info(binding, low, high))
+    return pair_seeds(private, me, (peer,), binding)[peer.party]
+
+
+def pair_seeds(private: bytes, me: Side, peers: Sequence[Side], binding: Binding) -> dict[str, bytes]:
+    """Return `pair_seed` with each of these peers, by name. Raises BadPublicKey."""
+    found = {}
+    for peer, secret in zip(peers, agreement.shared_each(private, [peer.mask_pk for peer in peers]), strict=True):
+        low, high = (me, peer) if me.party < peer.party else (peer, me)
+        found[peer.party] = agreement.derive(secret, pair_info(binding, low, high))
+    return found
 
 
 def self_seed(seed: bytes, party: str, binding: Binding) -> bytes:
@@ -197,8 +205,8 @@ def streams_off(
     add: list[bytes] = []
     subtract = [self_seed(seed, party, binding) for party, seed in seeds.items()]
     for absent, private in keys.items():
-        for counted in seeds:
-            seed = pair_seed(private, sides[absent], sides[counted], binding)
+        pairs = pair_seeds(private, sides[absent], [sides[counted] for counted in seeds], binding)
+        for counted, seed in pairs.items():
             (subtract if counted < absent else add).append(seed)
     return Streams(add=tuple(add), subtract=tuple(subtract))
 

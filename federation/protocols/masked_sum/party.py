@@ -358,15 +358,9 @@ def _mask(now: Shared, contribution: Contribute) -> PartyTransition:
     binding = Binding(spec_hash=spec.hash, adverts_hash=now.adverts_hash, u2_hash=now.u2_hash)
     secrets = masks.secrets_of(now.entropy, now.setup)
     mine = next(side for side in now.masked.sides if side.party == now.me)
-    pairs = {}
-    for peer in now.masked.sides:
-        if peer is not mine:
-            try:
-                pairs[peer.party] = masks.pair_seed(secrets.mask_private, mine, peer, binding)
-            except agreement.BadPublicKey as fault:
-                raise ProtocolViolation(
-                    peer.party, phase="advert", expected="a sound X25519 key", got=str(fault)
-                ) from None
+    peers = [side for side in now.masked.sides if side is not mine]
+    # Every key was found sound when its advert came: an exchange with it does not fail any more.
+    pairs = masks.pair_seeds(secrets.mask_private, mine, peers, binding)
     streams = masks.streams_on(masks.self_seed(secrets.seed, now.me, binding), pairs, now.me)
     chunks, leaves = masks.masked(contribution.vector, spec.ring, streams)
     head = Head(

@@ -212,9 +212,17 @@ def test_the_planted_fault_of_a_key_of_low_order_leaves_a_mask_that_everybody_kn
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     zero = bytes(32)
-    real = agreement.shared
+    together = agreement.shared_each
+
+    def real(key: bytes, public: bytes) -> bytes:
+        return together(key, [public])[0]
+
     monkeypatch.setattr(agreement, "representative", lambda public: public)
-    monkeypatch.setattr(agreement, "shared", lambda key, public: zero if public == zero else real(key, public))
+    monkeypatch.setattr(
+        agreement,
+        "shared_each",
+        lambda key, each: [zero if public == zero else real(key, public) for public in each],
+    )
     used: list[masks.Streams] = []
     blind = masks.masked
     monkeypatch.setattr(masks, "masked", lambda vector, ring, on: used.append(on) or blind(vector, ring, on))  # type: ignore[func-returns-value]
