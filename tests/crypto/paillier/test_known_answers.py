@@ -1,4 +1,4 @@
-"""One contribution and its opening, byte for byte: what a faster backend must give as well, and what is stored reads."""
+"""Known answers: what this engine, or another programme, made once must never come out otherwise."""
 
 from __future__ import annotations
 
