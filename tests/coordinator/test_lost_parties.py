@@ -26,6 +26,7 @@ from tests.coordinator.stage import (
     DEADLINE_MS,
     PARTIES,
     Stage,
+    TornVault,
     assert_exact,
     begun,
     reference,
@@ -363,7 +364,50 @@ def test_a_signature_that_comes_while_the_last_one_is_awaited_is_taken() -> None
     assert_exact(stage, job, job_hash)
 
 
-# --- a coordinator that dies meanwhile -------------------------------------------------------------------------------
+# --- deaths meanwhile ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", UNCOUNTED)
+def test_whoever_is_left_may_die_while_the_others_go_on(step: str) -> None:
+    for after in range(0, 36, 4):
+        stage = stage_of(4, single=False)
+        job, job_hash = begun(stage)
+        lose(stage, ["macao"], step)
+        stage.settle()
+        without_them(stage)
+        for _ in range(after):
+            if stage.pending():
+                stage.deliver(*stage.pending()[0])
+        for party in ("guangdong", "shenzhen"):
+            stage.kill(party)
+            stage.attend(party)
+        stage.settle()
+        assert_exact(stage, job, job_hash, survivors(job, ["macao"]))
+
+
+def test_a_party_that_is_not_counted_seals_nobodys_vector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets the opening like everybody, and has no use for it."""
+    sealed: list[int] = []
+    plain = TornVault.append_many
+
+    def measured(self: TornVault, stream: bytes, events: Sequence[tuple[str, bytes]]) -> int:
+        sealed.extend(len(payload) for _, payload in events if self is stage.vaults["macao"])
+        return plain(self, stream, events)
+
+    wide = (("bins", 2000), ("column", "x"), ("high", 1_000_000), ("low", 0))
+    stage = stage_of(4)
+    stage.attend()
+    stage.settle()
+    _, job_hash = begun(stage, stage.job(Computation(name="histogram", version=1, parameters=wide)))
+    lose(stage, ["macao"], "advert")
+    stage.settle()
+    monkeypatch.setattr(TornVault, "append_many", measured)
+    without_them(stage)
+    stage.attend("macao")
+    stage.settle()
+    total = stage.coordinator.released(job_hash, "ana")[0][0].total
+    assert sealed
+    assert max(sealed) < len(total) > 50_000
 
 
 @pytest.mark.parametrize("step", [*STEPS, "attestation"])
