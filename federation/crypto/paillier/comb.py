@@ -153,7 +153,7 @@ class Comb:
         return _Table(rows, blocks, columns, xs, us)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def comb(n: int, base: int, exponent_bits: int) -> Comb:
     """Return the powers of a public base, with the tables that they have so far."""
     return Comb(n, base, exponent_bits)

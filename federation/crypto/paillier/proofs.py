@@ -118,14 +118,13 @@ def prove_partials(
     draws = Draws(entropy, _DECRYPTED, statement, share.to_bytes())
     nonce_bits = _nonce_of_share_bits(public)
     combined = _combined(public, given, _challenges(len(given), _DECRYPTED, b"combination", statement))
-    while True:
-        nonce = draws.bits(nonce_bits)
-        of_base = comb(public.n, joint.base, nonce_bits).powers([nonce])[0]
-        of_all = gmpy2.powmod_base_list([combined], nonce, mpz(public.n) ** 2)[0]
-        commitments = _bytes(of_base, 2 * size) + _bytes(of_all, 2 * size)
-        answer = nonce + _challenges(1, _DECRYPTED, statement, commitments)[0] * share.d
-        if answer >= 0:  # a share may be negative, and a nonce small: once in 2^128
-            return commitments + _bytes(answer, _answer_size(public))
+    nonce = draws.bits(nonce_bits)
+    of_base = comb(public.n, joint.base, nonce_bits).powers([nonce])[0]
+    of_all = gmpy2.powmod_base_list([combined], nonce, mpz(public.n) ** 2)[0]
+    commitments = _bytes(of_base, 2 * size) + _bytes(of_all, 2 * size)
+    # A share may be negative: the answer is below zero once in 2^128, and then there is no proof.
+    answer = nonce + _challenges(1, _DECRYPTED, statement, commitments)[0] * share.d
+    return commitments + _bytes(answer, _answer_size(public))
 
 
 def check_partials(

@@ -98,6 +98,29 @@ def test_an_answer_in_another_form_is_refused(public: PublicKey) -> None:
     assert refuses(public, sent, MINE, bytes(128) + proof[128:])
 
 
+def test_a_nonce_that_is_longer_than_nonces_are_is_refused(public: PublicKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = Engine(public, ENTROPY).encrypt([5], [99])
+    with monkeypatch.context() as planted:
+        planted.setattr(proofs, "_nonce_bits", lambda public: 535)
+        long = prove_plaintexts(public, [5], [99], sent, MINE, ENTROPY)
+        check_plaintexts(public, sent, MINE, long)
+    assert refuses(public, sent, MINE, long)
+
+
+def test_a_commitment_in_another_form_is_refused(public: PublicKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever proves may add n^2 before he hashes; then one statement would have two proofs from one nonce."""
+    square = public.n**2
+    sent = Engine(public, ENTROPY).encrypt([5], [99])
+    nonce = next(nonce for nonce in range(1, 99) if pow(public.hs, nonce, square) + square < 1 << 1024)
+    commitment = (pow(public.hs, nonce, square) + square).to_bytes(128, "big")
+    challenge = proofs._challenges(1, proofs._KNOWN, proofs._statement(public, sent, MINE), commitment)[0]
+    plain, blind = int(5 * challenge % public.n), int(nonce + 99 * challenge)
+    proof = commitment + plain.to_bytes(64, "big") + blind.to_bytes(67, "big")
+    assert refuses(public, sent, MINE, proof)
+    monkeypatch.setattr(proofs, "_refuse_other_numbers", lambda public, numbers: None)
+    check_plaintexts(public, sent, MINE, proof)
+
+
 def replayed(victim: int, public: PublicKey, shift: int) -> int:
     """What a corrupt party makes of a victim's ciphertext: its slots moved up, under a new blinding."""
     nothing = Engine(public, OTHER).encrypt([0])[0]
@@ -354,6 +377,24 @@ def test_errors_of_two_holders_do_not_cancel_unless_they_weigh_alike(
     monkeypatch.setattr(proofs, "_challenges", lambda count, label, *parts: [1] * count)
     answers, shown = all_answered(joint, shares, given_to, {"macao": 5, "hongkong": -5})
     assert unproved_partials(joint, given_to, answers, MINE, shown) == []
+
+
+def test_commitments_that_are_off_in_opposite_ways_are_refused(joint: JointKey, shares: dict[str, KeyShare]) -> None:
+    """The two equations of a proof are joined by numbers that nobody knows when he commits himself."""
+    public, square, share = joint.public, joint.public.n**2, shares["macao"]
+    given_to = Engine(public, ENTROPY).encrypt([5])
+    answers = partials(joint, share, given_to)
+    statement = proofs._opening(joint, "macao", given_to, answers, MINE)
+    combined = proofs._combined(public, given_to, proofs._challenges(1, proofs._DECRYPTED, b"combination", statement))
+    for off, held in ((1, True), (3, False)):
+        of_base = pow(joint.base, 7**400, square) * off % square
+        of_all = pow(int(combined), 7**400, square) * pow(off, -1, square) % square
+        commitments = of_base.to_bytes(128, "big") + of_all.to_bytes(128, "big")
+        answer = 7**400 + int(proofs._challenges(1, proofs._DECRYPTED, statement, commitments)[0]) * share.d
+        proof = commitments + answer.to_bytes(162, "big")
+        assert denies(joint, given_to, answers, proof) != held
+        shown = {"macao": proofs._shown(joint, "macao", given_to, answers, MINE, proof)}
+        assert proofs._all_hold(joint, given_to, {"macao": answers}, shown) == held
 
 
 def test_a_proof_without_form_is_its_holders(joint: JointKey, shares: dict[str, KeyShare]) -> None:

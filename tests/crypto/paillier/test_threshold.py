@@ -156,11 +156,13 @@ def test_a_shift_by_a_power_of_one_plus_n_falsifies_and_only_proofs_tell(
     assert combine(joint, given_to, answers) == [1005]
 
 
-@pytest.mark.parametrize("spoiled", ["zero", "square", "negative", "any"])
+@pytest.mark.parametrize("spoiled", ["zero", "square", "negative", "any", "other form"])
 def test_an_answer_that_is_none_is_seen(spoiled: str, joint: JointKey, shares: dict[str, KeyShare]) -> None:
     given_to = Engine(joint.public, ENTROPY).encrypt([5, 7])
     answers = answered(joint, shares, given_to)
-    answers["macao"][1] = {"zero": 0, "square": joint.public.n**2, "negative": -5, "any": 12345}[spoiled]
+    square, honest = joint.public.n**2, answers["macao"][1]
+    strange = {"zero": 0, "square": square, "negative": honest - square, "any": 12345, "other form": honest + square}
+    answers["macao"][1] = strange[spoiled]
     with pytest.raises(BadPartial):
         combine(joint, given_to, answers)
 
@@ -187,6 +189,15 @@ def test_the_parts_of_a_key_must_fit(joint: JointKey) -> None:
     for key in spoiled.values():
         with pytest.raises(BadKey):
             key.check()
+
+
+def test_a_theta_that_shares_a_factor_with_n_is_refused(owner_of: Callable[[int], OwnerKey]) -> None:
+    """Nothing could be read under it; only who knows a factor can make one whose verification keys fit."""
+    owner = owner_of(512)
+    public, square = PublicKey.joint(owner.public.n, SID), owner.public.n**2
+    vk = (1 + 2 * owner.p * public.n) * pow(5, -1, square) % square
+    with pytest.raises(BadKey, match="theta"):
+        JointKey(public=public, theta=owner.p, sid=SID, holders=("a", "b"), vks=(5, vk)).check()
 
 
 def test_a_wrong_theta_would_have_falsified_every_sum(joint: JointKey, shares: dict[str, KeyShare]) -> None:
