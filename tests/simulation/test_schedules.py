@@ -59,7 +59,7 @@ def test_no_list_of_mishaps_counts_anybody_twice_or_leaves_a_job_hanging() -> No
                     flush=True,
                 )
     print(f"{len(SEEDS)} schedules: {dict(endings)}")
-    assert set(endings) == ENDINGS, "each of them is reached"
+    assert set(endings) >= ENDINGS, "each of them is reached"
 
 
 @pytest.mark.parametrize("name", CAUGHT_EARLY)
