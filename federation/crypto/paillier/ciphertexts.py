@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from gmpy2 import gcd, mpz
 
+from federation.crypto.paillier.draws import sized
 from federation.errors import Misuse
 
 BLINDLESS = "a ciphertext that blinds nothing"
@@ -44,7 +45,7 @@ def to_bytes(n: int, ciphertexts: Sequence[int]) -> bytes:
     """Return the ciphertexts one after another, `width` bytes each, big-endian. Raises BadCiphertext as `check`."""
     check(n, ciphertexts)
     size = width(n)
-    return b"".join(mpz(ciphertext).to_bytes(size, "big") for ciphertext in ciphertexts)
+    return b"".join(sized(ciphertext, size) for ciphertext in ciphertexts)
 
 
 def from_bytes(n: int, data: bytes) -> list[int]:

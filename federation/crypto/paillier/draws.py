@@ -56,6 +56,11 @@ def framed(*parts: bytes) -> bytes:
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
 
 
+def sized(number: int, size: int | None = None) -> bytes:
+    """Return a number that is not negative, big-endian, in `size` bytes, or in as few as it takes."""
+    return int(number).to_bytes(-(-number.bit_length() // 8) if size is None else size, "big")
+
+
 def unframed(data: bytes) -> list[bytes]:
     """Return the parts of `framed`. Raises ValueError for bytes that are none."""
     parts, at = [], 0

@@ -17,7 +17,7 @@ from gmpy2 import mpz
 
 from federation.crypto.paillier import ciphertexts
 from federation.crypto.paillier.comb import comb
-from federation.crypto.paillier.draws import Draws, framed
+from federation.crypto.paillier.draws import Draws, framed, sized
 from federation.crypto.paillier.keys import PublicKey
 from federation.crypto.paillier.multiexp import power_product
 from federation.crypto.paillier.pool import Pool
@@ -53,7 +53,7 @@ class Engine:
         """Return what will blind these plaintexts, once: for whoever proves that he knows what he encrypted."""
         taken = self._pool.take(len(plaintexts)) if self._pool is not None else []
         self._ready.update(taken)
-        draws = self._draws(b"alphas", *(self._bytes(plaintext) for plaintext in plaintexts))
+        draws = self._draws(b"alphas", *map(sized, plaintexts))
         bits = self._public.alpha_bits
         return [alpha for alpha, _ in taken] + [int(draws.bits(bits)) for _ in plaintexts[len(taken) :]]
 
@@ -153,7 +153,7 @@ class Engine:
         longest = max((weight.bit_length() for weights in rows for weight in weights), default=0)
         terms = max(map(len, rows), default=0)
         bits = self._public.alpha_bits + longest + terms.bit_length() + SPARE_BITS
-        draws = self._draws(b"blinding", *(self._bytes(product) for product in products))
+        draws = self._draws(b"blinding", *map(sized, products))
         masks = self._base.powers([int(draws.bits(bits)) for _ in products])
         return [product * mask % self._square for product, mask in zip(products, masks, strict=True)]
 
@@ -161,6 +161,3 @@ class Engine:
         return Draws(
             self._entropy, _LABEL, self._public.digest, what, next(self._uses).to_bytes(8, "big"), framed(*parts)
         )
-
-    def _bytes(self, number: int) -> bytes:
-        return int(number).to_bytes(ciphertexts.width(self._public.n), "big")

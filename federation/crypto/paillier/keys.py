@@ -16,7 +16,7 @@ import gmpy2
 from gmpy2 import mpz
 
 from federation.crypto.paillier import ciphertexts
-from federation.crypto.paillier.draws import Draws, hashed, public_residue
+from federation.crypto.paillier.draws import Draws, hashed, public_residue, sized
 from federation.crypto.paillier.spreading import in_runs
 from federation.errors import Misuse
 
@@ -77,12 +77,12 @@ class PublicKey:
     @property
     def digest(self) -> bytes:
         """32 bytes over n and hs, for transcripts."""
-        return hashed(_LABEL, b"digest", _bytes(self.n), _bytes(self.hs))
+        return hashed(_LABEL, b"digest", sized(self.n), sized(self.hs))
 
     @property
     def fingerprint(self) -> bytes:
         """32 bytes over n alone, which DEVELOPMENT lists."""
-        return hashed(_LABEL, b"fingerprint", _bytes(self.n))
+        return hashed(_LABEL, b"fingerprint", sized(self.n))
 
     def check(self, sid: bytes = OWNED) -> None:
         """Raise BadKey unless n has the form of a modulus, as far as one can see, and hs is the one of n and `sid`."""
@@ -197,7 +197,7 @@ def _residue(n: int, sid: bytes) -> int:
     """Return hs. Both factors are 3 mod 4, so h = -x^2 has the Jacobi symbol 1 and is no square."""
     check_length(n)
     modulus = mpz(n)
-    h = modulus - public_residue(n, _LABEL, b"base", _bytes(n), sid) ** 2 % modulus
+    h = modulus - public_residue(n, _LABEL, b"base", sized(n), sid) ** 2 % modulus
     return int(gmpy2.powmod(h, modulus, modulus * modulus))
 
 
@@ -223,7 +223,3 @@ def _reader(factor: mpz, other: mpz) -> Callable[[Sequence[int]], list[mpz]]:
         return [(power - 1) // factor * undo % factor for power in powers]
 
     return read
-
-
-def _bytes(number: int) -> bytes:
-    return int(number).to_bytes(-(-number.bit_length() // 8), "big")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import gmpy2
 from gmpy2 import mpz
 
-from federation.crypto.paillier.draws import public_residue
+from federation.crypto.paillier.draws import public_residue, sized
 from federation.crypto.paillier.keys import BadKey, OwnerKey, PublicKey, check_modulus
 from federation.crypto.paillier.proofs import BadProof
 from federation.crypto.paillier.spreading import in_runs
@@ -44,7 +44,7 @@ def modulus_proof(owner: OwnerKey, context: bytes) -> bytes:
             if gmpy2.jacobi(turned, p) == gmpy2.jacobi(turned, q) == 1
         )
         roots = power(number, unwound % (p - 1), unwound % (q - 1)), power(square, *fourth)
-        rounds.append(b"".join(int(root).to_bytes(size, "big") for root in roots) + bytes([kind]))
+        rounds.append(b"".join(sized(root, size) for root in roots) + bytes([kind]))
     return b"".join(rounds)
 
 
@@ -73,8 +73,7 @@ def check_modulus_proof(public: PublicKey, proof: bytes, context: bytes) -> None
 
 def _picked(n: mpz, context: bytes) -> tuple[mpz, list[mpz]]:
     """Return w with the Jacobi symbol -1, and the 80 numbers, as everybody finds them."""
-    size = n.bit_length() // 8
-    statement = (context, int(n).to_bytes(size, "big"))
+    statement = (context, sized(n))
     tried = (public_residue(n, _LABEL, b"twist", *statement, bytes([at])) for at in range(256))
     twist = next((each for each in tried if gmpy2.jacobi(each, n) == -1), None)
     if twist is None:  # once in 2^256, and always for a square

@@ -18,7 +18,7 @@ import gmpy2
 from gmpy2 import mpz
 
 from federation.crypto.paillier.comb import comb
-from federation.crypto.paillier.draws import Draws, hashed, public_numbers
+from federation.crypto.paillier.draws import Draws, hashed, public_numbers, sized
 from federation.crypto.paillier.keys import PublicKey
 from federation.crypto.paillier.multiexp import power_product
 from federation.crypto.paillier.spreading import in_runs
@@ -60,14 +60,14 @@ def prove_plaintexts(
         raise Misuse("a plaintext and an alpha for each of one or more ciphertexts are needed")
     n, size = mpz(public.n), public.bits // 8
     statement = _statement(public, given, context)
-    secret = hashed(_KNOWN, *(_bytes(number, 2 * size) for number in (*plaintexts, *alphas)))
+    secret = hashed(_KNOWN, *(sized(number, 2 * size) for number in (*plaintexts, *alphas)))
     draws = Draws(entropy, _KNOWN, statement, secret)
     shift, nonce = draws.below(n), draws.bits(_nonce_bits(public))
     commitment = comb(public.n, public.hs, public.alpha_bits).powers([nonce], [shift])[0]
-    challenges = _challenges(len(given), _KNOWN, statement, _bytes(commitment, 2 * size))
+    challenges = _challenges(len(given), _KNOWN, statement, sized(commitment, 2 * size))
     plain = sum((each * number for each, number in zip(challenges, plaintexts, strict=True)), shift) % n
     blind = sum((each * alpha for each, alpha in zip(challenges, alphas, strict=True)), nonce)
-    return _bytes(commitment, 2 * size) + _bytes(plain, size) + _bytes(blind, _blind_size(public))
+    return sized(commitment, 2 * size) + sized(plain, size) + sized(blind, _blind_size(public))
 
 
 def check_plaintexts(public: PublicKey, given: Sequence[int], context: bytes, proof: bytes) -> None:
@@ -121,10 +121,10 @@ def prove_partials(
     nonce = draws.bits(nonce_bits)
     of_base = comb(public.n, joint.base, nonce_bits).powers([nonce])[0]
     of_all = gmpy2.powmod_base_list([combined], nonce, mpz(public.n) ** 2)[0]
-    commitments = _bytes(of_base, 2 * size) + _bytes(of_all, 2 * size)
+    commitments = sized(of_base, 2 * size) + sized(of_all, 2 * size)
     # A share may be negative: the answer is below zero once in 2^128, and then there is no proof.
     answer = nonce + _challenges(1, _DECRYPTED, statement, commitments)[0] * share.d
-    return commitments + _bytes(answer, _answer_size(public))
+    return commitments + sized(answer, _answer_size(public))
 
 
 def check_partials(
@@ -262,7 +262,7 @@ def _opening(joint: JointKey, holder: str, given: Sequence[int], answers: Sequen
 
 def _joined(public: PublicKey, numbers: Sequence[int]) -> bytes:
     size = public.bits // 4
-    return b"".join([_bytes(number, size) for number in numbers])
+    return b"".join([sized(number, size) for number in numbers])
 
 
 def _challenges(count: int, label: bytes, *parts: bytes) -> list[mpz]:
@@ -290,7 +290,3 @@ def _nonce_of_share_bits(public: PublicKey) -> int:
 
 def _answer_size(public: PublicKey) -> int:
     return -(-(_nonce_of_share_bits(public) + 1) // 8)
-
-
-def _bytes(number: int, size: int) -> bytes:
-    return int(number).to_bytes(size, "big")

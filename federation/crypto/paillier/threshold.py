@@ -17,7 +17,7 @@ import gmpy2
 from gmpy2 import mpz
 
 from federation.crypto.paillier import ciphertexts
-from federation.crypto.paillier.draws import Draws, framed, hashed, public_numbers, unframed
+from federation.crypto.paillier.draws import Draws, framed, hashed, public_numbers, sized, unframed
 from federation.crypto.paillier.keys import BadKey, OwnerKey, PublicKey
 from federation.crypto.paillier.spreading import in_runs
 from federation.errors import Misuse
@@ -104,8 +104,8 @@ class JointKey:
         """Return the one form in which the key is stored and sent; hs is computed again from it."""
         size = self.public.bits // 8
         pairs = zip(self.holders, self.vks, strict=True)
-        parts = [part for name, vk in pairs for part in (name.encode(), _bytes(vk, 2 * size))]
-        return framed(_KEY, self.sid, _bytes(self.public.n, size), _bytes(self.theta, size), *parts)
+        parts = [part for name, vk in pairs for part in (name.encode(), sized(vk, 2 * size))]
+        return framed(_KEY, self.sid, sized(self.public.n, size), sized(self.theta, size), *parts)
 
     @classmethod
     def of(cls, data: bytes) -> JointKey:
@@ -145,7 +145,7 @@ class KeyShare:
     def to_bytes(self) -> bytes:
         """Return the one form in which the share is sealed; nobody else ever sees it."""
         sign = b"-" if self.d < 0 else b"+"
-        return framed(_SHARE, self.joint, self.holder.encode(), sign, _bytes(abs(self.d), -(-self.d.bit_length() // 8)))
+        return framed(_SHARE, self.joint, self.holder.encode(), sign, sized(abs(self.d)))
 
     @classmethod
     def of(cls, data: bytes) -> KeyShare:
@@ -229,7 +229,7 @@ def dealt(bits: int, holders: Sequence[str], entropy: bytes) -> tuple[JointKey, 
     if len(names) != len(holders) or len(names) < LEAST_HOLDERS:
         raise Misuse("two holders or more, each named once, are needed")
     draws = Draws(entropy, _DEALT, *(name.encode() for name in names))
-    owner = OwnerKey.made(bits, _bytes(draws.bits(256), 32))
+    owner = OwnerKey.made(bits, sized(draws.bits(256), 32))
     n = mpz(owner.p) * owner.q
     sid = _dealt_sid(int(n), names)
     betas = [draws.below(n) for _ in names]
@@ -266,15 +266,11 @@ def _refuse_strange(joint: JointKey, share: KeyShare) -> None:
 
 def _dealt_sid(n: int, holders: Sequence[str]) -> bytes:
     """Return what stands for a session where there was none: nobody who had to fix it before n comes upon it."""
-    return hashed(_DEALT, _bytes(n, -(-n.bit_length() // 8)), *(name.encode() for name in holders))
+    return hashed(_DEALT, sized(n), *(name.encode() for name in holders))
 
 
 @lru_cache(maxsize=16)
 def _verification_base(n: int, hs: int) -> int:
     square = mpz(n) ** 2
-    exponent = public_numbers(1, _BASE_BITS, _KEY, b"base", _bytes(n, -(-n.bit_length() // 8)))[0]
+    exponent = public_numbers(1, _BASE_BITS, _KEY, b"base", sized(n))[0]
     return int(((1 + mpz(n)) * gmpy2.powmod(hs, exponent, square)) ** 2 % square)
-
-
-def _bytes(number: int, size: int) -> bytes:
-    return int(number).to_bytes(size, "big")
