@@ -51,11 +51,11 @@ class Engine:
 
     def alphas(self, plaintexts: Sequence[int]) -> list[int]:
         """Return what will blind these plaintexts, once: for whoever proves that he knows what he encrypted."""
-        taken = self._pool.take(len(plaintexts)) if self._pool is not None else []
+        numbers = self._checked(plaintexts)
+        taken = self._pool.take(len(numbers)) if self._pool is not None else []
         self._ready.update(taken)
-        draws = self._draws(b"alphas", *map(sized, plaintexts))
-        bits = self._public.alpha_bits
-        return [alpha for alpha, _ in taken] + [int(draws.bits(bits)) for _ in plaintexts[len(taken) :]]
+        draws, bits = self._draws(b"alphas", *map(sized, numbers)), self._public.alpha_bits
+        return [alpha for alpha, _ in taken] + [int(draws.bits(bits)) for _ in numbers[len(taken) :]]
 
     def encrypt(self, plaintexts: Sequence[int], alphas: Sequence[int] | None = None) -> list[int]:
         """Return the ciphertexts of these plaintexts, on both cores where threads were lent.

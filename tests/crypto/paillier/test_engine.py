@@ -86,6 +86,8 @@ def test_entropy_that_serves_twice_does_not_relate_two_plaintexts(public: Public
 def test_a_float_is_not_encrypted(engine: Engine, plaintext: object) -> None:
     with pytest.raises(Misuse, match="integers"):
         engine.encrypt([1, plaintext])  # type: ignore[list-item]
+    with pytest.raises(Misuse, match="integers"):
+        engine.alphas([1, plaintext])  # type: ignore[list-item]
 
 
 def test_a_plaintext_outside_its_range_is_refused(engine: Engine, public: PublicKey) -> None:
