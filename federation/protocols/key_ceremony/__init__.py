@@ -6,7 +6,7 @@ states, party        where a holder stands; its machine
 transfers            the first steps: oblivious transfers between all pairs
 residues, products   numbers modulo 16-bit numbers, and their products in two shares
 candidates           shares of factors and of moduli, and tests that open neither
-multiplying, testing a batch: candidates are made, tested, and opened where they are rejected
+multiplying, trials a batch: candidates are made, tested, and opened where they are rejected
 finishing            from a modulus to a key and its shares
 judging              a dispute: who computed something else
 """

@@ -35,8 +35,8 @@ from federation.protocols.key_ceremony.states import (
     State,
     bytes_of,
 )
-from federation.protocols.key_ceremony.testing import dispute
 from federation.protocols.key_ceremony.transfers import derived, sound
+from federation.protocols.key_ceremony.trials import dispute
 from federation.protocols.machine import Transition
 
 _LABEL = b"federation/key_ceremony/finish/v1"

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from federation.domain.job import Blame
 from federation.errors import Misuse, Unavailable
-from federation.protocols.key_ceremony import finishing, multiplying, testing, transfers
+from federation.protocols.key_ceremony import finishing, multiplying, transfers, trials
 from federation.protocols.key_ceremony.events import (
     Abort,
     Begin,
@@ -106,14 +106,14 @@ def _on(now: Taking, event: Delivered) -> Transition[State, Effect]:
         case Multiplying():
             return multiplying.correct(now, event)
         case Opening():
-            return testing.test(now, event)
+            return trials.test(now, event)
         case Confirming():
-            return testing.confirmed(now, event)
+            return trials.confirmed(now, event)
         case Revealing():
-            found = testing.settle(now, event)
+            found = trials.settle(now, event)
             return finishing.blind(found) if isinstance(found, Finishing) else found
         case Testing():
-            return testing.confirm(now, event)
+            return trials.confirm(now, event)
         case Sharing():
             return finishing.publish(now, event)
         case Blinding():
