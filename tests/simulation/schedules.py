@@ -57,7 +57,9 @@ class Schedule:
 
 MISHAPS = ("cut", "kill", "vanish", "torn", "kill coordinator", "coordinator torn")
 HOSTILE = ("lose", "swap", "replay")
-THEMES = (MISHAPS, (*MISHAPS, "away", "away", "away"), ("away",), (*HOSTILE, *HOSTILE, "cut", "kill"))
+STEPS = ("advert", "shares", "head", "consent", "consent", "unmask", "attestation")
+AWAY = ("away", "away", "exchange")
+THEMES = (MISHAPS, (*MISHAPS, *AWAY), AWAY, (*HOSTILE, *HOSTILE, "cut", "kill"))
 
 
 def drawn(seed: int) -> Schedule:
@@ -115,7 +117,14 @@ def _happened(chance: random.Random, n: int, firsts: Sequence[int], theme: Seque
         case "away":  # long enough that the others go on
             seen = chance.choice(("cut", "kill", "vanish"))
             patience = 31 * SECOND_MS if seen != "vanish" else 16 * MINUTE_MS
-            return [(seen, party, chance.choice((0, 1, 9))), ("run", 12 * n), ("wait", patience)]
+            left = chance.sample(range(n), chance.choice((1, 1, 1, 2, 2, 3)))
+            gone = [(seen, one, chance.choice((0, 1, 9))) for one in left]
+            step = [("until", chance.choice(STEPS))] * chance.randint(0, 1)
+            return [*step, *gone, ("run", 12 * n), ("wait", patience), *[("back", one) for one in left[1:]]]
+        case "exchange":  # one is lost early, another one later, and the first is back: only a new attempt opens
+            early, later = chance.sample(range(n), 2)
+            first = [("cut", early, 0), ("run", 12 * n), ("wait", 31 * SECOND_MS), ("until", "consent")]
+            return [*first, ("kill", later, 0), ("back", early), ("run", 12 * n), ("wait", 31 * SECOND_MS)]
         case what:
             return [(what, chance.choice(("in", "out")), party, chance.randrange(64)), ("run", chance.randint(1, n))]
 
@@ -130,6 +139,11 @@ def act(world: World, operation: Operation) -> None:
             world.ask(Wish(parties, minimum, rounds, first, lasts_ms))
         case ("run", int(count)):
             for turn in range(count):
+                _deliver(world, turn)
+        case ("until", str(what)):
+            for turn in range(500):
+                if any(world.coordinator._runs[job].phase[2] == what for job in world.open_jobs()):
+                    break
                 _deliver(world, turn)
         case ("deliver", int(which)):
             _deliver(world, which)
@@ -199,6 +213,8 @@ def _calm(world: World, schedule: Schedule, endings: Counter[str]) -> None:
     world.forgotten()
     for job_hash in world.jobs:
         endings[_ending(world, job_hash, late, away, hostile=schedule.hostile)] += 1
+    endings["an attempt was withdrawn"] += len(world.tap.withdrawn)
+    endings["another attempt was made"] += len({at for _, _, at in world.tap.said if at[2]})
 
 
 def _until_all_ended(world: World, away: set[str], *, hostile: bool) -> set[bytes]:

@@ -75,7 +75,7 @@ class Tap:
         elif domain == Unmask.domain:
             share = convert.BODIES[domain].decode(frame.signed.body)
             assert isinstance(share, Unmask)
-            if party in self.withdrawn[at]:
+            if party in self.withdrawn.get(at, ()):
                 raise Wrong(f"{party} withdrew attempt {at[1:]} and then gave shares that open it")
             self._opened(party, at, share.u3_hash)
         elif domain == Withdrawal.domain:

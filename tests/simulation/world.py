@@ -339,7 +339,8 @@ class World:
 
     def forgotten(self) -> None:
         """Let time pass until every party has forgotten what nobody ended, and see that no secret is left anywhere."""
-        self.wait(GRACE_MS + 1)
+        ends = [asked.job.deadline_ms for asked in self.tap.asked.values()]
+        self.wait(max([self.now_ms, *ends]) + GRACE_MS + 1 - self.now_ms)
         for party in self.names:
             self.jurisdictions[party].tick(self.now_ms)
             vault = self.vaults[party].vault
