@@ -41,6 +41,7 @@ class Job:
         where: a predicate as text, "" for all rows; parsed by every party itself, never evaluated.
         computations: asked together, one approval.
         protection: name of the secure sum, member of `federation.protocols`.
+        key: digest of the joint key that its holders, the parties, sum under, 32 bytes; b"" for sums without a key.
         parties: sorted jurisdiction names that must all take part.
         publications: sorted (party, SHA-256 of the publication's signed bytes): pins ranges, lists and data versions.
         minimum_parties: fewest contributors; at least 3.
@@ -58,6 +59,7 @@ class Job:
     where: str = ""
     computations: tuple[Computation, ...]
     protection: str = "masked_sum"
+    key: bytes = b""
     parties: tuple[str, ...]
     publications: tuple[tuple[str, bytes], ...]
     minimum_parties: int = 3

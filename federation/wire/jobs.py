@@ -80,6 +80,7 @@ def job_to(job: Job) -> bytes:
             max_rounds=job.max_rounds,
             roster_hash=job.roster_hash,
             token=job.token,
+            key=job.key,
         )
     )
 
@@ -123,6 +124,7 @@ def job_of(body: bytes) -> Job:
         max_rounds=j.max_rounds,
         roster_hash=exactly(j.roster_hash, HASH_BYTES, "a roster hash"),
         token=exactly(j.token, TOKEN_BYTES, "a token"),
+        key=exactly(j.key, HASH_BYTES, "a joint key's digest") if j.key else b"",
     )
 
 

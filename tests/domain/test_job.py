@@ -61,6 +61,7 @@ def test_a_job_carries_names_and_no_code() -> None:
         "computations",
         "dataset",
         "deadline_ms",
+        "key",
         "max_rounds",
         "minimum_parties",
         "name",

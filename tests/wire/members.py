@@ -76,6 +76,7 @@ def job() -> Job:
         max_rounds=2,
         roster_hash=roster().hash,
         token=b"t" * 16,
+        key=b"k" * 32,
     )
 
 

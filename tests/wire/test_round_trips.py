@@ -126,6 +126,7 @@ def jobs(draw: st.DrawFn) -> Job:
         max_rounds=draw(uint32),
         roster_hash=draw(hashes),
         token=draw(sized(16)),
+        key=draw(st.just(b"") | hashes),
     )
 
 

@@ -72,7 +72,7 @@ class PublicationPin(_message.Message):
     def __init__(self, party: _Optional[str] = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("name", "researcher", "project", "purpose", "dataset", "where", "computations", "protection", "parties", "publications", "minimum_parties", "deadline_ms", "max_rounds", "roster_hash", "token")
+    __slots__ = ("name", "researcher", "project", "purpose", "dataset", "where", "computations", "protection", "parties", "publications", "minimum_parties", "deadline_ms", "max_rounds", "roster_hash", "token", "key")
     NAME_FIELD_NUMBER: _ClassVar[int]
     RESEARCHER_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +88,7 @@ class Job(_message.Message):
     MAX_ROUNDS_FIELD_NUMBER: _ClassVar[int]
     ROSTER_HASH_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
     name: str
     researcher: str
     project: str
@@ -103,7 +104,8 @@ class Job(_message.Message):
     max_rounds: int
     roster_hash: bytes
     token: bytes
-    def __init__(self, name: _Optional[str] = ..., researcher: _Optional[str] = ..., project: _Optional[str] = ..., purpose: _Optional[str] = ..., dataset: _Optional[str] = ..., where: _Optional[str] = ..., computations: _Optional[_Iterable[_Union[Computation, _Mapping]]] = ..., protection: _Optional[str] = ..., parties: _Optional[_Iterable[str]] = ..., publications: _Optional[_Iterable[_Union[PublicationPin, _Mapping]]] = ..., minimum_parties: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., max_rounds: _Optional[int] = ..., roster_hash: _Optional[bytes] = ..., token: _Optional[bytes] = ...) -> None: ...
+    key: bytes
+    def __init__(self, name: _Optional[str] = ..., researcher: _Optional[str] = ..., project: _Optional[str] = ..., purpose: _Optional[str] = ..., dataset: _Optional[str] = ..., where: _Optional[str] = ..., computations: _Optional[_Iterable[_Union[Computation, _Mapping]]] = ..., protection: _Optional[str] = ..., parties: _Optional[_Iterable[str]] = ..., publications: _Optional[_Iterable[_Union[PublicationPin, _Mapping]]] = ..., minimum_parties: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., max_rounds: _Optional[int] = ..., roster_hash: _Optional[bytes] = ..., token: _Optional[bytes] = ..., key: _Optional[bytes] = ...) -> None: ...
 
 class Reason(_message.Message):
     __slots__ = ("rule", "clause", "remedy")
