@@ -66,12 +66,21 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begin:
-    """Party: take part. `entropy` is 32 fresh secret bytes for this setup; `coordinator` is the member who forwards."""
+    """Party: take part.
+
+    Attributes:
+        coordinator: the member who forwards.
+        entropy: 32 fresh secret bytes for this setup.
+        joint: the joint key that the setup names, as `JointKey.to_bytes` has it; b"" for sums without one.
+        share: this party's `KeyShare.to_bytes`; b"" likewise.
+    """
 
     setup: Setup
     me: str
     coordinator: str
     entropy: bytes = field(repr=False)
+    joint: bytes = b""
+    share: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +114,16 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """Aggregator: collect for this setup. `coordinator` is the aggregator's own member name."""
+    """Aggregator: collect for this setup.
+
+    Attributes:
+        coordinator: the aggregator's own member name.
+        joint: the joint key that the setup names, as `JointKey.to_bytes` has it; b"" for sums without one.
+    """
 
     setup: Setup
     coordinator: str
+    joint: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """What a secure sum is about: who sums, with which threshold, for which round of which job, and over which numbers.
 
 All of it is hashed into every key and every mask, so members who disagree about anything get noise and not a figure.
-Refused: fewer than three parties, a threshold below floor(2n/3) + 1, more colluders than 2t - n - 1 promised.
+Refused: fewer than three parties, a threshold below floor(2n/3) + 1, more colluders than 2t - n - 1 promised, and a sum
+under a joint key without all of its holders.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Setup:
         threshold: t, shares that open a secret and signatures that agree on who is counted; at least floor(2n/3) + 1.
         colluders: c, parties that may collude with a malicious coordinator; at most 2t - n - 1.
         least: u_min, fewest contributors whose sum is opened; at least max(3, t), n where nobody may be missing.
+        key: digest of the joint key whose holders the parties are, 32 bytes; b"" for sums without one. All holders
+            decrypt together or nobody does: threshold and least are n then.
     """
 
     job_hash: bytes
@@ -54,6 +57,7 @@ class Setup:
     threshold: int
     colluders: int
     least: int
+    key: bytes = b""
 
     def __post_init__(self) -> None:
         n, t = len(self.parties), self.threshold
@@ -72,6 +76,14 @@ class Setup:
                 f"threshold {t}, colluders {self.colluders} and least {self.least} are not safe for {n} parties",
                 rule="secure_sum/threshold",
                 hint="t >= floor(2n/3)+1, c <= 2t-n-1, max(3, t) <= least <= n",
+            )
+        if len(self.key) not in (0, 32):
+            raise Misuse("a setup names its joint key by 32 bytes")
+        if self.key and (t, self.least) != (n, n):
+            raise Refused(
+                f"threshold {t} and least {self.least} of {n} parties: a joint key needs all its holders",
+                rule="secure_sum/threshold",
+                hint="threshold and least are the number of parties; sum with masks where some may be missing",
             )
 
     @classmethod
@@ -105,6 +117,35 @@ class Setup:
             least=max(t, least),
         )
 
+    @classmethod
+    def keyed(
+        cls,
+        *,
+        job_hash: bytes,
+        round_index: int,
+        roster_hash: bytes,
+        parties: Sequence[str],
+        key: bytes,
+        attempt: int = 0,
+    ) -> Setup:
+        """Return the setup of all holders of a joint key: none may be missing, all others may collude.
+
+        Args:
+            key: digest of the joint key, 32 bytes.
+        """
+        n = len(parties)
+        return cls(
+            job_hash=job_hash,
+            round_index=round_index,
+            attempt=attempt,
+            roster_hash=roster_hash,
+            parties=tuple(sorted(parties)),
+            threshold=n,
+            colluders=colluders_of(n, n),
+            least=n,
+            key=key,
+        )
+
     @property
     def withdrawals(self) -> int:
         """N - t + 1 + c: so many signed "not opened, and will not" leave too few parties to open this attempt.
@@ -118,9 +159,10 @@ class Setup:
         """setup_hash, 32 bytes: binds what is sent before the round's numbers are known."""
         counts = (self.round_index, self.attempt, self.threshold, self.colluders, self.least)
         return digest(
-            "federation/setup/v1",
+            "federation/setup/v2",
             self.job_hash,
             self.roster_hash,
+            self.key,
             *(count.to_bytes(8, "big") for count in counts),
             *(party.encode() for party in self.parties),
         )
@@ -144,6 +186,7 @@ class Spec:
         ring: "z2^128" for statistics, "z2^64" for packed lanes.
         encoding: digest of how numbers became elements, b"" where elements are the numbers.
         check: how a party checks the total.
+        value_bits: bits of one party's number, sign included, 1 to 128: what decides how many lie in a ciphertext.
     """
 
     setup: Setup
@@ -153,12 +196,15 @@ class Spec:
     ring: str = Z128.name
     encoding: bytes = b""
     check: Check = Check.ALL
+    value_bits: int = 128
 
     def __post_init__(self) -> None:
         if self.length < 1 or self.ring not in RINGS or len(self.encoding) not in (0, 32):
             raise Misuse(f"a spec has at least one element of a ring of {', '.join(RINGS)}, and a 32-byte encoding")
         if len(self.round_digest) != 32 or len(self.transcript_hash) != 32:
             raise Misuse("a spec has 32-byte digests")
+        if not 1 <= self.value_bits <= 128:
+            raise Misuse("a party's number has 1 to 128 bits")
 
     @property
     def size_bytes(self) -> int:
@@ -174,7 +220,7 @@ class Spec:
     def hash(self) -> bytes:
         """spec_hash, 32 bytes: an input of every mask, so parties that disagree get masks that do not cancel."""
         return digest(
-            "federation/spec/v2",
+            "federation/spec/v3",
             self.setup.hash,
             self.round_digest,
             self.transcript_hash,
@@ -182,4 +228,5 @@ class Spec:
             self.length.to_bytes(8, "big"),
             self.encoding,
             self.check.encode(),
+            self.value_bits.to_bytes(8, "big"),
         )

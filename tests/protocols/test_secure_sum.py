@@ -63,6 +63,38 @@ def test_a_setup_without_whole_hashes_and_counts_is_misuse(changes: dict[str, An
         replace(setup_of(3), **changes)
 
 
+KEYED = Setup.keyed(job_hash=b"j" * 32, round_index=0, roster_hash=b"r" * 32, parties=names(4), key=b"n" * 32)
+
+
+def test_nobody_may_be_missing_and_all_others_may_collude_under_a_joint_key() -> None:
+    assert (KEYED.threshold, KEYED.least, KEYED.colluders, KEYED.withdrawals) == (4, 4, 3, 4)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"threshold": 3, "colluders": 0}, {"threshold": 3, "colluders": 0, "least": 3}], ids=str
+)
+def test_a_joint_key_without_one_of_its_holders_is_refused(changes: dict[str, int]) -> None:
+    with pytest.raises(Refused, match="needs all its holders") as caught:
+        replace(KEYED, **changes)  # type: ignore[arg-type]
+    assert caught.value.rule == "secure_sum/threshold"
+
+
+def test_two_holders_of_a_joint_key_are_too_few_for_a_sum() -> None:
+    with pytest.raises(Refused, match="at least 3 parties"):
+        Setup.keyed(job_hash=b"j" * 32, round_index=0, roster_hash=b"r" * 32, parties=names(2), key=b"n" * 32)
+
+
+def test_a_joint_key_is_named_by_32_bytes() -> None:
+    with pytest.raises(Misuse, match="32 bytes"):
+        replace(KEYED, key=b"short")
+
+
+@pytest.mark.parametrize("bits", [0, 129, -1])
+def test_a_number_of_no_bits_or_more_than_the_ring_holds_is_misuse(bits: int) -> None:
+    with pytest.raises(Misuse, match="1 to 128 bits"):
+        replace(spec_of(setup_of(3), 1), value_bits=bits)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -91,6 +123,7 @@ SETUP_CHANGES: dict[str, Any] = {
     "threshold": 8,
     "colluders": 2,
     "least": 9,
+    "key": b"x" * 32,
 }
 SPEC_CHANGES: dict[str, Any] = {
     "setup": setup_of(10, attempt=1),
@@ -100,12 +133,14 @@ SPEC_CHANGES: dict[str, Any] = {
     "ring": "z2^64",
     "encoding": b"e" * 32,
     "check": Check.SAMPLE,
+    "value_bits": 64,
 }
 
 
 @pytest.mark.parametrize("name", SETUP_CHANGES)
 def test_every_field_of_a_setup_is_in_its_hash(name: str) -> None:
-    assert replace(SETUP, **{name: SETUP_CHANGES[name]}).hash != SETUP.hash
+    setup = KEYED if name == "key" else SETUP
+    assert replace(setup, **{name: SETUP_CHANGES[name]}).hash != setup.hash
 
 
 @pytest.mark.parametrize("name", SPEC_CHANGES)
