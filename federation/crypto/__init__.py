@@ -8,4 +8,6 @@ prg        AES-256-CTR keystream in pieces from any place, one key one use
 ring       vectors over Z_2^64 and Z_2^128 as little-endian 64-bit words, with carry
 blinding   many masks on or off one vector, chunk by chunk
 encoding   fixed point, several numbers to a word
+ot         oblivious transfer, a few by public keys and then millions by AES
+biprime    powers, symbols and small factors of numbers that may be products of two primes
 """

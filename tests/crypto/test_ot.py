@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
-from itertools import pairwise
 
 import gmpy2
 import numpy as np
@@ -334,28 +333,6 @@ def test_no_repr_shows_a_secret(pair: tuple[Forest, Pruned]) -> None:
     assert repr(forest.seeds[:8])[2:-1] not in repr(forest)
     assert "delta" not in repr(trees)
     assert "seeds" not in repr(trees)
-
-
-# --- numbers ---------------------------------------------------------------------------------------------------------
-
-
-def test_sifting_finds_exactly_the_numbers_with_a_small_factor() -> None:
-    numbers = [int.from_bytes(seeded("number", i), "big") | 1 for i in range(2 * ot.SIFTED_TOGETHER + 3)]
-    expected = [any(number % prime == 0 for prime in primes(100, 2000)) for number in numbers]
-    assert 0.1 < sum(expected) / len(expected) < 0.9
-    for count in (0, 1, 2, 3, 7, ot.SIFTED_TOGETHER, len(numbers)):
-        assert ot.sifted(numbers[:count], 100, 2000) == expected[:count]
-
-
-def primes(above: int, limit: int) -> list[int]:
-    return [number for number in range(above + 1, limit + 1) if gmpy2.is_prime(number)]
-
-
-def test_powers_symbols_and_primes_are_those_of_python() -> None:
-    assert ot.power(3, 70, 101) == pow(3, 70, 101)
-    assert [ot.jacobi(a, 15) for a in range(5)] == [0, 1, 1, 0, 1]
-    assert [n for n in range(3, 60, 2) if ot.maybe_prime(n)] == primes(2, 59)
-    assert all(a < b for a, b in pairwise(primes(2, 59)))
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from operator import mul
 import numpy as np
 from numpy.typing import NDArray
 
-from federation.crypto import ot
+from federation.crypto import biprime
 from federation.crypto.paillier.spreading import in_runs
 from federation.crypto.prg import PIECE_BYTES, Keystream
 from federation.domain.job import digest
@@ -91,7 +91,7 @@ def moduli(plan: Plan, units: Sequence[Residues], shares: Sequence[Residues]) ->
 def worth_testing(plan: Plan, candidates: Sequence[int]) -> tuple[int, ...]:
     """Return the places of the candidates that are as long as a modulus, 1 modulo 4, and have no small factor."""
     formed = [place for place, n in enumerate(candidates) if n.bit_length() == 2 * plan.factor_bits and n % 4 == 1]
-    small = ot.sifted([candidates[place] for place in formed], plan.largest_sieved, SIFTED_TO)
+    small = biprime.sifted([candidates[place] for place in formed], plan.largest_sieved, SIFTED_TO)
     return tuple(place for place, divided in zip(formed, small, strict=True) if not divided)
 
 
@@ -107,7 +107,7 @@ def base(n: int, sid: bytes, number: int) -> int:
         counts = number.to_bytes(4, "big") + attempt.to_bytes(4, "big")
         seed = digest("federation/key_ceremony/base/v1", whole, sid, counts)
         found = int.from_bytes(hashlib.shake_256(seed).digest(size), "big") % n
-        if ot.jacobi(found, n) == 1:
+        if biprime.jacobi(found, n) == 1:
             return found
         attempt += 1
 
@@ -121,7 +121,7 @@ def exponent(n: int, first: bool, factors: tuple[int, int]) -> int:
 def raised(bases: Sequence[int], exponents: Sequence[int], of: Sequence[int]) -> list[int]:
     """Return base^exponent modulo each of `of`, with both cores where threads were lent."""
     each = list(zip(bases, exponents, of, strict=True))
-    return in_runs(each, lambda run: [ot.power(base, exponent, n) for base, exponent, n in run])
+    return in_runs(each, lambda run: [biprime.power(base, exponent, n) for base, exponent, n in run])
 
 
 def passes(n: int, powers: Sequence[int]) -> bool:

@@ -6,7 +6,7 @@ candidate that is not the product of its opened factors cannot be told so: then 
 
 from __future__ import annotations
 
-from federation.crypto import ot
+from federation.crypto import biprime
 from federation.errors import ProtocolViolation
 from federation.protocols.key_ceremony import candidates
 from federation.protocols.key_ceremony.candidates import BASES
@@ -74,7 +74,7 @@ def settle(now: Revealing, event: Delivered) -> Transition[State, Effect] | Fini
             p, q = (sum(share) for share in zip(*each, strict=True))
             if p * q != n or not _formed(at, p) or not _formed(at, q):
                 return dispute(at, f"candidate {place} of batch {at.batch} is not what its holders' shares make")
-            if place in now.rejected and ot.maybe_prime(p) and ot.maybe_prime(q):
+            if place in now.rejected and biprime.maybe_prime(p) and biprime.maybe_prime(q):
                 _name_the_false(at, now, place, each)
     tries = at.proceed.tries if at.proceed else 0
     if now.accepted < 0:
@@ -176,7 +176,7 @@ def _name_the_false(at: At, now: Revealing, place: int, shares: list[Shares]) ->
         base = candidates.base(n, now.pairs.sid, number)
         for party, (body, index), both in zip(at.ceremony.holders, of_all, shares, strict=True):
             exponent = candidates.exponent(n, party == at.ceremony.holders[0], both)
-            if ot.power(base, exponent, n).to_bytes(width, "big") != body[index * width : (index + 1) * width]:
+            if biprime.power(base, exponent, n).to_bytes(width, "big") != body[index * width : (index + 1) * width]:
                 raise ProtocolViolation(
                     party,
                     phase=What.TEST if number == 0 else What.CONFIRM,

@@ -11,7 +11,7 @@ import gmpy2
 import numpy as np
 import pytest
 
-from federation.crypto import ot
+from federation.crypto import biprime
 from federation.protocols.key_ceremony import candidates
 from federation.protocols.key_ceremony.residues import column_of, lowered, plan_of
 
@@ -170,6 +170,6 @@ def test_a_first_base_turns_nearly_all_others_away() -> None:
 def test_sifting_goes_as_far_as_it_says() -> None:
     primes = [n for n in range(candidates.SIFTED_TO - 40, candidates.SIFTED_TO + 40) if gmpy2.is_prime(n)]
     other = prime("other")
-    assert ot.sifted([n * other for n in primes], PLAN.largest_sieved, candidates.SIFTED_TO) == [
+    assert biprime.sifted([n * other for n in primes], PLAN.largest_sieved, candidates.SIFTED_TO) == [
         n < candidates.SIFTED_TO for n in primes
     ]

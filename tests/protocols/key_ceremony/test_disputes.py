@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from federation.crypto import ot
+from federation.crypto import biprime
 from federation.crypto.paillier import threshold
 from federation.crypto.paillier.threshold import BadPartial
 from federation.errors import ProtocolViolation
@@ -113,7 +113,7 @@ def test_false_powers_of_candidates_that_are_none_name_nobody() -> None:
 
 def test_without_opening_a_false_rejection_would_go_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fault: holders who do not look at what was revealed."""
-    monkeypatch.setattr(ot, "maybe_prime", lambda _: False)
+    monkeypatch.setattr(biprime, "maybe_prime", lambda _: False)
     change: Change = lambda send: saying(body=flipped(send.word.body, range(63, len(send.word.body), 64)))(send)  # noqa: E731
     table = lie(What.TEST, change).until(What.REVEAL)
     table.move()
