@@ -13,13 +13,14 @@ from federation.domain.roster import Roster
 from federation.errors import JobFailed, ProtocolViolation
 from federation.jobs import sums
 from federation.ledger import merkle
+from federation.protocols import bundles
 from federation.protocols.events import Attested, Message, Parcel, Release
-from federation.protocols.masked_sum import MaskedSum, auditing, checks
+from federation.protocols.masked_sum import MaskedSum, auditing
 from federation.protocols.masked_sum.checking import Known
 from federation.protocols.masked_sum.messages import Opening
 from federation.protocols.masked_sum.opening import Secrets
 from federation.protocols.setup import Setup, Spec
-from federation.query.round import Round, length, round_digest
+from federation.query.round import Round
 from federation.wire import messages as m
 from federation.wire.envelope import opened
 from federation.wire.evidence import OpenedSum
@@ -128,7 +129,7 @@ class SumAudit:
             earlier = setup_of(attempt)
             mine = [parcel for parcel in words if getattr(parcel.message.value, "setup_hash", b"") == earlier.hash]
             words = [parcel for parcel in words if parcel not in mine]
-            found = checks.one_each(earlier, mine, findings.relay, "withdrawals", earlier.withdrawals)
+            found = bundles.one_each(earlier, mine, findings.relay, "withdrawals", earlier.withdrawals)
             for parcel in mine:
                 MaskedSum.check_withdrawal(earlier, parcel, findings.relay)
             findings.proven(f"attempt {attempt} can never be opened: enough parties withdrew it", *found)
@@ -143,12 +144,7 @@ class SumAudit:
         return setup
 
     def _spec(self, setup: Setup, due: Round) -> Spec:
-        spec = Spec(
-            setup=setup,
-            round_digest=round_digest(due),
-            transcript_hash=self._replay.transcript,
-            length=length(due, self._joint),
-        )
+        spec = sums.spec(setup, due, self._joint, self._replay.transcript)
         queries, numbers = _count(len(due.queries), "query", "queries"), _count(spec.length, "number")
         self._findings.proven(f"the plan asks {queries} ({due.phase}), {numbers}; spec {spec.hash.hex()[:12]}")
         return spec

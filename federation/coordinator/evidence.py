@@ -13,8 +13,9 @@ from federation.coordinator.run import Run
 from federation.domain.roster import Roster
 from federation.ledger import merkle
 from federation.protocols.events import Release
-from federation.protocols.masked_sum.messages import Advert, Consent, Head, Opening, Shares, Withdrawal
+from federation.protocols.masked_sum.messages import Advert, Consent, Head, Opening, Shares
 from federation.protocols.setup import chunked
+from federation.protocols.withdrawal import Withdrawal
 from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.envelope import attested, opened

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from federation.crypto.ring import CHUNK_BYTES
-from federation.protocols.masked_sum.messages import Advert, Consent, Head, Opening, Shares, Withdrawal
+from federation.protocols.masked_sum.messages import Advert, Consent, Head, Opening, Shares
+from federation.protocols.withdrawal import Withdrawal
 from federation.wire import messages as m
 from federation.wire.fields import HASH_BYTES, MOST_ITEMS, Malformed, canonical, exactly, few, parsed
 from federation.wire.frames import signed_from, signed_to

@@ -13,8 +13,8 @@ from federation.protocols.masked_sum.messages import (
     Opening,
     Shares,
     Unmask,
-    Withdrawal,
 )
+from federation.protocols.withdrawal import Withdrawal
 from federation.wire import messages as m
 from federation.wire.fields import HASH_BYTES, Body, Malformed, canonical, exactly, few, name, parsed
 from federation.wire.frames import signed_from, signed_to

@@ -15,7 +15,8 @@ from clients.jurisdiction.sums import Sum, secrets_of
 from federation.coordinator.patience import Patience
 from federation.domain.job import Job, State
 from federation.protocols.events import Send
-from federation.protocols.masked_sum.messages import Advert, Consent, Head, Unmask, Withdrawal
+from federation.protocols.masked_sum.messages import Advert, Consent, Head, Unmask
+from federation.protocols.withdrawal import Withdrawal
 from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.envelope import signed

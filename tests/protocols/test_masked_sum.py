@@ -30,9 +30,10 @@ from federation.protocols.events import (
 )
 from federation.protocols.machine import fold
 from federation.protocols.masked_sum import MaskedSum, masks
-from federation.protocols.masked_sum.messages import Advert, Head, Opening, Withdrawal
+from federation.protocols.masked_sum.messages import Advert, Head, Opening
 from federation.protocols.secure_sum import Aborted, Awaits
 from federation.protocols.setup import Check, chunk_sizes
+from federation.protocols.withdrawal import Withdrawal
 from tests.protocols.cohort import COORDINATOR, Cohort, Machine, attested, entropy, names, setup_of, spec_of
 
 EDGES = (0, 1, -1, 2**64 - 1, -(2**64), 2**126, -(2**126), 2**127 - 1, -(2**127))

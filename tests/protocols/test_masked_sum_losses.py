@@ -15,8 +15,9 @@ import pytest
 
 from federation.domain.job import Blame
 from federation.errors import ProtocolViolation
+from federation.protocols import bundles
 from federation.protocols.events import Contribute, DeadlinePassed, Delivered, Parcel, Received, Stopped
-from federation.protocols.masked_sum import checks, masks
+from federation.protocols.masked_sum import masks
 from federation.protocols.masked_sum.aggregator import Serving
 from federation.protocols.secure_sum import Awaits
 from federation.protocols.setup import Check
@@ -151,9 +152,9 @@ def test_the_planted_fault_of_a_lost_party_s_masks_that_stay_on_is_caught(monkey
 
 def test_the_planted_fault_of_members_that_go_on_with_too_few_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Serving, "wanted", property(lambda self: self.setup.threshold))
-    strict = checks.one_each
+    strict = bundles.one_each
     monkeypatch.setattr(
-        checks, "one_each", lambda setup, parcels, relay, phase, _: strict(setup, parcels, relay, phase, 4)
+        bundles, "one_each", lambda setup, parcels, relay, phase, _: strict(setup, parcels, relay, phase, 4)
     )
     with pytest.raises(AssertionError):
         lose(5, sets_of(5, 1), ("head",), least=5)

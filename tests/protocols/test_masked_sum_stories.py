@@ -430,7 +430,8 @@ def test_the_planted_fault_of_a_check_that_passes_everything_is_caught(
         monkeypatch.setattr(opening.Masked, "fits_seed", lambda *_: True)
         monkeypatch.setattr(masks, "share_digest", lambda *_: bytes(32))
     else:
-        monkeypatch.setattr(checks, check, careless[check])
+        where = "bundles" if check == "one_each" else "masked_sum.checks"
+        monkeypatch.setattr(f"federation.protocols.{where}.{check}", careless[check])
     with pytest.raises((AssertionError, LookupError, ValueError, AttributeError)):
         tell_everything()
 

@@ -13,7 +13,8 @@ import pytest
 from federation.errors import ProtocolViolation
 from federation.protocols.events import Contribute, Delivered, Parcel, Received, Send, Withdraw
 from federation.protocols.masked_sum import MaskedSum
-from federation.protocols.masked_sum.messages import Consent, Unmask, Withdrawal
+from federation.protocols.masked_sum.messages import Consent, Unmask
+from federation.protocols.withdrawal import Withdrawal
 from tests.protocols.cohort import COORDINATOR, PHASES, Cohort, attested, names, remember_exchanges
 
 pytestmark = pytest.mark.usefixtures("one_exchange_a_pair")

@@ -20,8 +20,9 @@ from federation.errors import ProtocolViolation
 from federation.jobs import sums
 from federation.ledger import merkle
 from federation.policy.rule import Settings
-from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shares, Unmask, Withdrawal
+from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shares, Unmask
 from federation.protocols.setup import Setup
+from federation.protocols.withdrawal import Withdrawal
 from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.envelope import digest_of, signed

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from federation.domain.job import Job
 from federation.jobs import sums
 from federation.protocols.events import Release
-from federation.protocols.masked_sum.messages import Consent, Head, Unmask, Withdrawal
+from federation.protocols.masked_sum.messages import Consent, Head, Unmask
+from federation.protocols.withdrawal import Withdrawal
 from federation.query.round import Phase
 from federation.wire import convert
 from federation.wire import messages as m

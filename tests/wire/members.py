@@ -11,6 +11,7 @@ from federation.domain.roster import Role, Roster
 from federation.domain.verdict import Reason, Verdict
 from federation.identity import keys, roster_file
 from federation.identity.keys import Credentials
+from federation.protocols.key_ceremony.messages import What, Word
 from federation.protocols.masked_sum.messages import (
     Advert,
     Challenge,
@@ -19,8 +20,8 @@ from federation.protocols.masked_sum.messages import (
     Opening,
     Shares,
     Unmask,
-    Withdrawal,
 )
+from federation.protocols.withdrawal import Withdrawal
 from federation.wire import messages as m
 from federation.wire.envelope import signed
 
@@ -100,6 +101,43 @@ def sums() -> dict[str, object]:
 
 
 @cache
+def joint_keys() -> dict[str, object]:
+    """One value of every domain of a key ceremony."""
+    here = people()["guangdong"]
+    proposal = m.KeyProposal(
+        proposer="guangdong",
+        holders=("guangdong", "hongkong", "macao"),
+        bits=3072,
+        made_ms=1_700_000_000_000,
+        deadline_ms=1_700_000_600_000,
+        roster_hash=roster().hash,
+        token=b"t" * 16,
+    )
+    join = m.KeyJoin(party="guangdong", ceremony=b"c" * 32, box_key=b"k" * 32)
+    certificate = m.KeyCertificate(joint_key=b"key", transcript=b"t" * 32, made_ms=1, expires_ms=2)
+    return {
+        m.KEY_PROPOSAL: proposal,
+        m.KEY_JOIN: join,
+        Word.domain: Word(
+            ceremony=b"c" * 32,
+            party="guangdong",
+            place=7,
+            what=What.MULTIPLY,
+            seen=b"s" * 32,
+            boxes=(b"b" * 32, b""),
+            body=b"what all get",
+        ),
+        m.KEY_ASK: m.KeyAsk(party="guangdong", ceremony=b"c" * 32, place=7, answers=True),
+        m.KEY_CERTIFICATE: certificate,
+        m.KEY_NEWS: m.KeyNews(
+            proposal=signed(here, m.KEY_PROPOSAL, proposal),
+            joins=(signed(here, m.KEY_JOIN, join),),
+            certificates=(signed(here, m.KEY_CERTIFICATE, certificate),),
+        ),
+    }
+
+
+@cache
 def honest() -> dict[str, object]:
     """One value of every domain."""
     here = people()
@@ -131,4 +169,5 @@ def honest() -> dict[str, object]:
         m.OBJECTION: m.Objection(party="guangdong", job_hash=b"j" * 32, blame=blame),
         m.ENDED: m.Ended(job_hash=b"j" * 32, state=State.ABORTED, blames=(blame,)),
         **sums(),
+        **joint_keys(),
     }

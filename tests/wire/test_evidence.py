@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from federation.crypto.ring import CHUNK_BYTES
-from federation.protocols.masked_sum.messages import Advert, Consent, Head, Opening, Shares, Unmask, Withdrawal
+from federation.protocols.masked_sum.messages import Advert, Consent, Head, Opening, Shares, Unmask
+from federation.protocols.withdrawal import Withdrawal
 from federation.wire import evidence
 from federation.wire import messages as m
 from federation.wire.convert import BODIES, Malformed

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from federation.domain.catalogue import Column, Dataset, Kind, Outside
 from federation.domain.job import Blame, Computation, Job, State
 from federation.domain.verdict import Reason, Verdict
+from federation.protocols.key_ceremony.messages import What, Word
 from federation.protocols.masked_sum.messages import (
     Advert,
     Challenge,
@@ -20,8 +21,8 @@ from federation.protocols.masked_sum.messages import (
     Opening,
     Shares,
     Unmask,
-    Withdrawal,
 )
+from federation.protocols.withdrawal import Withdrawal
 from federation.wire import bulk, convert
 from federation.wire import jobs as job_bodies
 from federation.wire import messages as m
@@ -167,6 +168,34 @@ SUMS: dict[str, st.SearchStrategy[Any]] = {
     ),
     Withdrawal.domain: st.builds(Withdrawal, setup_hash=hashes, party=names),
 }
+KEYS: dict[str, st.SearchStrategy[Any]] = {
+    m.KEY_PROPOSAL: st.builds(
+        m.KeyProposal,
+        proposer=names,
+        holders=st.sets(names, max_size=5).map(lambda holders: tuple(sorted(holders))),
+        bits=uint32,
+        made_ms=int64,
+        deadline_ms=int64,
+        roster_hash=hashes,
+        token=sized(16),
+    ),
+    m.KEY_JOIN: st.builds(m.KeyJoin, party=names, ceremony=hashes, box_key=hashes),
+    Word.domain: st.builds(
+        Word,
+        ceremony=hashes,
+        party=names,
+        place=uint64,
+        what=st.sampled_from(What),
+        seen=hashes,
+        boxes=tuples(st.one_of(st.just(b""), hashes)),
+        body=st.binary(max_size=60),
+    ),
+    m.KEY_ASK: st.builds(m.KeyAsk, party=names, ceremony=hashes, place=uint64, answers=st.booleans()),
+    m.KEY_CERTIFICATE: st.builds(
+        m.KeyCertificate, joint_key=st.binary(max_size=60), transcript=hashes, made_ms=int64, expires_ms=int64
+    ),
+    m.KEY_NEWS: st.builds(m.KeyNews, proposal=envelopes, joins=tuples(envelopes), certificates=tuples(envelopes)),
+}
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     m.HELLO: st.builds(
         m.Hello,
@@ -183,6 +212,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     m.BUNDLE: bundles,
     m.RECALL: st.builds(m.Recall, job_hash=hashes, round_index=uint32, attempt=uint32),
     **SUMS,
+    **KEYS,
     m.ATTESTATION: st.builds(m.Attestation, party=names, job_hash=hashes, transcript=hashes),
     m.OBJECTION: st.builds(m.Objection, party=names, job_hash=hashes, blame=blames),
     m.ENDED: st.builds(m.Ended, job_hash=hashes, state=st.sampled_from(State), blames=tuples(blames)),

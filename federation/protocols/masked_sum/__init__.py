@@ -1,6 +1,6 @@
 """Secure sum by masks: one for each pair of parties and one of each party's own, recoverable from Shamir shares.
 
-messages    M0 to M9: Advert, Shares, Head, Consent, Unmask, Opening, Challenge, Withdrawal
+messages    M0 to M9: Advert, Shares, Head, Consent, Unmask, Opening, Challenge
 masks       what secrets and masks are derived from, and how they are put on and taken off
 checks      what both roles check of a message, and whom they blame; opening, checking: of secrets and totals
 party       Idle, Advertised, Dealt, Shared, Masked, Consented, Unmasked, Sampling, Done; Aside, Withdrawn
@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from federation.protocols import withdrawal
 from federation.protocols.events import AggregatorEvent, Message, Parcel, PartyEvent
-from federation.protocols.masked_sum import aggregator, checks, party
+from federation.protocols.masked_sum import aggregator, party
 from federation.protocols.masked_sum.messages import (
     Advert,
     Challenge,
@@ -21,10 +22,10 @@ from federation.protocols.masked_sum.messages import (
     Opening,
     Shares,
     Unmask,
-    Withdrawal,
 )
 from federation.protocols.secure_sum import AggregatorTransition, PartyTransition, SecureSum, State
 from federation.protocols.setup import Setup
+from federation.protocols.withdrawal import Withdrawal
 
 
 class MaskedSum(SecureSum):
@@ -61,4 +62,4 @@ class MaskedSum(SecureSum):
 
     @classmethod
     def check_withdrawal(cls, setup: Setup, parcel: Parcel, relay: str) -> None:
-        checks.withdrawal(setup, parcel, relay)
+        withdrawal.check(setup, parcel, relay)

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from federation.errors import Misuse, ProtocolViolation
 from federation.ledger import merkle
+from federation.protocols import bundles
 from federation.protocols.events import Attested, Message, Parcel, Release
 from federation.protocols.masked_sum import checks, masks, opening
 from federation.protocols.masked_sum.checking import Known
@@ -50,7 +51,7 @@ class ChunkProof:
 
 def advertised(setup: Setup, adverts: Parcels, relay: str) -> Advertised:
     """Return everybody's keys: sound, distinct, for this setup. Raises ProtocolViolation."""
-    found = checks.one_each(setup, adverts, relay, "adverts", setup.least)
+    found = bundles.one_each(setup, adverts, relay, "adverts", setup.least)
     setup_hash = setup.hash
     keys = {party: checks.advert(setup, setup_hash, parcel, relay) for party, parcel in found.items()}
     checks.distinct(keys, relay)
@@ -62,7 +63,7 @@ def advertised(setup: Setup, adverts: Parcels, relay: str) -> Advertised:
 
 def dealt(setup: Setup, keys: Advertised, shares: Parcels, relay: str) -> tuple[Masked, bytes]:
     """Return who is masked against, with what each committed itself to, and u2_hash. Raises ProtocolViolation."""
-    found = checks.one_each(setup, shares, relay, "shares", setup.least)
+    found = bundles.one_each(setup, shares, relay, "shares", setup.least)
     setup_hash = setup.hash
     values = {p: checks.shares(setup, setup_hash, keys.adverts_hash, parcel, relay) for p, parcel in found.items()}
     _only(values, keys.sides, relay, "shares", "those who advertised")
@@ -76,7 +77,7 @@ def dealt(setup: Setup, keys: Advertised, shares: Parcels, relay: str) -> tuple[
 def counted(spec: Spec, keys: Advertised, masked: Masked, u2_hash: bytes, heads: Parcels, relay: str) -> Known:
     """Return who is counted, bound to this spec and to their vectors. Raises ProtocolViolation."""
     binding = Binding(spec_hash=spec.hash, adverts_hash=keys.adverts_hash, u2_hash=u2_hash)
-    found = checks.one_each(spec.setup, heads, relay, "heads", spec.setup.least)
+    found = bundles.one_each(spec.setup, heads, relay, "heads", spec.setup.least)
     _only(found, masked.names, relay, "heads", "those who shared")
     values = {party: checks.head(spec, binding, parcel, relay) for party, parcel in found.items()}
     return Known(
@@ -92,7 +93,7 @@ def counted(spec: Spec, keys: Advertised, masked: Masked, u2_hash: bytes, heads:
 def consented(known: Known, consents: Parcels, relay: str) -> tuple[str, ...]:
     """Return who agreed to exactly this list of contributors, enough of them. Raises ProtocolViolation."""
     setup = known.spec.setup
-    found = checks.one_each(setup, consents, relay, "consents", setup.threshold)
+    found = bundles.one_each(setup, consents, relay, "consents", setup.threshold)
     _only(found, known.masked.names, relay, "consents", "those who shared")
     for parcel in found.values():
         checks.consent(setup, known.binding.spec_hash, known.u3_hash, parcel, relay)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from federation.crypto import agreement
 from federation.errors import ProtocolViolation
 from federation.ledger import merkle
+from federation.protocols import bundles
 from federation.protocols.events import Parcel, Release
 from federation.protocols.masked_sum import checks, masks, opening
 from federation.protocols.masked_sum.masks import Binding
@@ -84,7 +85,7 @@ def challenged(known: Known, parcels: tuple[Parcel, ...], lot: bytes, me: str, r
 
 def sampled(known: Known, claimed: Claimed, parcels: tuple[Parcel, ...], relay: str) -> Release:
     """Return the claimed total after adding up the drawn chunks of everybody. Raises ProtocolViolation."""
-    found = checks.one_each(known.spec.setup, parcels, relay, "samples", len(known.counted))
+    found = bundles.one_each(known.spec.setup, parcels, relay, "samples", len(known.counted))
     _same_heads(known, found, relay)
     sizes = known.spec.chunks
     drawn_chunks: dict[int, list[bytes]] = {place: [] for place in claimed.places}
@@ -133,7 +134,7 @@ def _parts(
     if len(said) != 1 or said[0].message.sender != relay:
         raise ProtocolViolation(relay, phase="opening", expected="one opening, its own", got="something else")
     value = said[0].message.value
-    found = checks.one_each(
+    found = bundles.one_each(
         known.spec.setup, (p for p in parcels if p is not said[0]), relay, "opening", len(known.counted)
     )
     _same_heads(known, found, relay)

@@ -1,27 +1,21 @@
-"""What both roles check of the parties' messages, and whom they blame.
-
-The rule of blame: what a signature under our own setup proves falls on the signer. Everything else - a message that is
-missing, doubled, of another setup or by a stranger, chunks that do not belong to the signed root - falls on the relay,
-the member who handed us the message: it could have checked the same. For the aggregator the relay is the sender itself.
-"""
+"""What both roles check of the parties' messages; whom they blame is the rule of `bundles`."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from federation.crypto import agreement, shamir
 from federation.errors import ProtocolViolation
 from federation.ledger import merkle
-from federation.protocols.events import Message, Parcel
+from federation.protocols.bundles import spoken
+from federation.protocols.events import Parcel
 from federation.protocols.masked_sum.masks import Binding
-from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shares, Unmask, Withdrawal
+from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shares, Unmask
 from federation.protocols.setup import Check, Setup, Spec
 
 SEALED_BYTES = 2 * shamir.SHARE_BYTES + 16  # two shares and the tag of AES-GCM
 BOX_BYTES = SEALED_BYTES + 2 * 32  # and a digest of each share: who gives another one than it was dealt is found out
-M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +28,7 @@ class Keys:
 
 def advert(setup: Setup, setup_hash: bytes, parcel: Parcel, relay: str) -> Keys:
     """Return the checked advert and its keys' representatives. Raises ProtocolViolation."""
-    value = _spoken(Advert, setup, parcel, relay)
+    value = spoken(Advert, setup, parcel, relay)
     if parcel.chunks:
         raise ProtocolViolation(relay, phase="advert", expected="an advert without chunks", got="chunks")
     if value.setup_hash != setup_hash:
@@ -47,7 +41,7 @@ def advert(setup: Setup, setup_hash: bytes, parcel: Parcel, relay: str) -> Keys:
 
 def shares(setup: Setup, setup_hash: bytes, adverts_hash: bytes, parcel: Parcel, relay: str) -> Shares:
     """Return the checked shares; their boxes are judged by `boxes` or `own_box`. Raises ProtocolViolation."""
-    value = _spoken(Shares, setup, parcel, relay)
+    value = spoken(Shares, setup, parcel, relay)
     if value.setup_hash != setup_hash:
         raise ProtocolViolation(relay, phase="shares", expected="shares for this setup", got="some for another setup")
     if value.adverts_hash != adverts_hash:
@@ -79,7 +73,7 @@ def own_box(value: Shares, chunks: Sequence[bytes], place: int, peers: int, rela
 
 def head(spec: Spec, binding: Binding, parcel: Parcel, relay: str) -> Head:
     """Return the checked head, without a look at its chunks. Raises ProtocolViolation."""
-    value = _spoken(Head, spec.setup, parcel, relay)
+    value = spoken(Head, spec.setup, parcel, relay)
     if value.u2_hash != binding.u2_hash:
         raise ProtocolViolation(
             relay, phase="head", expected="a head for these adverts and parties", got="one for others"
@@ -107,7 +101,7 @@ def vector(spec: Spec, value: Head, chunks: Sequence[bytes], relay: str, *, root
 
 def consent(setup: Setup, spec_hash: bytes, u3_hash: bytes, parcel: Parcel, relay: str) -> Consent:
     """Return the checked consent to this very list. Raises ProtocolViolation."""
-    value = _spoken(Consent, setup, parcel, relay)
+    value = spoken(Consent, setup, parcel, relay)
     if value.spec_hash != spec_hash or value.u3_hash != u3_hash or parcel.chunks:
         raise ProtocolViolation(
             relay, phase="consent", expected="a consent to this list of contributors", got="one to another list"
@@ -117,7 +111,7 @@ def consent(setup: Setup, spec_hash: bytes, u3_hash: bytes, parcel: Parcel, rela
 
 def unmask(spec: Spec, u3_hash: bytes, counted: int, absent: Collection[str], parcel: Parcel, relay: str) -> Unmask:
     """Return the checked shares: of everybody exactly one kind, each below the prime. Raises ProtocolViolation."""
-    value = _spoken(Unmask, spec.setup, parcel, relay)
+    value = spoken(Unmask, spec.setup, parcel, relay)
     if value.spec_hash != spec.hash or value.u3_hash != u3_hash or parcel.chunks:
         raise ProtocolViolation(relay, phase="unmask", expected="shares that open this list", got="another list's")
     wanted = (counted, len(absent) - (value.party in absent))
@@ -136,36 +130,6 @@ def unmask(spec: Spec, u3_hash: bytes, counted: int, absent: Collection[str], pa
     return value
 
 
-def withdrawal(setup: Setup, parcel: Parcel, relay: str) -> None:
-    """Check a party's word that it did not open this attempt. Raises ProtocolViolation."""
-    value = _spoken(Withdrawal, setup, parcel, relay)
-    if value.setup_hash != setup.hash or parcel.chunks:
-        raise ProtocolViolation(relay, phase="withdrawal", expected="a word on this attempt", got="one on another")
-
-
-def one_each(setup: Setup, parcels: Iterable[Parcel], relay: str, phase: str, least: int) -> dict[str, Parcel]:
-    """Return the parcels by sender, in party order: at most one of a party, of `least` parties at least.
-
-    Raises:
-        ProtocolViolation: two of one party, one of a stranger, or too few.
-    """
-    found: dict[str, Parcel] = {}
-    for parcel in parcels:
-        sender = parcel.message.sender
-        if sender in found:
-            raise ProtocolViolation(relay, phase=phase, expected="one message a party", got=f"two of {sender}")
-        found[sender] = parcel
-    if strange := sorted(set(found) - set(setup.parties)):
-        raise ProtocolViolation(
-            relay, phase=phase, expected="the parties of the setup", got=f"also {', '.join(strange)}"
-        )
-    if len(found) < least:
-        absent = [party for party in setup.parties if party not in found]
-        everybody = "every party" if least == len(setup.parties) else f"at least {least} parties"
-        raise ProtocolViolation(relay, phase=phase, expected=everybody, got=f"none of {', '.join(absent)}")
-    return {party: found[party] for party in setup.parties if party in found}
-
-
 def distinct(keys: Mapping[str, Keys], relay: str, me: str = "") -> None:
     """Refuse two keys that are equal or aliases: the later in order copied, or the relay let a copy through.
 
@@ -181,18 +145,6 @@ def distinct(keys: Mapping[str, Keys], relay: str, me: str = "") -> None:
             culprit = party if first == party else {party: first, first: party}.get(me, relay)
             whose = "two keys that are one" if first == party else f"{first} and {party} with one key"
             raise ProtocolViolation(culprit, phase="advert", expected="keys of its own from every party", got=whose)
-
-
-def _spoken(kind: type[M], setup: Setup, parcel: Parcel, relay: str) -> M:
-    """Return the parcel's message: of this kind, by a party of the setup, in its own name."""
-    sender, value, phase = parcel.message.sender, parcel.message.value, kind.__name__.lower()
-    if not isinstance(value, kind):
-        raise ProtocolViolation(relay, phase=phase, expected=f"a message of kind {phase}", got="something else")
-    if sender not in setup.parties:
-        raise ProtocolViolation(relay, phase=phase, expected="a party of the setup", got="a stranger")
-    if getattr(value, "party", "") != sender:
-        raise ProtocolViolation(sender, phase=phase, expected="a message in its own name", got="another party's name")
-    return value
 
 
 def whole_vector(spec: Spec) -> bool:

@@ -141,13 +141,3 @@ class Challenge:
     u3_hash: bytes
     party: str
     places: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawal:
-    """A party's word that it did not open this attempt and never will; it takes back its consent as well."""
-
-    domain: ClassVar[str] = "federation/withdrawal/v1"
-
-    setup_hash: bytes
-    party: str

@@ -19,6 +19,7 @@ from federation.crypto.aead import BadSeal, opened, seal
 from federation.domain.job import Blame, digest
 from federation.errors import Misuse, ProtocolViolation, Unavailable
 from federation.ledger import merkle
+from federation.protocols import bundles
 from federation.protocols.events import (
     Abort,
     Begin,
@@ -36,10 +37,11 @@ from federation.protocols.machine import Transition
 from federation.protocols.masked_sum import checking, checks, masks
 from federation.protocols.masked_sum.checking import Known
 from federation.protocols.masked_sum.masks import Binding, Side
-from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shares, Unmask, Withdrawal
+from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shares, Unmask
 from federation.protocols.masked_sum.opening import Masked as MaskedParties
 from federation.protocols.secure_sum import Aborted, Awaits, PartyTransition, State
 from federation.protocols.setup import Setup, Spec
+from federation.protocols.withdrawal import Withdrawal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +250,7 @@ def _advertise(begin: Begin) -> PartyTransition:
 def _deal(now: Advertised, parcels: tuple[Parcel, ...]) -> PartyTransition:
     setup, relay = now.setup, now.coordinator
     setup_hash = setup.hash
-    found = checks.one_each(setup, parcels, relay, "adverts", setup.least)
+    found = bundles.one_each(setup, parcels, relay, "adverts", setup.least)
     keys = {party: checks.advert(setup, setup_hash, parcel, relay) for party, parcel in found.items()}
     if now.me not in keys:
         return Transition(_aside(now, parcels))
@@ -294,7 +296,7 @@ def _deal(now: Advertised, parcels: tuple[Parcel, ...]) -> PartyTransition:
 
 def _share(now: Dealt, parcels: tuple[Parcel, ...]) -> PartyTransition:
     setup, relay = now.setup, now.coordinator
-    found = checks.one_each(setup, parcels, relay, "shares", setup.least)
+    found = bundles.one_each(setup, parcels, relay, "shares", setup.least)
     setup_hash = setup.hash
     dealt = {p: checks.shares(setup, setup_hash, now.adverts_hash, parcel, relay) for p, parcel in found.items()}
     sides = {side.party: side for side in now.sides}
@@ -388,7 +390,7 @@ def _mask(now: Shared, contribution: Contribute) -> PartyTransition:
 
 def _consent(now: Masked, parcels: tuple[Parcel, ...]) -> PartyTransition:
     setup, relay = now.setup, now.coordinator
-    found = checks.one_each(setup, parcels, relay, "heads", setup.least)
+    found = bundles.one_each(setup, parcels, relay, "heads", setup.least)
     if strange := sorted(set(found) - set(now.masked.names)):
         raise ProtocolViolation(
             relay, phase="heads", expected="heads of those who shared", got=f"also of {', '.join(strange)}"
@@ -420,7 +422,7 @@ def _consent(now: Masked, parcels: tuple[Parcel, ...]) -> PartyTransition:
 
 def _unmask(now: Consented, parcels: tuple[Parcel, ...]) -> PartyTransition:
     setup, relay, known = now.setup, now.coordinator, now.known
-    found = checks.one_each(setup, parcels, relay, "consents", setup.threshold)
+    found = bundles.one_each(setup, parcels, relay, "consents", setup.threshold)
     if strange := sorted(set(found) - set(known.masked.names)):
         raise ProtocolViolation(
             relay, phase="consents", expected="consents of those who shared", got=f"also of {', '.join(strange)}"

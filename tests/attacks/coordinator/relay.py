@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from federation.protocols.masked_sum.messages import Advert, Consent, Head, Opening, Shares, Withdrawal
+from federation.protocols.masked_sum.messages import Advert, Consent, Head, Opening, Shares
+from federation.protocols.withdrawal import Withdrawal
 from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.envelope import signed

@@ -16,6 +16,7 @@ from federation.crypto import ring
 from federation.domain.job import State
 from federation.jobs import planner
 from federation.ledger import merkle
+from federation.protocols import bundles
 from federation.protocols.masked_sum import checks
 from federation.protocols.masked_sum.messages import Consent, Opening
 from federation.wire import convert
@@ -393,7 +394,7 @@ def test_totals_are_compared_also_where_chunks_are_believed(lie: Lie, monkeypatc
 def test_a_party_that_believes_any_list_would_consent_to_a_sum_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted fault: who is in a bundle is not compared with the parties of the job."""
     monkeypatch.setattr(
-        checks, "one_each", lambda _setup, parcels, _relay, _phase, _least: {p.message.sender: p for p in parcels}
+        bundles, "one_each", lambda _setup, parcels, _relay, _phase, _least: {p.message.sender: p for p in parcels}
     )
     stage, _ = walked(Relay(party_left_out))
     assert not stage.objections()

@@ -18,9 +18,10 @@ from federation.ledger import merkle
 from federation.protocols.events import AggregatorEvent, Received
 from federation.protocols.machine import Transition
 from federation.protocols.masked_sum import aggregator
-from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shares, Unmask, Withdrawal
+from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shares, Unmask
 from federation.protocols.secure_sum import AggregatorTransition
 from federation.protocols.secure_sum import State as MachineState
+from federation.protocols.withdrawal import Withdrawal
 from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.envelope import signed

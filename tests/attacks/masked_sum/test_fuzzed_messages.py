@@ -17,14 +17,13 @@ import pytest
 
 from federation.crypto import agreement, signing
 from federation.ledger import merkle
+from federation.protocols import bundles
 from federation.protocols.masked_sum import checks
 from tests.attacks.masked_sum.judging import ENDINGS, Judge, moments, remember, report, unreached
 from tests.attacks.masked_sum.lying import ATTACKS, pool
 
 MESSAGES = 100_000
 OUT_OF_REACH = {
-    "checks._spoken",  # a stranger, or another's name: the wire and `one_each` have refused it
-    "checks.withdrawal",  # for the driver, which counts them
     "party._mask",  # a key that its advert was refused for
     "aggregator._accepted",  # the last case of a match
     "aggregator._late",  # a deadline, which is no message
@@ -85,9 +84,9 @@ def plant_unchecked_signatures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def plant_no_least(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any number of messages is enough in a bundle."""
-    real = checks.one_each
+    real = bundles.one_each
     monkeypatch.setattr(
-        checks, "one_each", lambda setup, parcels, relay, phase, _least: real(setup, parcels, relay, phase, 0)
+        bundles, "one_each", lambda setup, parcels, relay, phase, _least: real(setup, parcels, relay, phase, 0)
     )
 
 

@@ -19,8 +19,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from federation.errors import ProtocolViolation
+from federation.protocols import bundles
 from federation.protocols.events import Delivered, Parcel
-from federation.protocols.masked_sum import checks, party
+from federation.protocols.masked_sum import party
 from federation.protocols.masked_sum.messages import Head
 from tests.attacks.masked_sum.malice import asked, bare, combined, given, masked, shares_in, signed_too
 from tests.protocols.cohort import Cohort, Machine, attested, names, plain_sum
@@ -199,9 +200,9 @@ def test_different_shares_for_different_parties_do_not_help(n: int) -> None:
 
 
 def test_the_planted_fault_of_a_party_that_does_not_count_consents_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    strict = checks.one_each
+    strict = bundles.one_each
     monkeypatch.setattr(
-        checks,
+        bundles,
         "one_each",
         lambda setup, parcels, relay, phase, least: strict(
             setup, parcels, relay, phase, 0 if phase == "consents" else least

@@ -13,6 +13,7 @@ import pytest
 
 from federation.crypto import shamir, signing
 from federation.errors import ProtocolViolation, Refused
+from federation.protocols import bundles
 from federation.protocols.events import Delivered, Parcel, Received, Send, Withdraw
 from federation.protocols.machine import fold
 from federation.protocols.masked_sum import checks, masks, opening, party
@@ -157,7 +158,7 @@ def test_the_planted_fault_of_consents_that_nobody_counts_is_caught(how: str, mo
     def anything(_setup: Setup, parcels: Sequence[Parcel], *_: object) -> dict[str, Parcel]:
         return {parcel.message.sender: parcel for parcel in parcels if parcel.message.sender in names(4)}
 
-    monkeypatch.setattr(checks, "one_each", anything)
+    monkeypatch.setattr(bundles, "one_each", anything)
     monkeypatch.setattr(checks, "consent", lambda _setup, _spec, _list, parcel, _relay: parcel.message.value)
     with pytest.raises(pytest.fail.Exception):
         test_consents_that_are_not_t_parties_to_this_list_open_nothing(how)
@@ -314,12 +315,12 @@ def test_a_coordinator_that_leaves_few_over_is_refused_by_every_party(left: int)
 
 def test_the_planted_fault_of_no_least_number_reads_one_party(monkeypatch: pytest.MonkeyPatch) -> None:
     """The small-set attack: everybody but p0 is called lost, and the sum of one is its figure."""
-    strict = checks.one_each
+    strict = bundles.one_each
 
     def any_number(setup: Setup, parcels: Sequence[Parcel], relay: str, phase: str, least: int) -> dict[str, Parcel]:
         return strict(setup, parcels, relay, phase, 0 if phase == "heads" else least)
 
-    monkeypatch.setattr(checks, "one_each", any_number)
+    monkeypatch.setattr(bundles, "one_each", any_number)
     monkeypatch.setattr(Serving, "wanted", property(lambda _: 1))
     cohort = Cohort(5)
     said = masked(cohort, numbers_of(5))
