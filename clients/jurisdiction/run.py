@@ -28,7 +28,7 @@ from federation.protocols.secure_sum import SecureSum
 from federation.protocols.setup import Setup, Spec
 from federation.query.query import Answer, SumQuery
 from federation.query.query import digest as query_digest
-from federation.query.round import Round, encoded, length, round_digest
+from federation.query.round import Round, encoded, round_digest
 from federation.wire import messages as m
 from federation.wire.envelope import Signer, signed
 
@@ -272,13 +272,7 @@ class Run:
         return Contribute(spec=self._spec(setup), vector=vector, number=number)
 
     def _spec(self, setup: Setup) -> Spec:
-        due = self._due()
-        return Spec(
-            setup=setup,
-            round_digest=round_digest(due),
-            transcript_hash=self._replay.transcript,
-            length=length(due, self._joint),
-        )
+        return sums.spec(setup, self._due(), self._joint, self._replay.transcript)
 
     def _due(self) -> Round:
         due = self._replay.round

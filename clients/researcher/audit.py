@@ -111,7 +111,7 @@ class _Audit:
                 self._alone(sum_audit.chunk(of, chunk[1]))
                 return
             sum_audit.whole(of)
-        self._attested(replay, evidence, ended)
+        self._attested(job, replay, evidence, ended)
         self._objected(evidence)
         self._concluded(job, replay, ended)
 
@@ -158,7 +158,7 @@ class _Audit:
         """Return the plan at its start, and what all parties publish; no honest coordinator runs what has no plan."""
         try:
             joint = agreed(published)
-            sums.promised(job.parties)
+            sums.promised(job.parties, job.key)
             return planner.replay(job, joint), joint
         except (Refused, Misuse, JobFailed) as fault:
             if isinstance(fault, Refused) and fault.rule == "version":
@@ -194,7 +194,7 @@ class _Audit:
         parties = tuple(party for party, _ in chunk.roots)
         self.findings.proven(f"{chunk.digest.hex()[:12]} is the sum of these chunks without masks", *parties)
 
-    def _attested(self, replay: Replay, evidence: Evidence, ended: m.Ended) -> None:
+    def _attested(self, job: Job, replay: Replay, evidence: Evidence, ended: m.Ended) -> None:
         """Hold the parties' signatures against the transcript that was made again here."""
         self.findings.at("transcript")
         transcript, counted, complete = replay.transcript, replay.contributors, replay.round is None
@@ -216,7 +216,7 @@ class _Audit:
             return
         if not complete or ended.rounds != len(evidence.sums):
             raise self.findings.lie("every secure sum that the plan asks for", f"{len(evidence.sums)} of them")
-        least = sums.promised(counted).threshold
+        least = sums.promised(counted, job.key).threshold
         if len(signers) < least:
             raise self.findings.lie(f"attestations of at least {least} parties", f"{len(signers)}")
         if unsigned := [party for party in counted if party not in signers]:

@@ -81,7 +81,7 @@ def outcomes(job: Job, job_hash: bytes, joint: Dataset, released: Released, *, c
     least = sums.setup(job, job_hash, index=0, attempt=0, contributors=job.parties).least
     if len(counted) < least:
         raise lie(f"totals of at least {least} parties", f"totals of {len(counted)}")
-    if not signed <= set(counted) or len(signed) < sums.promised(counted).threshold:
+    if not signed <= set(counted) or len(signed) < sums.promised(counted, job.key).threshold:
         unsigned = ", ".join(sorted(set(counted) - signed))
         raise lie("a transcript signed by the parties that are counted", f"none by {unsigned}")
     if not hmac.compare_digest(replay.transcript, released.transcript):

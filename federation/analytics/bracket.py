@@ -45,6 +45,13 @@ def rounds(grid: Grid, k: int, targets: int) -> int:
     return found
 
 
+def widest(grid: Grid, k: int, targets: int, groups: int) -> int:
+    """Return the most cells, over all groups, of a round after the first; a few more than there can be."""
+    width = grid.size if k > 1 else -(-grid.size // PIECES)  # of what is left around one quantile
+    fanned = targets * (PIECES + 1) if targets <= MOST_BINS // PIECES else max(MOST_BINS, FEWEST * targets) + targets
+    return 2 * groups + min(fanned, targets * (width + 1))
+
+
 def fan(spans: int) -> int:
     """Return into how many pieces each of `spans` bins may be cut in one round."""
     return max(FEWEST, min(PIECES, MOST_BINS // max(spans, 1)))

@@ -21,6 +21,7 @@ from federation.domain.catalogue import Dataset
 from federation.domain.job import Computation, Value
 from federation.errors import Misuse, did_you_mean
 from federation.query.expression import Expression
+from federation.query.query import MOST_NUMBERS
 
 MOST_TEXT = 4_096  # characters of a text parameter
 MOST_ITEMS = 10_000  # items of a tuple parameter
@@ -121,6 +122,13 @@ class Statistic(ABC, Generic[P, R]):
 
         Raises Misuse where the plan would not get as far as a query.
         """
+
+    def later_numbers(self, parameters: P, joint: Dataset) -> int:
+        """Return the most numbers, flags included, of a round after the first; a joint key carries only so many.
+
+        A statistic of several rounds that does not say counts as asking for as many as a query may.
+        """
+        return 0 if self.rounds(parameters, joint) == 1 else MOST_NUMBERS
 
     @abstractmethod
     def plan(self, parameters: P, where: Expression | None, joint: Dataset) -> Plan[R]:

@@ -19,8 +19,7 @@ from federation.errors import FederationError, JobFailed, ProtocolViolation, Ref
 from federation.jobs import lifecycle, sums
 from federation.protocols.events import Release
 from federation.protocols.secure_sum import SecureSum
-from federation.protocols.setup import Spec
-from federation.query.round import Round, length, round_digest
+from federation.query.round import Round
 from federation.wire import messages as m
 from federation.wire.convert import sayable
 from federation.wire.envelope import Opened as OpenedMessage
@@ -261,7 +260,7 @@ class Run:
         due, index = self._replay.round, len(self.totals)
         if due is None:
             counted = self._replay.contributors
-            threshold = sums.promised(counted).threshold
+            threshold = sums.promised(counted, self.job.key).threshold
             self.life = lifecycle.with_transcript(self.life, self._replay.transcript, counted, threshold)
             self._sums.pop(index, None)  # keys for a round that the plan turned out not to have
             return
@@ -270,14 +269,7 @@ class Run:
             self._sum(index + 1, 0)
 
     def _specify(self, open_sum: Sum, due: Round) -> None:
-        open_sum.specified(
-            Spec(
-                setup=open_sum.setup,
-                round_digest=round_digest(due),
-                transcript_hash=self._replay.transcript,
-                length=length(due, self._joint),
-            )
-        )
+        open_sum.specified(sums.spec(open_sum.setup, due, self._joint, self._replay.transcript))
 
     def _sum(self, index: int, attempt: int) -> Sum:
         """Return a new attempt at secure sum `index`, in the place of an earlier one."""

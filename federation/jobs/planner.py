@@ -17,7 +17,7 @@ from federation.analytics.statistic import Statistic, parameters_of
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Computation, Job
 from federation.errors import FederationError, Misuse, Refused, did_you_mean
-from federation.protocols.setup import Setup
+from federation.jobs import sums
 from federation.query import expression, predicate
 from federation.query.expression import Expression, Gram
 from federation.query.query import Argmin, Axis, Bins, Categories, SumQuery, shape
@@ -100,8 +100,20 @@ def replay(job: Job, joint: Dataset) -> Replay:
 
 def rounds(job: Job, joint: Dataset) -> int:
     """Return the most secure sums that the job's plans ask for, rounds of support included. Raises as `replay`."""
-    sums = max(_rounds(statistic, parameters, joint) for statistic, parameters in _members(job))
-    return sums if joint.own_figures else 2 * sums
+    most = max(_rounds(statistic, parameters, joint) for statistic, parameters in _members(job))
+    return most if joint.own_figures else 2 * most
+
+
+def most_numbers(job: Job, joint: Dataset) -> int:
+    """Return the most numbers, flags included, of one secure sum of the job: the first one's, or a bound on later ones.
+
+    Raises:
+        Refused, Misuse, JobFailed: as `replay`.
+    """
+    first = replay(job, joint).round
+    forms = () if first is None else tuple(shape(query, joint) for query in first.queries)
+    later = sum(_later(statistic, parameters, joint) for statistic, parameters in _members(job))
+    return max(sum(form.numbers + form.rows for form in forms), later)
 
 
 def preview(job: Job, joint: Dataset) -> Preview:
@@ -110,7 +122,6 @@ def preview(job: Job, joint: Dataset) -> Preview:
     first = replay(job, joint)
     queries = () if first.round is None else first.round.queries
     openings = tuple(_opening(query, job.where, joint) for query in queries)
-    setup = Setup.standard(job_hash=bytes(32), round_index=0, roster_hash=bytes(32), parties=job.parties)
     return Preview(
         openings=openings,
         failures=_failures(job, joint),
@@ -121,7 +132,7 @@ def preview(job: Job, joint: Dataset) -> Preview:
         k=joint.k,
         own_figures=joint.own_figures,
         own_releases=sum(opening.own_releases for opening in openings),
-        colluders=setup.colluders,
+        colluders=sums.promised(job.parties, job.key).colluders,
     )
 
 
@@ -163,6 +174,13 @@ def _rounds(statistic: Statistic[Any, Any], parameters: object, joint: Dataset) 
         return statistic.rounds(parameters, joint)
     except FederationError:
         return 1  # it asks nothing: its plan fails with the same reason, alone
+
+
+def _later(statistic: Statistic[Any, Any], parameters: object, joint: Dataset) -> int:
+    try:
+        return statistic.later_numbers(parameters, joint)
+    except FederationError:
+        return 0  # it asks nothing
 
 
 def _failures(job: Job, joint: Dataset) -> tuple[tuple[int, Failure], ...]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from federation.analytics.plan import Failure
+from federation.analytics.statistics.quantile import Quantile
+from federation.domain.catalogue import Dataset
+from federation.domain.job import Computation
 from federation.errors import Misuse, Refused
 from federation.jobs import planner
 from federation.query.predicate import PredicateError
 from federation.query.query import canonical
-from federation.query.round import Phase, length
+from federation.query.round import Phase, Round, length
 from tests.analytics.parties import GROUPS, Party, ask, dataset, driven, job, joint_of, opened, party
 
 CLOSED = dataset(k=10, own_figures=False)
@@ -133,3 +137,69 @@ def test_a_preview_says_who_is_counted() -> None:
 def test_two_parties_get_no_preview() -> None:
     with pytest.raises(Refused):
         planner.preview(job(ASKED, 2), CLOSED)
+
+
+def widths(asked: Computation, own: Dataset, seed: int) -> tuple[list[int], int]:
+    """Return the numbers of every round of sums over drawn rows, and the most that the planner foretells."""
+    drawn = Random(seed)
+    low, high = int(own.column("age").low or 0), int(own.column("age").high or 0)
+    each = [
+        party(own, [(drawn.randint(low, high), drawn.choice(GROUPS), drawn.uniform(low, high)) for _ in range(60)])
+        for _ in range(3)
+    ]
+    joint, found = joint_of(each), []
+    most = planner.rounds(job([asked], 3), joint)
+
+    def watch(due: Round, _: list[int]) -> None:
+        if due.phase is Phase.SUMS:
+            found.append(length(due, joint))
+
+    driven(planner.replay(job([asked], 3, max_rounds=most), joint), each, joint, watch)
+    return found, planner.most_numbers(job([asked], 3), joint)
+
+
+MANY_ROUNDS = [
+    ask("quantile", column="age", q=0.5),
+    ask("quantile", column="age", q=(0.1, 0.5, 0.9), by="area"),
+    ask("quantile", column="pay", q=(0.25, 0.75)),
+    ask("quantile", column="age", q=tuple(i / 50 for i in range(50))),
+    ask("describe", columns=("age", "pay")),
+    ask("describe", columns=("age",), by="area"),
+]
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("asked", MANY_ROUNDS, ids=range(len(MANY_ROUNDS)))
+def test_no_round_has_more_numbers_than_was_foretold(asked: Computation, k: int) -> None:
+    own = dataset(k=k, own_figures=k == 1, low=-30_000, high=30_000)
+    reached = 0
+    for seed in range(4):
+        found, most = widths(asked, own, seed)
+        assert max(found) <= most
+        reached += len(found) > 1
+    assert reached >= 2, "several rounds are reached"
+
+
+def test_a_plan_that_forgot_its_later_rounds_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: only the first round is counted."""
+    monkeypatch.setattr(Quantile, "later_numbers", lambda *_: 0)
+    found, most = widths(MANY_ROUNDS[1], dataset(k=3, own_figures=False, low=-30_000, high=30_000), 0)
+    assert max(found) > most
+
+
+def test_the_most_numbers_of_one_round_are_exactly_its_own() -> None:
+    for asked in (ASKED, [ask("histogram", column="age", bins=256)], [ask("ecdf", column="age", by="area")]):
+        (due,) = (planner.replay(job(asked, 3), OPEN).round,)
+        assert planner.most_numbers(job(asked, 3), OPEN) == length(due, OPEN)
+
+
+def test_a_statistic_of_several_rounds_that_does_not_say_counts_as_the_widest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Quantile, "later_numbers")
+    wide = dataset(k=1, own_figures=True, low=-30_000, high=30_000)
+    assert planner.most_numbers(job([ask("quantile", column="age")], 3), wide) == 1_000_000
+    assert planner.most_numbers(job([ask("mean", column="age")], 3), wide) < 20
+
+
+def test_a_preview_promises_what_the_job_is_protected_by() -> None:
+    assert planner.preview(job(ASKED, 5), CLOSED).colluders == 2
+    assert planner.preview(replace(job(ASKED, 5), key=bytes(range(32))), CLOSED).colluders == 4

@@ -9,6 +9,11 @@ import pytest
 from federation.domain.job import Computation, Job
 from federation.errors import Refused
 from federation.jobs import sums
+from federation.query.expression import Col
+from federation.query.query import SumQuery, shape
+from federation.query.round import Phase, Round, length
+from federation.query.widths import value_bits
+from tests.analytics.parties import dataset
 
 HASH = b"j" * 32
 
@@ -89,3 +94,43 @@ def test_two_parties_are_promised_nothing() -> None:
     with pytest.raises(Refused) as caught:
         sums.promised(("a", "b"))
     assert caught.value.rule == "secure_sum/parties"
+
+
+KEY = b"k" * 32
+
+
+@pytest.mark.parametrize("parties", [3, 5, 10])
+def test_under_a_joint_key_nobody_may_be_missing_and_all_others_may_collude(parties: int) -> None:
+    job = replace(job_of(parties), key=KEY)
+    for index in (0, 3):
+        setup = sums.setup(job, HASH, index=index, attempt=index, contributors=job.parties)
+        assert (setup.threshold, setup.least, setup.colluders, setup.key) == (parties, parties, parties - 1, KEY)
+        assert setup.withdrawals == parties, "an attempt is free again only if all holders withdraw it"
+    promised = sums.promised(job.parties, KEY)
+    assert promised.threshold == parties > promised.colluders, "all sign, so that an honest party is among them"
+
+
+def test_fewer_contributors_never_become_the_holders_of_a_key() -> None:
+    job = replace(job_of(4), key=KEY)
+    setup = sums.setup(job, HASH, index=1, attempt=0, contributors=job.parties[:3])
+    assert setup.parties == job.parties
+
+
+JOINT = dataset(k=1, own_figures=True)
+DUE = Round(
+    index=0,
+    phase=Phase.SUMS,
+    queries=(SumQuery(dataset="people", terms=(Col("age"),)),),
+    closed=((False,) * shape(SumQuery(dataset="people", terms=(Col("age"),)), JOINT).rows,),
+)
+
+
+def test_a_spec_has_the_width_of_its_round_where_ciphertexts_need_it() -> None:
+    masked = sums.setup(job_of(3), HASH, index=0, attempt=0, contributors=job_of(3).parties)
+    keyed = sums.setup(replace(job_of(3), key=KEY), HASH, index=0, attempt=0, contributors=job_of(3).parties)
+    assert sums.spec(masked, DUE, JOINT, bytes(32)).value_bits == 128, "masks fill their ring"
+    spec = sums.spec(keyed, DUE, JOINT, bytes(32))
+    assert (spec.value_bits, spec.length) == (value_bits(DUE, JOINT), length(DUE, JOINT))
+    assert spec.value_bits < 48
+    support = replace(DUE, phase=Phase.SUPPORT, closed=())
+    assert sums.spec(keyed, support, JOINT, bytes(32)).value_bits == 2

@@ -160,6 +160,10 @@ class Describe(Statistic[DescribeParameters, DescribeResult]):
     def rounds(self, parameters: DescribeParameters, joint: Dataset) -> int:
         return max(Quantile().rounds(_quartiles(each, parameters.by), joint) for each in _columns(parameters, joint))
 
+    def later_numbers(self, parameters: DescribeParameters, joint: Dataset) -> int:
+        names = _columns(parameters, joint)
+        return sum(Quantile().later_numbers(_quartiles(each, parameters.by), joint) for each in names)
+
     def plan(self, parameters: DescribeParameters, where: Expression | None, joint: Dataset) -> Plan[DescribeResult]:
         names, by = _columns(parameters, joint), parameters.by
         plans: list[Plan[Any]] = []

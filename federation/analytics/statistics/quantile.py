@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from federation.analytics.bins import Grid, binned, grid
-from federation.analytics.bracket import MILLION, Search, fan, first, found, rounds
+from federation.analytics.bracket import MILLION, Search, fan, first, found, rounds, widest
 from federation.analytics.cells import UNBOUNDED, labels, left_out, require_an_open_cell, rows_between
 from federation.analytics.curves import Curve, curve, drawn
 from federation.analytics.estimates import Estimate, Interval, LeavesOut, Number, RowsLeftOut, Suppressed
@@ -23,7 +23,7 @@ from federation.analytics.statistic import Picture, Result, Shown, Statistic, Ta
 from federation.domain.catalogue import Dataset
 from federation.errors import Misuse, did_you_mean
 from federation.query.expression import Both, Col, Compare, Expression, Text
-from federation.query.query import SumQuery, Totals
+from federation.query.query import SumQuery, Totals, shape
 
 MOST_QUANTILES = 100
 DEFINITION = "least value that a share of at least q does not exceed (inverse distribution function)"
@@ -198,6 +198,15 @@ class Quantile(Statistic[QuantileParameters, QuantileResult]):
         fine = grid(parameters.column, parameters.resolution, joint)
         targets = len(set(shares_of(parameters.q))) * len(labels(parameters.by, joint))
         return rounds(fine, joint.k, targets)
+
+    def later_numbers(self, parameters: QuantileParameters, joint: Dataset) -> int:
+        if self.rounds(parameters, joint) == 1:
+            return 0
+        fine = grid(parameters.column, parameters.resolution, joint)
+        groups = len(labels(parameters.by, joint))
+        cells = widest(fine, joint.k, len(set(shares_of(parameters.q))) * groups, groups)
+        one = shape(_binned(fine, (0, fine.size), None, None, joint), joint)  # a query a group; all count the same
+        return cells * (2 + one.terms) + 2 * groups * len(one.counts)
 
     def plan(self, parameters: QuantileParameters, where: Expression | None, joint: Dataset) -> Plan[QuantileResult]:
         fine = grid(parameters.column, parameters.resolution, joint)
