@@ -44,6 +44,7 @@ from federation.wire.jobs import (
     verdict_from,
     verdict_to,
 )
+from federation.wire.keys import KEYS
 from federation.wire.publications import publication_from, publication_to
 from federation.wire.sums import SUMS, bundle_of, contributors_from, contributors_to
 from federation.wire.v1 import coordinator_service_pb2, job_pb2
@@ -178,4 +179,5 @@ BODIES: dict[str, Body] = {
     m.OFFER: Body(Role.COORDINATOR, "", _offer_to, _offer_from),
     m.ENDED: Body(Role.COORDINATOR, "", _ended_to, ended_of),
     **SUMS,
+    **KEYS,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from federation.wire import messages as m
-from federation.wire.fields import HASH_BYTES, LONGEST_NAME, Malformed, canonical, exactly, parsed, text
+from federation.wire.fields import HASH_BYTES, LONGEST_NAME, Malformed, canonical, exactly, name, parsed, text
 from federation.wire.v1 import signed_pb2
 
 
@@ -22,7 +22,11 @@ def signed_from(message: signed_pb2.Signed) -> m.Signed:
 def frame_to(value: m.Frame, *, blob: bytes = b"") -> signed_pb2.Frame:
     """Return the frame's message: with its parts, or with the id of the stream that they travel on."""
     frame = signed_pb2.Frame(
-        signed=signed_to(value.signed), job_hash=value.job_hash, round_index=value.round_index, attempt=value.attempt
+        signed=signed_to(value.signed),
+        job_hash=value.job_hash,
+        round_index=value.round_index,
+        attempt=value.attempt,
+        to=value.to,
     )
     if blob:
         frame.blob, frame.blob_bytes = blob, sum(len(part) for part in value.parts)
@@ -43,6 +47,7 @@ def frame_from(message: signed_pb2.Frame, parts: Sequence[bytes] | None = None) 
         message.job_hash,
         message.round_index,
         message.attempt,
+        name(message.to, "a recipient") if message.to else "",
     )
 
 

@@ -21,6 +21,11 @@ RECALL = "federation/recall/v1"
 ATTESTATION = "federation/attestation/v1"
 OBJECTION = "federation/objection/v1"
 ENDED = "federation/ended/v1"
+KEY_PROPOSAL = "federation/key-proposal/v1"
+KEY_JOIN = "federation/key-join/v1"
+KEY_ASK = "federation/key-ask/v1"
+KEY_CERTIFICATE = "federation/key-certificate/v1"
+KEY_NEWS = "federation/key-news/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,8 @@ class Signed:
 class Frame:
     """A signed message and the bulk bytes whose Merkle roots it, or what it carries, holds.
 
-    `job_hash`, `round_index` and `attempt` only say where a protocol message is to be looked up; the message binds them
-    by its hashes.
+    `job_hash` (or a key ceremony's id), `round_index` and `attempt` only say where a protocol message is to be looked
+    up; the message binds it by its hashes. `to` is the one holder that a word of a key ceremony goes to.
     """
 
     signed: Signed
@@ -53,6 +58,7 @@ class Frame:
     job_hash: bytes = b""
     round_index: int = 0
     attempt: int = 0
+    to: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -144,3 +150,62 @@ class Ended:
     state: State
     blames: tuple[Blame, ...] = ()
     rounds: int = 0
+
+
+# --- joint keys ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyProposal:
+    """A jurisdiction proposes that its holders make a key; SHA-256 of its signed bytes is the ceremony's id.
+
+    Attributes:
+        made_ms: when it was proposed: the key's epoch begins.
+        deadline_ms: when the ceremony is given up.
+    """
+
+    proposer: str
+    holders: tuple[str, ...]
+    bits: int
+    made_ms: int
+    deadline_ms: int
+    roster_hash: bytes
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyJoin:
+    """A holder's operator has approved; boxes for this holder are sealed to `box_key`, in this ceremony only."""
+
+    party: str
+    ceremony: bytes
+    box_key: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAsk:
+    """A holder whose line was broken asks for words from `place` on; one that `answers` is not answered by another."""
+
+    party: str
+    ceremony: bytes
+    place: int
+    answers: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCertificate:
+    """What all holders sign, in equal bytes: their key, the transcript of its ceremony, and its epoch."""
+
+    joint_key: bytes
+    transcript: bytes
+    made_ms: int
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyNews:
+    """All that the coordinator has of one ceremony."""
+
+    proposal: Signed
+    joins: tuple[Signed, ...] = ()
+    certificates: tuple[Signed, ...] = ()

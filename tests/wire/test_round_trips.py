@@ -274,11 +274,12 @@ def test_a_program_that_expects_another_kind_under_a_domain_is_stopped_by_its_ow
     job_hash=st.one_of(st.just(b""), hashes),
     index=uint32,
     attempt=uint32,
+    to=st.one_of(st.just(""), names),
 )
 def test_a_frame_comes_back_from_the_log_as_it_was(
-    envelope: m.Signed, parts: list[bytes], job_hash: bytes, index: int, attempt: int
+    envelope: m.Signed, parts: list[bytes], job_hash: bytes, index: int, attempt: int, to: str
 ) -> None:
-    frame = m.Frame(envelope, tuple(parts), job_hash, index, attempt)
+    frame = m.Frame(envelope, tuple(parts), job_hash, index, attempt, to)
     assert convert.frame_of(convert.frame_bytes(frame)) == frame
     assert convert.signed_of(convert.signed_bytes(envelope)) == envelope
     assert frame.size_bytes == len(envelope.body) + sum(map(len, parts))

@@ -18,7 +18,7 @@ from gmpy2 import mpz
 
 from federation.crypto.paillier import ciphertexts
 from federation.crypto.paillier.draws import Draws, framed, hashed, public_numbers, sized, unframed
-from federation.crypto.paillier.keys import BadKey, OwnerKey, PublicKey
+from federation.crypto.paillier.keys import LARGEST_BITS, BadKey, OwnerKey, PublicKey
 from federation.crypto.paillier.spreading import in_runs
 from federation.errors import Misuse
 
@@ -112,6 +112,8 @@ class JointKey:
         """Return the key in foreign bytes, checked. Raises BadKey for bytes that are none."""
         try:
             label, sid, n, theta, *rest = unframed(data)
+            if 8 * len(n) > LARGEST_BITS:  # before hs is computed from it, which would take minutes
+                raise ValueError
             key = cls(
                 public=PublicKey.joint(int.from_bytes(n, "big"), sid),
                 theta=int.from_bytes(theta, "big"),

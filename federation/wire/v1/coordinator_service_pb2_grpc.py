@@ -90,6 +90,11 @@ class CoordinatorServiceStub(object):
                 request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListPublicationsRequest.SerializeToString,
                 response_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListPublicationsResponse.FromString,
                 _registered_method=True)
+        self.ListKeys = channel.unary_unary(
+                '/federation.wire.v1.CoordinatorService/ListKeys',
+                request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListKeysRequest.SerializeToString,
+                response_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListKeysResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/federation.wire.v1.CoordinatorService/GetStatus',
                 request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.GetStatusRequest.SerializeToString,
@@ -178,6 +183,13 @@ class CoordinatorServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListKeys(self, request, context):
+        """Anybody in the roster lists the joint keys with all holders' signatures.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStatus(self, request, context):
         """Anybody in the roster asks who is connected and what runs.
         """
@@ -242,6 +254,11 @@ def add_CoordinatorServiceServicer_to_server(servicer, server):
                     servicer.ListPublications,
                     request_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListPublicationsRequest.FromString,
                     response_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListPublicationsResponse.SerializeToString,
+            ),
+            'ListKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListKeys,
+                    request_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListKeysRequest.FromString,
+                    response_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListKeysResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -547,6 +564,33 @@ class CoordinatorService(object):
             '/federation.wire.v1.CoordinatorService/ListPublications',
             federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListPublicationsRequest.SerializeToString,
             federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListPublicationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/federation.wire.v1.CoordinatorService/ListKeys',
+            federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListKeysRequest.SerializeToString,
+            federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,

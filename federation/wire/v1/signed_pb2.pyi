@@ -19,7 +19,7 @@ class Signed(_message.Message):
     def __init__(self, body: _Optional[bytes] = ..., key_id: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., domain: _Optional[str] = ...) -> None: ...
 
 class Frame(_message.Message):
-    __slots__ = ("signed", "parts", "blob", "blob_bytes", "job_hash", "round_index", "attempt")
+    __slots__ = ("signed", "parts", "blob", "blob_bytes", "job_hash", "round_index", "attempt", "to")
     SIGNED_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
     BLOB_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,7 @@ class Frame(_message.Message):
     JOB_HASH_FIELD_NUMBER: _ClassVar[int]
     ROUND_INDEX_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
     signed: Signed
     parts: _containers.RepeatedScalarFieldContainer[bytes]
     blob: bytes
@@ -34,4 +35,5 @@ class Frame(_message.Message):
     job_hash: bytes
     round_index: int
     attempt: int
-    def __init__(self, signed: _Optional[_Union[Signed, _Mapping]] = ..., parts: _Optional[_Iterable[bytes]] = ..., blob: _Optional[bytes] = ..., blob_bytes: _Optional[int] = ..., job_hash: _Optional[bytes] = ..., round_index: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
+    to: str
+    def __init__(self, signed: _Optional[_Union[Signed, _Mapping]] = ..., parts: _Optional[_Iterable[bytes]] = ..., blob: _Optional[bytes] = ..., blob_bytes: _Optional[int] = ..., job_hash: _Optional[bytes] = ..., round_index: _Optional[int] = ..., attempt: _Optional[int] = ..., to: _Optional[str] = ...) -> None: ...

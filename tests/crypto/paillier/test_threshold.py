@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from federation.crypto.paillier import threshold
 from federation.crypto.paillier.ciphertexts import BadCiphertext
+from federation.crypto.paillier.draws import framed, unframed
 from federation.crypto.paillier.engine import Engine
 from federation.crypto.paillier.keys import BadKey, OwnerKey, PublicKey
 from federation.crypto.paillier.threshold import BadPartial, JointKey, KeyShare, combine, dealt, partials
@@ -253,6 +254,12 @@ def test_a_key_comes_back_from_its_bytes_and_every_other_byte_is_another_key_or_
     for cut in (b"", data[:-1], data + b"\x00", data + bytes(8), data[8:]):
         with pytest.raises(BadKey):
             JointKey.of(cut)
+
+
+def test_a_modulus_of_a_million_bits_is_refused_before_anything_is_computed_from_it(joint: JointKey) -> None:
+    whole = unframed(joint.to_bytes())
+    with pytest.raises(BadKey):
+        JointKey.of(framed(whole[0], whole[1], b"\xff" * 125_000, *whole[3:]))
 
 
 def test_a_share_comes_back_from_its_bytes(shares: dict[str, KeyShare]) -> None:
