@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from federation.crypto import agreement
+from federation.crypto.blinding import carry_out, lent
 from federation.crypto.prg import Keystream
 from federation.crypto.ring import CHUNK_BYTES
 from federation.errors import Misuse
 
 CHUNK_WORDS = CHUNK_BYTES // 8
+LEAST_WORTH_SPREADING = 4  # chunks of some 100 us each; waking a thread costs half of one
 MOST_BITS = 31  # a lane's number is a positive int32, and a chunk of them adds up exactly in float64
 MOST_LANES = 4
 TRAILING_WORDS = 2
@@ -65,21 +67,21 @@ class Decoded:
     """What a sum of encoded vectors says.
 
     Attributes:
-        values: sum over the contributors of weight / weight_most times entry, float64.
+        mean: of the entries, weighted by the contributors' weights, float64.
         weight: sum of the weights.
         clipped: entries that were clipped, of all contributors together.
         weight_most: as the packing has it.
     """
 
-    values: NDArray[np.float64]
+    mean: NDArray[np.float64]
     weight: int
     clipped: int
     weight_most: int
 
     @property
-    def mean(self) -> NDArray[np.float64]:
-        """The mean of the entries, weighted by the contributors' weights."""
-        return self.values * (self.weight_most / self.weight)
+    def values(self) -> NDArray[np.float64]:
+        """Sum over the contributors of weight / weight_most times entry."""
+        return self.mean * (self.weight / self.weight_most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,21 +185,22 @@ class Packing:
         shrink = 1.0 if norm is None else min(1.0, norm / max(_length(values), norm))
         stream = Keystream(agreement.derive(entropy, _ROUNDING + self.digest)) if self.stochastic else None
         factor = self.scale * (weight / self.weight_most)
-        words, clipped = np.zeros(self.elements, dtype="<u8"), 0
-        for block, first, data in self._chunks(words):
-            check = 0
-            for start, end in _pieces(data, self.lanes):
-                entries = values[(first + start) * self.lanes : (first + end) * self.lanes]
-                numbers, cut = self._numbers(entries, shrink, factor, stream)
-                check += int(numbers.sum())  # exact: at most 2^31 * 2^16
-                clipped += cut
-                _pack(numbers, self.lanes, block[start:end])
-            for slot, number in ((self._packed, weight), (self._packed + 1, clipped)):
-                if 0 <= slot - first < len(block) - 1:
-                    block[slot - first] = number
-                    check += number
-            block[-1] = check % (1 << 64)
-        return Encoded(words=words.tobytes(), clipped=clipped, norm_clipped=shrink < 1)
+        words = np.empty(self.elements, dtype="<u8")
+        clipped = [0] * -(-len(words) // CHUNK_WORDS)
+
+        def fill(places: range) -> None:
+            for place in places:
+                clipped[place] = self._filled(values, words, place, shrink, factor, stream)
+
+        if stream is None:
+            _in_runs(fill, len(words))
+        else:  # its bytes are given out one after another
+            fill(range(len(clipped)))
+        for slot, number in enumerate((weight, sum(clipped)), self._packed):
+            pair = self._slot(words, slot)
+            pair[0] = number
+            pair[1] += np.uint64(number)
+        return Encoded(words=words.tobytes(), clipped=sum(clipped), norm_clipped=shrink < 1)
 
     def decode(self, total: bytes, contributors: int) -> Decoded:
         """Return what the sum of `contributors` encoded vectors says.
@@ -206,35 +209,69 @@ class Packing:
             BadTotal: another length, a check word that differs, or a number that no such sum has.
             Misuse: fewer than one or more than `parties` contributors.
         """
-        values = np.empty(self.length, dtype=np.float64)
-        done, trailing = 0, []
-        for lanes, rest in self._opened(total, contributors):
-            part = values[done : done + len(lanes)]
-            np.copyto(part, lanes, casting="unsafe")  # below 2^53: exact
-            part -= contributors * self.top / 2
-            part /= self.scale
-            done += len(lanes)
-            trailing += rest
-        weight, clipped = trailing
+        words = self._words(total, contributors)
+        weight, clipped = (int(self._slot(words, slot)[0]) for slot in range(self._packed, self._packed + 2))
+        mean = np.empty(self.length, dtype=np.float64)
+        steps = self.scale * (weight / self.weight_most)
+
+        def read(places: range) -> None:
+            for place in places:
+                lanes, start = self._read(words, place, contributors)
+                part = mean[start : start + len(lanes)]
+                np.copyto(part, lanes, casting="unsafe")  # below 2^53: exact
+                part -= contributors * self.top / 2
+                part /= steps or 1.0
+
+        _in_runs(read, len(words))
         if not contributors <= weight <= contributors * self.weight_most:
             raise BadTotal("a sum of weights that these contributors cannot have")
         if clipped > contributors * self.length:
             raise BadTotal("more clipped entries than the contributors have")
-        return Decoded(values=values, weight=weight, clipped=clipped, weight_most=self.weight_most)
+        return Decoded(mean=mean, weight=weight, clipped=clipped, weight_most=self.weight_most)
 
     def sums(self, total: bytes, contributors: int) -> NDArray[np.uint64]:
         """Return the lanes of a sum as integers, shape (length,); raises as `decode`, but looks at no weight."""
-        return np.concatenate([lanes for lanes, _ in self._opened(total, contributors)]).astype(np.uint64)
+        words = self._words(total, contributors)
+        read = [self._read(words, place, contributors)[0] for place in range(-(-len(words) // CHUNK_WORDS))]
+        return np.concatenate(read).astype(np.uint64)
 
     @property
     def _packed(self) -> int:
         return -(-self.length // self.lanes)
 
-    def _chunks(self, words: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.uint64], int, int]]:
-        """Yield (chunk with its check word, number of its first word without check words, words of entries in it)."""
-        for place, start in enumerate(range(0, len(words), CHUNK_WORDS)):
-            block, first = words[start : start + CHUNK_WORDS], place * _PAYLOAD
-            yield block, first, max(0, min(len(block) - 1, self._packed - first))
+    def _chunk(self, words: NDArray[np.uint64], place: int) -> tuple[NDArray[np.uint64], int, int]:
+        """Return (chunk with its check word, number of its first word without check words, words of entries in it)."""
+        block, first = words[place * CHUNK_WORDS : (place + 1) * CHUNK_WORDS], place * _PAYLOAD
+        return block, first, max(0, min(len(block) - 1, self._packed - first))
+
+    def _filled(
+        self,
+        values: Numbers,
+        words: NDArray[np.uint64],
+        place: int,
+        shrink: float,
+        factor: float,
+        stream: Keystream | None,
+    ) -> int:
+        """Write one chunk, zeros where it has no entries; return how many entries were clipped."""
+        block, first, data = self._chunk(words, place)
+        block[max(0, data - 1) :] = 0  # the last word of entries may have lanes to spare
+        check = clipped = 0
+        for start, end in _pieces(data, self.lanes):
+            entries = values[(first + start) * self.lanes : (first + end) * self.lanes]
+            numbers, cut = self._numbers(entries, shrink, factor, stream)
+            check += int(numbers.sum())  # exact: at most 2^31 * 2^16
+            clipped += cut
+            _pack(numbers, self.lanes, block[start:end])
+        block[-1] = check
+        return clipped
+
+    def _slot(self, words: NDArray[np.uint64], slot: int) -> NDArray[np.uint64]:
+        """Return word number `slot`, check words not counted, and the check word of its chunk: a view of the two."""
+        place, within = divmod(slot, _PAYLOAD)
+        end = min((place + 1) * CHUNK_WORDS, len(words)) - 1
+        start = place * CHUNK_WORDS + within
+        return words[start : end + 1 : end - start]
 
     def _refuse(self, values: Numbers, weight: int, norm: float | None, entropy: bytes) -> None:
         if values.shape != (self.length,) or values.dtype not in (np.float32, np.float64):
@@ -268,24 +305,39 @@ class Packing:
             np.floor(numbers, out=numbers)
         return numbers, clipped
 
-    def _opened(self, total: bytes, contributors: int) -> Iterator[tuple[NDArray[Any], list[int]]]:
-        """Yield (lanes, trailing words) of every chunk, checked."""
+    def _words(self, total: bytes, contributors: int) -> NDArray[np.uint64]:
         if not 1 <= contributors <= self.parties:
             raise Misuse(f"1 to {self.parties} contributors expected, got {contributors}")
         if len(total) != 8 * self.elements:
             raise BadTotal(f"a total has {8 * self.elements} bytes, this one has {len(total)}")
-        for block, first, data in self._chunks(np.frombuffer(total, dtype="<u8")):
-            lanes, rest = _unpack(block[:data], self.lanes), [int(word) for word in block[data:-1]]
-            if (int(lanes.sum(dtype=np.uint64)) + sum(rest) - int(block[-1])) % (1 << 64):
-                raise BadTotal("a check word that differs from the sum of its chunk")
-            if data and int(lanes.max()) > contributors * self.top:
-                raise BadTotal("a number that is larger than all contributors together can make it")
-            if self.lanes == 3 and data and int(block[:data].max()) >> 63:
-                raise BadTotal("a bit that belongs to no lane")
-            left = self.length - first * self.lanes
-            if lanes[max(0, left) :].any():
-                raise BadTotal("a number in a lane that holds none")
-            yield lanes[: max(0, left)], rest
+        return np.frombuffer(total, dtype="<u8")
+
+    def _read(self, words: NDArray[np.uint64], place: int, contributors: int) -> tuple[NDArray[Any], int]:
+        """Return (the lanes of one chunk that hold entries, number of the first entry), checked."""
+        block, first, data = self._chunk(words, place)
+        lanes = _unpack(block[:data], self.lanes)
+        held = int(lanes.sum(dtype=np.uint64)) + sum(int(word) for word in block[data:-1])
+        if (held - int(block[-1])) % (1 << 64):
+            raise BadTotal("a check word that differs from the sum of its chunk")
+        if data and int(lanes.max()) > contributors * self.top:
+            raise BadTotal("a number that is larger than all contributors together can make it")
+        if self.lanes == 3 and data and int(block[:data].max()) >> 63:
+            raise BadTotal("a bit that belongs to no lane")
+        left = max(0, self.length - first * self.lanes)
+        if lanes[left:].any():
+            raise BadTotal("a number in a lane that holds none")
+        return lanes[:left], first * self.lanes
+
+
+def _in_runs(work: Callable[[range], None], words: int) -> None:
+    """Do all chunks of so many words, in two runs at once where threads were lent and they are worth it."""
+    chunks = range(-(-words // CHUNK_WORDS))
+    spread = lent()
+    if spread is None or len(chunks) < LEAST_WORTH_SPREADING:
+        work(chunks)
+    else:
+        half = len(chunks) // 2
+        carry_out(spread, work, [chunks[:half], chunks[half:]])
 
 
 def _length(values: Numbers) -> float:
@@ -321,7 +373,7 @@ def _pieces(words: int, lanes: int) -> Iterator[tuple[int, int]]:
 
 
 def _pack(numbers: NDArray[np.float64], lanes: int, words: NDArray[np.uint64]) -> None:
-    """Write whole numbers into the lanes of `words`, which are zero."""
+    """Write whole numbers into the lanes of `words`, of which the last is zero."""
     if lanes in (1, 2):
         np.copyto(words.view("<i8" if lanes == 1 else "<i4")[: len(numbers)], numbers, casting="unsafe")
     elif lanes == 4:

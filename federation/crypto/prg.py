@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from federation.crypto.ring import CHUNK_BYTES
 from federation.errors import Misuse
 
-PIECE_BYTES = CHUNK_BYTES
+PIECE_BYTES = 2 * CHUNK_BYTES
 BLOCK_BYTES = 16
 SEGMENT_BYTES = 4 * CHUNK_BYTES
 FIRST_BLOCK = 2  # of every segment: GCM keeps counter 1 for its tag

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from federation.crypto import blinding, ring
-from federation.crypto.blinding import CHUNK_WORDS, blind
+from federation.crypto.blinding import CHUNK_WORDS, blind, blinded_sum
 from federation.crypto.prg import Keystream
 from federation.crypto.ring import CHUNK_BYTES, Ring
 from federation.errors import Misuse
@@ -125,7 +125,7 @@ def test_a_short_vector_is_never_handed_over() -> None:
 
     blind(filled(2 * CHUNK_WORDS), ring.Z64, add=SEEDS[:2], spread=recorded)
     blind(filled(8 * CHUNK_WORDS), ring.Z64, add=SEEDS[:2], spread=recorded)
-    assert asked == [[range(2)], [range(4), range(4, 8)]]
+    assert asked == [[], [range(4, 8)]], "the first run is the caller's"
 
 
 def test_threads_work_at_the_same_time(pool: ThreadPoolExecutor) -> None:
@@ -161,23 +161,25 @@ def test_what_finish_gets_cannot_be_written() -> None:
 
 
 @both_rings
-def test_terms_are_added_before_masks_come_off(kind: Ring, pool: ThreadPoolExecutor) -> None:
-    length = 2 * CHUNK_WORDS + 6
-    term = filled(length)[::-1].copy()
-    data = term.tobytes()
+def test_a_sum_is_that_of_its_terms_and_streams(kind: Ring, pool: ThreadPoolExecutor) -> None:
+    length = 3 * CHUNK_WORDS + 6
+    data = filled(length)[::-1].tobytes()
     pieces = [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]
-    total = filled(length)
+    total = np.zeros(length, dtype="<u8")
     for _ in range(3):
-        kind.add_into(total, term)
-    expected = slowly(total, kind, [], SEEDS[:2])
-    for threads in (1, 2, 3):
-        words = filled(length)
-        blind(words, kind, subtract=SEEDS[:2], terms=[pieces] * 3, threads=threads, spread=pool.map)
-        assert same(words, expected)
+        kind.add_into(total, np.frombuffer(data, dtype="<u8"))
+    expected = slowly(total, kind, SEEDS[3:4], SEEDS[:2])
+    for threads in (1, 2, 3, 4):
+        chunks = blinded_sum(
+            [pieces] * 3, kind, add=SEEDS[3:4], subtract=SEEDS[:2], finish=bytes, threads=threads, spread=pool.map
+        )
+        assert same(np.frombuffer(b"".join(chunks), "<u8"), expected)
+    assert b"".join(pieces) == data, "no term was written into"
 
 
 def test_terms_of_another_length_are_never_spread_over_a_chunk() -> None:
-    words, whole = filled(CHUNK_WORDS + 4), filled(CHUNK_WORDS + 4).tobytes()
+    whole = filled(CHUNK_WORDS + 4).tobytes()
+    right = [whole[:CHUNK_BYTES], whole[CHUNK_BYTES:]]
     for pieces in (
         [],
         [whole],
@@ -187,8 +189,11 @@ def test_terms_of_another_length_are_never_spread_over_a_chunk() -> None:
         [whole[:CHUNK_BYTES], whole[CHUNK_BYTES:], b""],
     ):
         with pytest.raises(Misuse, match="terms"):
-            blind(words, ring.Z64, terms=[pieces])
-    assert same(words, whole)
+            blinded_sum([right, pieces], ring.Z64, finish=bytes)
+    with pytest.raises(Misuse, match="terms"):
+        blinded_sum([], ring.Z64, finish=bytes)
+    with pytest.raises(Misuse, match="whole number"):
+        blinded_sum([[bytes(24)]], ring.Z128, finish=bytes)
 
 
 def test_what_is_lent_is_used_until_it_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,8 +219,8 @@ def test_what_is_lent_is_used_until_it_is_taken_back(monkeypatch: pytest.MonkeyP
         back()
     assert alone == lent == still == masked()[0]
     assert {name.split("_")[0] for name in here} == {threading.current_thread().name}
-    assert {name.split("_")[0] for name in there} == {"second"}
-    assert {name.split("_")[0] for name in elsewhere} == {"first"}
+    assert {name.split("_")[0] for name in there} == {threading.current_thread().name, "second"}
+    assert {name.split("_")[0] for name in elsewhere} == {threading.current_thread().name, "first"}
     assert blinding.lent() is None
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -288,6 +289,24 @@ def test_other_entropy_and_other_places_round_otherwise() -> None:
 # --- totals that are none --------------------------------------------------------------------------------------------
 
 
+def test_two_threads_encode_and_decode_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trailing words and the last check word fall into another run than most entries; every length around a chunk."""
+    shrink(monkeypatch)
+    monkeypatch.setattr(encoding, "LEAST_WORTH_SPREADING", 2)
+    with ThreadPoolExecutor(2) as threads:
+        for lanes, bits, parties in PROMISED:
+            for length in range(1, 9 * SMALL * lanes):
+                how = Packing(length=length, lanes=lanes, bits=bits, clip=1.0, parties=parties)
+                values = np.linspace(-1.2, 1.2, length)
+                alone = how.encode(values)
+                monkeypatch.setattr(encoding, "lent", lambda: threads.map)
+                assert how.encode(values) == alone
+                together = how.decode(alone.words, 1)
+                monkeypatch.setattr(encoding, "lent", lambda: None)
+                assert together.clipped == alone.clipped
+                assert np.array_equal(how.decode(alone.words, 1).mean, together.mean)
+
+
 @promised
 def test_every_flipped_bit_of_a_total_is_caught(lanes: int, bits: int, parties: int, small_chunks: None) -> None:
     how = packing(2 * SMALL * lanes - 1, lanes, bits, parties, weight_most=50)
@@ -390,19 +409,20 @@ def test_the_planted_fault_of_a_decoder_that_checks_less_is_caught(
     unchecked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shrink(monkeypatch)
-    honest = Packing._opened
+    honest = Packing._words
 
     def lax(self: Packing, total: bytes, contributors: int) -> object:
-        words = np.frombuffer(total, dtype="<u8").copy()
-        for block, _, data in self._chunks(words):
+        words = honest(self, total, contributors).copy()
+        for place in range(-(-len(words) // encoding.CHUNK_WORDS)):
+            block, _, data = self._chunk(words, place)
             if unchecked == "check word":
                 held = int(encoding._unpack(block[:data], self.lanes).sum(dtype=np.uint64))
                 block[-1] = (held + sum(map(int, block[data:-1]))) % 2**64
             else:
                 block[:data] &= np.uint64(2**63 - 1)
-        return honest(self, words.tobytes(), contributors)
+        return words
 
-    monkeypatch.setattr(Packing, "_opened", lax)
+    monkeypatch.setattr(Packing, "_words", lax)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         test_every_flipped_bit_of_a_total_is_caught(3, 14, 127, None)
 

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from federation.crypto import agreement
-from federation.crypto.blinding import blind
+from federation.crypto.blinding import blinded_sum
 from federation.crypto.prg import Keystream
 from federation.crypto.ring import CHUNK_BYTES, RINGS
 from federation.domain.job import digest
@@ -213,15 +212,15 @@ def streams_off(
 
 def masked(vector: bytes, ring: str, streams: Streams) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """Return the masked vector's chunks and their Merkle leaf hashes."""
-    return _blinded(np.frombuffer(bytearray(vector), dtype="<u8"), ring, streams)
+    data = memoryview(vector)
+    return _blinded([[data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]], ring, streams)
 
 
 def summed(
-    vectors: Sequence[Sequence[bytes]], ring: str, streams: Streams
+    vectors: Sequence[Sequence[bytes | memoryview]], ring: str, streams: Streams
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """Return the chunks of the sum of vectors, given in chunks of equal sizes, without `streams`; and leaf hashes."""
-    total = np.zeros(sum(map(len, vectors[0])) // 8, dtype="<u8")
-    return _blinded(total, ring, streams, vectors)
+    return _blinded(vectors, ring, streams)
 
 
 def summed_chunk(chunks: Sequence[bytes], ring: str, streams: Streams, place: int) -> bytes:
@@ -237,11 +236,9 @@ def summed_chunk(chunks: Sequence[bytes], ring: str, streams: Streams, place: in
 
 
 def _blinded(
-    words: NDArray[np.uint64], ring: str, streams: Streams, vectors: Sequence[Sequence[bytes]] = ()
+    vectors: Sequence[Sequence[bytes | memoryview]], ring: str, streams: Streams
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    done: list[tuple[bytes, bytes]] = blind(
-        words, RINGS[ring], add=streams.add, subtract=streams.subtract, terms=vectors, finish=_finished
-    )
+    done = blinded_sum(vectors, RINGS[ring], add=streams.add, subtract=streams.subtract, finish=_finished)
     return tuple(chunk for chunk, _ in done), tuple(leaf for _, leaf in done)
 
 
