@@ -1,45 +1,36 @@
-"""The coordinator serves the certificates of joint keys, and takes none that lacks a holder's signature."""
+"""The coordinator keeps the certificates of joint keys, and none that lacks a holder's signature."""
 
 from __future__ import annotations
 
-from functools import cache
+from pathlib import Path
 
 import pytest
 
 from federation.coordinator.joint_keys import JointKeys
-from federation.crypto.paillier.threshold import dealt
+from federation.coordinator.store import MemoryStore, SqliteStore
 from federation.errors import ProtocolViolation
-from federation.wire import messages as m
-from federation.wire.certificates import EPOCH_MS, Certified, certified
-from federation.wire.envelope import signed
-from tests.wire.members import RELAY, people, roster
-
-HOLDERS = ("guangdong", "hongkong", "macao")
+from tests.jurisdiction.test_joint_keys import made
+from tests.wire.members import roster
 
 
-@cache
-def made(seed: int) -> Certified:
-    joint, _ = dealt(512, HOLDERS, bytes([seed]) * 32)
-    value = m.KeyCertificate(joint_key=joint.to_bytes(), transcript=bytes(32), made_ms=seed, expires_ms=seed + EPOCH_MS)
-    signatures = [signed(people()[name], m.KEY_CERTIFICATE, value) for name in HOLDERS]
-    return certified(signatures, roster(), relay=RELAY)
+def test_certificates_are_there_after_a_restart_in_order(tmp_path: Path) -> None:
+    (first, _), (second, _) = made(0), made(1)
+    store = SqliteStore(tmp_path / "store.db")
+    keys = JointKeys(store, roster())
+    assert keys.keep(second.signatures) == second
+    assert keys.keep(first.signatures[::-1]) == first
+    assert keys.keep(second.signatures) == second
+    store.close()
+    again = JointKeys(SqliteStore(tmp_path / "store.db"), roster())
+    assert again.all() == (second, first)
+    assert again.of(first.digest) == first
+    assert again.of(bytes(32)) is None
+    assert again.keep(first.signatures) == first
 
 
-def test_keys_of_ceremonies_and_those_that_were_given_are_found_by_their_digest() -> None:
-    ceremonies: list[tuple[m.Signed, ...]] = []
-    keys = JointKeys(roster(), lambda: ceremonies)
-    assert keys.of(made(0).digest) is None
-    ceremonies.append(made(0).signatures)
-    assert keys.of(made(0).digest) == made(0), "also one that was made since"
-    assert keys.keep(made(1).signatures[::-1]) == made(1)
-    assert keys.of(made(1).digest) == made(1)
-    assert keys.of(bytes(32)) is None
-    assert keys.signatures() == [made(0).signatures, made(1).signatures]
-
-
-def test_a_key_that_lacks_a_signature_is_not_taken() -> None:
-    keys = JointKeys(roster(), lambda: [made(0).signatures[:2]])
-    assert keys.of(made(0).digest) is None
+def test_a_key_that_lacks_a_signature_is_not_kept() -> None:
+    first, _ = made(0)
+    keys = JointKeys(MemoryStore(), roster())
     with pytest.raises(ProtocolViolation):
-        keys.keep(made(1).signatures[:2])
-    assert keys.of(made(1).digest) is None
+        keys.keep(first.signatures[:2])
+    assert keys.all() == ()
