@@ -43,6 +43,7 @@ ALLOWED: Mapping[str, frozenset[Role]] = MappingProxyType(
         # Whose job it is, or who is a party of it: the driver judges.
         f"/{SERVICE}/ReadEvidence": frozenset({Role.RESEARCHER, Role.JURISDICTION}),
         f"/{SERVICE}/ListPublications": frozenset({Role.RESEARCHER, Role.JURISDICTION}),
+        f"/{SERVICE}/ListKeys": _EVERYBODY,
         f"/{SERVICE}/GetStatus": _EVERYBODY,
     }
 )

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from federation import registry
+from federation.coordinator.ceremonies import Ceremonies
 from federation.coordinator.evidence import gathered
+from federation.coordinator.joint_keys import JointKeys
 from federation.coordinator.patience import Patience
 from federation.coordinator.run import Outgoing, Run
 from federation.coordinator.store import Store
@@ -71,6 +73,9 @@ class Driver:
         changed: called with a job's hash whenever its life changed, for those who watch.
         clock: Unix time in milliseconds.
         patience: how long those who are lost are waited for.
+
+    Attributes:
+        joint_keys: what the jurisdictions made together, and all members may read.
     """
 
     def __init__(
@@ -97,6 +102,8 @@ class Driver:
         self._read: dict[bytes, tuple[str, Dataset, m.Signed]] = {}  # publications by digest, verified once
         self._attending: dict[str, Attendance] = {}
         self._heard: dict[str, int] = {}  # when each party last sent anything
+        self.joint_keys = JointKeys(store, roster)
+        self._ceremonies = Ceremonies(me, roster, store, self.joint_keys, clock)
 
     # --- jurisdictions ----------------------------------------------------------------------------------------------
 
@@ -129,8 +136,10 @@ class Driver:
         self._heard[party] = self._clock()
         self._away.pop(party, None)
         self._attending[party] = Attendance(hello.value.software, publications)
-        asked = {job_hash: self._run(job_hash) for job_hash in hello.value.open_jobs}
+        jobs = [one for one in hello.value.open_jobs if not self._ceremonies.knows(one)]
+        asked = {job_hash: self._run(job_hash) for job_hash in jobs}
         out = [Outgoing(party, m.Frame(self._answers[party][1]))] if party in self._answers else []
+        out += self._ceremonies.attend(party, hello.value.open_jobs)
         out += [self._unknown(party, job_hash) for job_hash, run in asked.items() if run is None]
         for job_hash, run in (self._open | asked).items():
             if run is not None and party in run.job.parties:
@@ -163,6 +172,9 @@ class Driver:
         message = opened(frame.signed, self._roster, relay=party)
         self._heard[party] = self._clock()
         self._speaks_for_itself(party, message.sender)
+        if self._ceremonies.takes(message.value):
+            self._changed(frame.job_hash)  # the next deadline may have moved
+            return self._ceremonies.receive(party, message, frame)
         self._count(message.value, frame.signed)
         job_hash = getattr(message.value, "job_hash", frame.job_hash)
         run = self._run(job_hash)
@@ -307,11 +319,12 @@ class Driver:
         """Return when `tick` has to be called next, or None."""
         due = [run.job.deadline_ms for run in self._open.values()]
         due += [found for run in self._open.values() if (found := self._patient_until(run)) is not None]
+        due += [] if (ceremony := self._ceremonies.next_deadline_ms()) is None else [ceremony]
         return min(due, default=None)
 
     def tick(self, now_ms: int) -> list[Outgoing]:
-        """Go on without those who were waited for long enough, and end the jobs whose deadline has passed."""
-        out: list[Outgoing] = []
+        """Go on without those who were waited for long enough; end jobs and ceremonies whose deadline has passed."""
+        out = self._ceremonies.tick(now_ms)
         for run in list(self._open.values()):
             until = self._patient_until(run)
             if until is not None and until <= now_ms:
@@ -351,6 +364,7 @@ class Driver:
         Jobs that go on are folded now, those that ended when somebody asks for them. Jobs of an earlier roster stay in
         the store and are not taken up: their members' keys may be gone. What was answered in them was answered.
         """
+        self._ceremonies.resume()
         for job_hash in self._store.jobs():
             events = self._store.events(job_hash)
             envelope = convert.signed_of(events[0][1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, TypeAlias
@@ -27,6 +28,7 @@ from federation.wire.v1 import coordinator_service_pb2 as pb
 from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
 
 MOST_JOBS = 1000  # of one researcher, the newest: a list fits a message
+MOST_KEYS = 20  # the newest: five years of one circle; ten holders' signatures under 4096 bits are 130 kB a key
 Context: TypeAlias = Any  # grpc.aio.ServicerContext, which has no types
 
 
@@ -150,7 +152,8 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
         self._heard("out", party, frame)
         if bulk.is_inline(frame.parts):
             return convert.frame_to(frame)
-        blob = hashlib.sha256(frame.signed.body).digest()
+        # A word of a key ceremony may be asked for twice in one session; each time its box has a name of its own.
+        blob = secrets.token_bytes(bulk.BLOB_ID_BYTES) if frame.to else hashlib.sha256(frame.signed.body).digest()
         self._blobs.keep(party, blob, frame.parts)
         return convert.frame_to(frame, blob=blob)
 
@@ -278,6 +281,13 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
         self, request: pb.ListPublicationsRequest, context: Context
     ) -> pb.ListPublicationsResponse:
         return pb.ListPublicationsResponse(publications=[convert.signed_to(p) for p in self.driver.publications()])
+
+    async def ListKeys(self, request: pb.ListKeysRequest, context: Context) -> pb.ListKeysResponse:
+        keys = [
+            pb.KeyCertificates(signatures=[convert.signed_to(one) for one in certified.signatures])
+            for certified in self.driver.joint_keys.all()[-MOST_KEYS:]
+        ]
+        return pb.ListKeysResponse(keys=keys)
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         running, stored = self.driver.counts()

@@ -1,7 +1,7 @@
-"""The coordinator's memory: one append-only list of events a job, and documents by digest. It holds no party's value.
+"""The coordinator's memory: one append-only list of events a job or key ceremony, and documents by digest.
 
-`append` returns only after the events are on disk (WAL, synchronous FULL); a restart folds them again. Two stores, one
-contract test. Event payloads are the received signed bytes.
+It holds no party's value. `append` returns only after the events are on disk (WAL, synchronous FULL); a restart folds
+them again. Two stores, one contract test. Event payloads are the received signed bytes.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Any, Protocol
 from federation.errors import Unavailable
 
 Event = tuple[str, bytes]  # kind, payload
+CEREMONY = "proposal"  # the kind of event that a key ceremony begins with
 WAIT_S = 1.0  # for a coordinator that is just ending; one that goes on holds its store for as long as it lives
 
 
 class Store(Protocol):
-    """What the driver needs; jobs are named by their 32-byte hash."""
+    """What the driver needs; jobs and ceremonies are named by their 32-byte hash."""
 
     def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
         """Add events at the end of the job's list, all or none, durable when it returns."""
@@ -29,6 +30,9 @@ class Store(Protocol):
 
     def jobs(self) -> list[bytes]:
         """Return the hashes of all jobs in the order of their first event."""
+
+    def ceremonies(self) -> list[bytes]:
+        """Return the ids of all key ceremonies in the order of their first event."""
 
     def put_document(self, digest: bytes, body: bytes) -> None:
         """Keep `body` under `digest`; the first body under a digest stays."""
@@ -55,7 +59,10 @@ class MemoryStore:
         return list(self._events.get(job_hash, ()))
 
     def jobs(self) -> list[bytes]:
-        return list(self._events)
+        return [job for job, events in self._events.items() if events[0][0] != CEREMONY]
+
+    def ceremonies(self) -> list[bytes]:
+        return [one for one, events in self._events.items() if events[0][0] == CEREMONY]
 
     def put_document(self, digest: bytes, body: bytes) -> None:
         self._documents.setdefault(digest, body)
@@ -80,7 +87,8 @@ class StrictStore:
     def __init__(self, store: Store, failed: Callable[[Unavailable], None]) -> None:
         self._store, self._failed = store, failed
         self._fault: Unavailable | None = None
-        self.events, self.jobs, self.document, self.close = store.events, store.jobs, store.document, store.close
+        self.events, self.jobs, self.ceremonies = store.events, store.jobs, store.ceremonies
+        self.document, self.close = store.document, store.close
 
     def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
         with self._once():
@@ -152,7 +160,14 @@ class SqliteStore:
         return [(kind, payload) for kind, payload in rows]
 
     def jobs(self) -> list[bytes]:
-        return [job for (job,) in self._found("SELECT job FROM event WHERE position = 0 ORDER BY rowid")]
+        return self._begun("kind != ?")
+
+    def ceremonies(self) -> list[bytes]:
+        return self._begun("kind = ?")
+
+    def _begun(self, how: str) -> list[bytes]:
+        found = self._found(f"SELECT job FROM event WHERE position = 0 AND {how} ORDER BY rowid", CEREMONY)  # noqa: S608
+        return [job for (job,) in found]
 
     def put_document(self, digest: bytes, body: bytes) -> None:
         try:
@@ -164,7 +179,7 @@ class SqliteStore:
         rows = self._found("SELECT body FROM document WHERE digest = ?", digest)
         return bytes(rows[0][0]) if rows else None
 
-    def _found(self, statement: str, *values: bytes) -> list[tuple[Any, ...]]:
+    def _found(self, statement: str, *values: bytes | str) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(statement, values).fetchall()
         except sqlite3.Error as fault:

@@ -1,4 +1,7 @@
-"""A joint key is one that all its holders signed: what researchers, auditors, daemons and the relay hold it to."""
+"""What a proposed key is, and that a joint key is one that all its holders signed.
+
+Everybody holds proposals and certificates to the same: researchers, auditors, daemons and the relay.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from dataclasses import dataclass
 
 from federation.crypto.paillier.keys import BadKey
 from federation.crypto.paillier.threshold import JointKey
-from federation.domain.roster import Roster
-from federation.errors import ProtocolViolation
+from federation.domain.roster import Role, Roster
+from federation.errors import Misuse, ProtocolViolation, Refused
+from federation.protocols.key_ceremony.terms import Ceremony
 from federation.wire import messages as m
-from federation.wire.envelope import attested
+from federation.wire.envelope import Opened, attested
 
+LEAST_HOLDERS = 3  # a sum of fewer says what each of them put in
+LONGEST_CEREMONY_MS = 7 * 24 * 3600 * 1000  # from the proposal until it is given up
 EPOCH_MS = 90 * 24 * 3600 * 1000  # a key's life; its shares are erased after that
 _PHASE = "key-certificate"
 
@@ -81,6 +87,34 @@ def key_in(value: m.KeyCertificate, sender: str) -> JointKey:
         return JointKey.of(value.joint_key)
     except BadKey as fault:
         raise _broken(sender, "a joint key", str(fault)) from None
+
+
+def ceremony_of(proposal: Opened[m.KeyProposal], roster: Roster) -> Ceremony:
+    """Return what a proposal proposes, the same for everybody who reads it.
+
+    Raises:
+        Refused: another roster, holders who are no jurisdictions of it, or fewer than three.
+        Misuse: a length that no key has, too many holders, or times that do not fit.
+    """
+    value = proposal.value
+    if value.roster_hash != roster.hash:
+        raise Refused("the key was proposed for another roster", rule="roster", hint="federation roster show")
+    strangers = set(value.holders) - {member.name for member in roster.with_role(Role.JURISDICTION)}
+    if strangers or value.proposer not in value.holders:
+        raise Refused(
+            "the holders of a key are jurisdictions of the roster, and whoever proposes it is one of them",
+            rule="key/holders",
+            hint="name them with --holders a,b,c, yourself among them",
+        )
+    if len(value.holders) < LEAST_HOLDERS:
+        raise Refused(
+            f"a key has at least {LEAST_HOLDERS} holders",
+            rule="key/holders",
+            hint="with two, each would read the other's number from the sum",
+        )
+    if not value.made_ms < value.deadline_ms <= value.made_ms + LONGEST_CEREMONY_MS:
+        raise Misuse("a ceremony is given up within 7 days", hint="--deadline says how long it may take")
+    return Ceremony.standard(id=proposal.digest, holders=value.holders, bits=value.bits)
 
 
 def _broken(party: str, expected: str, got: str) -> ProtocolViolation:
