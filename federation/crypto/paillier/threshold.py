@@ -192,6 +192,20 @@ def partials(joint: JointKey, share: KeyShare, given: Sequence[int]) -> list[int
     return in_runs(bases, lambda run: powers(run, share.d, square))
 
 
+def answers_from(joint: JointKey, data: bytes) -> list[int]:
+    """Return the answers in foreign bytes, as wide as ciphertexts. Raises BadPartial for half of one, or out of range.
+
+    Whose share made them, their proof tells.
+    """
+    size, square = ciphertexts.width(joint.public.n), mpz(joint.public.n) ** 2
+    if len(data) % size:
+        raise BadPartial(f"answers of {size} bytes expected, got {len(data)} bytes in all")
+    found = [mpz.from_bytes(data[at : at + size], "big") for at in range(0, len(data), size)]
+    if not all(0 < answer < square for answer in found):
+        raise BadPartial("an answer that does not lie between 0 and n^2")
+    return found
+
+
 def combine(joint: JointKey, given: Sequence[int], answers: Mapping[str, Sequence[int]]) -> list[int]:
     """Return the plaintexts of these ciphertexts, each in [0, n), from the answers of all holders.
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gmpy2 import mpz
-
-from federation.crypto.paillier import ciphertexts, proofs
+from federation.crypto.paillier import ciphertexts, proofs, threshold
 from federation.crypto.paillier.ciphertexts import BadCiphertext
 from federation.crypto.paillier.proofs import BadProof
+from federation.crypto.paillier.threshold import BadPartial
 from federation.errors import ProtocolViolation
 from federation.protocols.bundles import spoken
 from federation.protocols.events import Parcel
@@ -69,15 +68,11 @@ def partial(terms: Terms, set_hash: bytes, parcel: Parcel, relay: str) -> list[i
         raise ProtocolViolation(
             relay, phase="partial", expected="answers to this list of ciphertexts", got="answers to another list"
         )
-    n = terms.joint.public.n
     data = _under(terms, value.chunk_root, parcel, relay, "partial")
-    size, square = ciphertexts.width(n), mpz(n) ** 2
-    found = [mpz.from_bytes(data[at : at + size], "big") for at in range(0, len(data), size)]
-    if not all(0 < answer < square for answer in found):
-        raise ProtocolViolation(
-            value.party, phase="partial", expected="answers between 0 and n^2", got="one that lies elsewhere"
-        )
-    return found
+    try:
+        return threshold.answers_from(terms.joint, data)
+    except BadPartial as fault:
+        raise ProtocolViolation(value.party, phase="partial", expected="answers", got=str(fault)) from None
 
 
 def unproved(

@@ -168,6 +168,19 @@ def test_an_answer_that_is_none_is_seen(spoiled: str, joint: JointKey, shares: d
         combine(joint, given_to, answers)
 
 
+def test_answers_come_back_from_their_bytes_and_half_a_one_or_one_out_of_range_does_not(
+    joint: JointKey, shares: dict[str, KeyShare]
+) -> None:
+    answers = partials(joint, shares["macao"], Engine(joint.public, ENTROPY).encrypt([5, 7]))
+    square, size = joint.public.n**2, joint.public.bits // 4
+    data = b"".join(int(answer).to_bytes(size, "big") for answer in answers)
+    assert threshold.answers_from(joint, data) == answers
+    assert threshold.answers_from(joint, int(square - 1).to_bytes(size, "big")) == [square - 1]
+    for spoiled in (data[:-1], data + b"\0", bytes(size) + data, data + int(square).to_bytes(size, "big")):
+        with pytest.raises(BadPartial):
+            threshold.answers_from(joint, spoiled)
+
+
 def test_the_parts_of_a_key_must_fit(joint: JointKey) -> None:
     joint.check()
     n = joint.public.n
