@@ -26,6 +26,7 @@ from federation.errors import Misuse
 _SQUARING = 1.75
 _ENTRY = 1.9
 _PLAIN_BIT = 1.7  # of an exponent, by a plain power
+_UPPER_BITS = 128  # of a comb for what exponents have above the bits of another: blindings of private factors, proofs
 _SHAPES = ((6, 4), (8, 8), (10, 8), (11, 16))  # (rows, blocks): at most 2^15 entries, 20 MB at 2048 bits
 
 
@@ -73,7 +74,7 @@ class Comb:
     Args:
         n: modulus.
         base: a unit modulo n^2.
-        exponent_bits: of most exponents; longer ones cost a plain power on top.
+        exponent_bits: of most exponents; what longer ones have above it goes through a smaller comb.
     """
 
     __slots__ = ("_asked", "_base", "_bits", "_built", "_n", "_square", "_upper")
@@ -83,7 +84,7 @@ class Comb:
         self._square = self._n * self._n
         self._built: dict[tuple[int, int], _Table] = {}
         self._asked = 0
-        self._upper: mpz | None = None
+        self._upper: Comb | None = None
 
     def powers(self, exponents: Sequence[int], shifts: Sequence[int] | None = None) -> list[int]:
         """Return base^e (1 + n s) mod n^2 for all exponents e and shifts s, on both cores where threads were lent.
@@ -99,7 +100,11 @@ class Comb:
             raise Misuse("exponents that are not negative are needed")
         given = list(zip(exponents, [0] * len(exponents) if shifts is None else shifts, strict=True))
         table = self._fitting(len(given))
-        return in_runs(given, lambda run: self._run(run, table))
+        above = self._above(exponents) if table is not None else {}
+        found = in_runs(given, lambda run: self._run(run, table))
+        for place, power in above.items():
+            found[place] = found[place] * power % self._square
+        return found
 
     def _run(self, given: Sequence[tuple[int, int]], table: _Table | None) -> list[int]:
         n, square = self._n, self._square
@@ -109,18 +114,20 @@ class Comb:
         low = (mpz(1) << self._bits) - 1
         found: list[int] = []
         places = table.places([exponent & low for exponent, _ in given]).tolist()
-        for column, (exponent, shift) in zip(places, given, strict=True):
+        for column, (_, shift) in zip(places, given, strict=True):
             x, u = table.factors(column, square)
-            if exponent > low:
-                x = x * gmpy2.powmod(self._raised(), exponent >> self._bits, square) % square
             found.append(x * (1 + n * ((u + shift) % n)) % square)
         return found
 
-    def _raised(self) -> mpz:
-        """Return base^(2^exponent_bits)."""
+    def _above(self, exponents: Sequence[int]) -> dict[int, int]:
+        """Return, by place, the power of what an exponent has above the table's bits; a comb of its own makes it."""
+        long = {place: exponent >> self._bits for place, exponent in enumerate(exponents) if exponent >> self._bits}
+        if not long:
+            return {}
         if self._upper is None:
-            self._upper = gmpy2.powmod(self._base, mpz(1) << self._bits, self._square)
-        return self._upper
+            base = gmpy2.powmod(self._base, mpz(1) << self._bits, self._square)
+            self._upper = Comb(int(self._n), int(base), _UPPER_BITS)
+        return dict(zip(long, self._upper.powers(list(long.values())), strict=True))
 
     def _fitting(self, count: int) -> _Table | None:
         """Return the table that is cheapest for these and as many as there were so far; None is a plain power."""

@@ -20,18 +20,22 @@ def power_product(square: mpz, bases: Sequence[int], exponents: Sequence[int]) -
         exponents: one for each base, not negative. How long it takes depends on them.
     """
     factors = [*map(mpz, bases), mpz(1)]
-    heap = [(-exponent, place) for place, exponent in zip(range(len(bases)), exponents, strict=True)]
-    heap += [(0, len(bases))] * 3  # so that there always is a second and a third
+    # An entry is -exponent above the bits of a place, one integer: it compares in half the time of a pair.
+    width = len(bases).bit_length()
+    mask = (1 << width) - 1
+    heap = [place - (int(exponent) << width) for place, exponent in zip(range(len(bases)), exponents, strict=True)]
+    heap += [len(bases)] * 3  # so that there always is a second and a third
     heapq.heapify(heap)
     while True:
-        top, place = heap[0]
-        second, other = min(heap[1], heap[2])
-        if not second:
-            return powmod(factors[place], -top, square)
-        rest = top - second
+        top, second = heap[0], min(heap[1], heap[2])
+        place, other = top & mask, second & mask
+        if second >= 0:
+            return powmod(factors[place], -(top >> width), square)
+        rest = top - second + other
         if rest > second:
             factors[other] = factors[other] * factors[place] % square
         else:
-            times, rest = divmod(top, second)
+            times, left = divmod(-(top >> width), -(second >> width))
             factors[other] = factors[other] * powmod(factors[place], times, square) % square
-        heapq.heapreplace(heap, (rest, place))
+            rest = place - (left << width)
+        heapq.heapreplace(heap, rest)

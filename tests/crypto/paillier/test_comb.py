@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -34,8 +35,22 @@ def test_every_table_gives_the_power(shape: tuple[int, int] | None, data: st.Dat
     edges = st.sampled_from([0, 1, 2**bits - 1, 2**bits, 2 ** (bits - 1), 2 ** (bits + 120) - 1])
     exponents = data.draw(st.lists(st.one_of(edges, st.integers(0, 2 ** (bits + 130))), max_size=4))
     shifts = [data.draw(st.integers(0, public.n - 1)) for _ in exponents]
-    found = powers._run(list(zip(exponents, shifts, strict=True)), TABLES[shape])
+    with mock.patch.object(Comb, "_fitting", lambda self, _: TABLES[shape] if self is powers else None):
+        found = powers.powers(exponents, shifts)
     assert found == [plainly(public, *pair) for pair in zip(exponents, shifts, strict=True)]
+
+
+@pytest.mark.parametrize("bits", [256, 257, 300, 384, 385, 512, 513, 700])
+def test_long_exponents_go_through_combs_of_combs(bits: int, public: PublicKey) -> None:
+    powers = Comb(public.n, public.hs, public.alpha_bits)
+    exponents = [2**bits - 1 - 3**place for place in range(30)] + [2**bits, 5, 0]
+    for _ in range(20):
+        assert powers.powers(exponents, [7] * 33) == [plainly(public, exponent, 7) for exponent in exponents]
+    combs, upper = 0, powers._upper
+    while upper is not None:
+        assert upper._built, "after hundreds of powers a table pays"
+        combs, upper = combs + 1, upper._upper
+    assert combs == -(-(bits + 1 - public.alpha_bits) // room._UPPER_BITS)
 
 
 def test_tables_grow_with_use_and_always_give_the_power(owner_of: Callable[[int], OwnerKey]) -> None:
