@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: simulate help env test lint format protos demo bench bench-secagg peers bundle
+.PHONY: simulate help env test lint format protos demo bench bench-secagg bench-paillier peers bundle
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -66,6 +66,9 @@ peers: .peers/.stamp ## .peers with the systems that benchmarks compare with, ap
 
 bench-secagg: .venv/.dev peers ## masked sums: ours, Flower's and TenSEAL's in turn, the limit of the machine, every bar
 	$(BIN)/python benchmarks/masked_sum.py --all
+
+bench-paillier: .venv/.dev peers ## Paillier sums: ours, phe and sf-heu in turn, a joint key, every bar
+	$(BIN)/python benchmarks/paillier.py
 
 bundle: .venv/.demo ## dist/federation-bundle.tar.gz, installs with no index; EXTRAS=examples,plot adds extras
 	sh scripts/bundle.sh $(BIN)/python dist $(EXTRAS)

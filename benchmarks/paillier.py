@@ -1,0 +1,400 @@
+"""Paillier sums beside phe and sf-heu's ZPaillier, and what a joint key costs: processor time, the clock, bytes.
+
+Ours and the peers take turns in one run, warm, each in its own process. A ratio is the median of the ratios of the
+turns, so that load on the machine hits both. The whole sum is run in full here; peers get a sample of it, scaled up:
+they have no step whose cost does not grow with the numbers. Nothing fails because something is slow, but a sum that is
+not exact ends the run.
+
+    python benchmarks/paillier.py                         both tables
+    python benchmarks/paillier.py --ours-only --turns 1   without the peers
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import gmpy2
+from masked_sum import PEERS_MISSING, PEERS_PYTHON, Peer, Table
+from peers.meter import Meter
+from peers.quiet import Quiet
+
+from federation.crypto import blinding
+from federation.crypto.paillier import proofs, threshold
+from federation.crypto.paillier.comb import comb
+from federation.crypto.paillier.engine import Engine
+from federation.crypto.paillier.keys import OwnerKey
+from federation.crypto.paillier.packing import Header, Slots
+from federation.crypto.paillier.threshold import JointKey, KeyShare
+
+PARTIES, VALUE_BITS, CORES = 3, 64, 2
+HOLDERS = ("guangdong", "hongkong", "macao")
+PEERS = {"phe": "phe_paillier.py", "sf-heu": "heu_paillier.py"}
+SAMPLE = {"phe": 20, "sf-heu": 300}  # numbers of each party that a peer sums
+PACKED = {"phe": 5, "sf-heu": 40}  # long plaintexts
+SINGLES = {"phe": 20, "sf-heu": 200}
+TERMS = 512  # of a dot product
+OURS_AT_ONCE = 256  # ciphertexts that we encrypt in one call, beside one after another
+# times faster than phe and than sf-heu
+CPU, CLOCK, ENCRYPT, DOT = (180.0, 30.0), (300.0, 50.0), (12.0, 1.0), (6.0, 8.0)
+BYTES = 19.0  # on the wire for an int64
+GRAM = 1275  # numbers of a matrix of products of 50 columns
+PARTIALS_S, PROOF_MS, KNOWN_MS = 1.0, 60.0, 1.0
+# bits of a joint key, ciphertexts in a round: what one statistic costs all members together
+ROUNDS = ((2048, 1), (3072, 1), (3072, 6))
+
+
+@contextmanager
+def cores(count: int) -> Iterator[None]:
+    """Lend so many threads, as a daemon does; one is none."""
+    if count == 1:
+        yield
+        return
+    with ThreadPoolExecutor(count) as pool:
+        take_back = blinding.lend(pool.map)
+        yield
+        take_back()
+
+
+def machine() -> dict[str, Any]:
+    """Describe the machine and what the figures depend on."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    said = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
+    return {
+        "cpu": said.get("model name", platform.machine()),
+        "cores": os.cpu_count(),
+        "avx512ifma": "avx512ifma" in said.get("flags", ""),
+        "python": platform.python_version(),
+        "gmpy2": metadata.version("gmpy2"),
+        "gmp": gmpy2.mp_version(),
+        "load": os.getloadavg()[0],
+    }
+
+
+# --- a single owner's key ----------------------------------------------------------------------------------------
+
+
+class Ours:
+    """What we do with a key that one party owns; peers do the same work."""
+
+    def __init__(self, bits: int) -> None:
+        self.key = OwnerKey.made(bits, bytes(32))
+        self.public = self.key.public
+        self.slots = Slots.fitting(value_bits=VALUE_BITS, terms=PARTIES, modulus_bits=bits)
+        self.draw = random.Random(1)
+        self._uses = 0
+
+    def engine(self) -> Engine:
+        """Return another party's engine."""
+        self._uses += 1
+        return Engine(self.public, self._uses.to_bytes(32, "big"))
+
+    def sum(self, numbers: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """Pack, encrypt, write, read, check, add, decrypt and unpack; each party makes its table anew."""
+        slots, count, sent = self.slots, len(numbers[0]), []
+        header = Header(scale=1, value_bits=VALUE_BITS, terms=1, count=count)
+        meter = Meter()
+        for own in numbers:
+            comb.cache_clear()
+            engine = self.engine()
+            sent.append(header.to_bytes() + engine.to_bytes(engine.encrypt(slots.pack(own))))
+        meter.lap("encrypt")
+        size = len(header.to_bytes())
+        whole = Header.of(sent[0][:size]).plus([Header.of(each[:size]) for each in sent[1:]], slots)
+        total = engine.product([engine.from_bytes(each[size:]) for each in sent])
+        meter.lap("sum")
+        opened = slots.unpack(self.key.decrypt(total), whole.terms, count)
+        meter.lap("decrypt")
+        assert opened == [sum(column) for column in zip(*numbers, strict=True)], "a sum that is not exact"
+        return {**meter.found, "bytes": len(sent[0]) / count}
+
+    def numbers(self, count: int) -> list[list[int]]:
+        """Return int64 of each party."""
+        return [[self.draw.randrange(-(2**63), 2**63) for _ in range(count)] for _ in range(PARTIES)]
+
+    def encrypt(self, at_once: int) -> dict[str, Any]:
+        """Encrypt, so many plaintexts in one call, and tell what one took. The table is there."""
+        engine, calls = self.engine(), -(-OURS_AT_ONCE // at_once)
+        plain = [[self.draw.getrandbits(2016) for _ in range(at_once)] for _ in range(calls)]
+        engine.encrypt([0] * 8000)
+        meter = Meter()
+        for some in plain:
+            engine.encrypt(some)
+        meter.lap("encrypt")
+        return {what: meter.found[what] / (calls * at_once) for what in ("cpu_s", "wall_s")}
+
+    def dot(self, terms: int) -> dict[str, Any]:
+        """Return what a term took of an encrypted dot product with weights of 32 bits, blinded again. Tables are there."""
+        engine = self.engine()
+        plain = [self.draw.getrandbits(40) for _ in range(terms)]
+        weights = [self.draw.getrandbits(32) for _ in plain]
+        given = engine.encrypt(plain)
+        engine.dot(given, weights)  # makes what serves every later one
+        meter = Meter()
+        found = engine.dot(given, weights)
+        meter.lap("dot")
+        assert self.key.decrypt([found]) == [sum(map(int.__mul__, plain, weights))]
+        return {what: meter.found[what] / terms for what in ("cpu_s", "wall_s")}
+
+
+@dataclass
+class Turns:
+    """What every turn found: a whole sum of ours, a number, a ciphertext or a term of the others."""
+
+    ours: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    peers: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
+
+    def keep(self, what: str, ours: dict[str, Any], theirs: dict[str, dict[str, Any]]) -> None:
+        """Keep one turn."""
+        self.ours.setdefault(what, []).append(ours)
+        for peer, found in theirs.items():
+            self.peers.setdefault(peer, {}).setdefault(what, []).append(found)
+
+    def ratio(self, peer: str, what: str, clock: str, scale: float = 1.0) -> float:
+        """Return the median over turns of how many times longer the peer takes for one, `scale` of them to ours."""
+        turns = zip(self.ours[what], self.peers[peer][what], strict=True)
+        return statistics.median(theirs[clock] / theirs["count"] * scale / ours[clock] for ours, theirs in turns)
+
+    def middle(self, what: str, clock: str) -> float:
+        """Return our median."""
+        return statistics.median(one[clock] for one in self.ours[what])
+
+    def middle_of(self, peer: str, what: str, clock: str) -> float:
+        """Return a peer's median for one of whatever it counted."""
+        return statistics.median(one[clock] / one["count"] for one in self.peers[peer][what])
+
+
+def taken(asked: argparse.Namespace, ours: Ours, quiet: Quiet, *, peers: bool) -> Turns:
+    """Take all turns: ours, then the peers, again and again; a turn is calm for all or for none."""
+    turns = Turns()
+    processes = {name: Peer(script, "--bits", asked.bits) for name, script in PEERS.items()} if peers else {}
+    pids = [peer.process.pid for peer in processes.values()]
+    numbers = ours.numbers(asked.values)
+
+    def turn(what: str, work: Callable[[], dict[str, Any]], task: str, counts: dict[str, int], used: int) -> None:
+        def both() -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+            with cores(used):
+                own = work()
+            return own, {name: peer(f"{task} {counts[name]}") for name, peer in processes.items()}
+
+        turns.keep(what, *quiet.calmest(both, pids))
+
+    for peer in processes.values():  # warm
+        peer("sum 2")
+    ours.sum([own[:2000] for own in numbers])
+    terms = dict.fromkeys(PEERS, TERMS)
+    for _ in range(asked.turns):
+        turn("sum", lambda: ours.sum(numbers), "sum", SAMPLE, 1)
+        turn("sum on both cores", lambda: ours.sum(numbers), "sum", SAMPLE, CORES)
+        turn("packed", lambda: ours.sum(numbers), "packed", PACKED, 1)
+        turn("encrypt", lambda: ours.encrypt(1), "encrypt", SINGLES, 1)
+        turn("encrypt at once", lambda: ours.encrypt(OURS_AT_ONCE), "encrypt", SINGLES, 1)
+        turn("dot", lambda: ours.dot(TERMS), "dot", terms, 1)
+    for peer in processes.values():
+        peer.close()
+    return turns
+
+
+def compared(table: Table, turns: Turns, asked: argparse.Namespace, slots: Slots) -> dict[str, float]:
+    """Add the rows that hold us against the peers; return the ratios with equal packing."""
+    count, equal = asked.values, {}
+    for place, peer in enumerate(turns.peers):
+        sample = f"(the peer's {SAMPLE[peer]} x {PARTIES}, scaled)"
+        ratio = turns.ratio(peer, "sum", "cpu_s", count)
+        what = f"{count:,} int64 x {PARTIES}: encrypt, write, sum, decrypt, times {peer}"
+        table.at_least(f"{what}, CPU", CPU[place], ratio, note=sample)
+        ratio = turns.ratio(peer, "sum on both cores", "wall_s", count)
+        both = turns.ratio(peer, "sum on both cores", "cpu_s", count)
+        threads = "one thread" if peer == "phe" else "threads of its own"
+        note = f"(the peer with {threads}; {both:.3g}x in processor time)"
+        table.at_least("  the same on both cores, clock", CLOCK[place], ratio, note=note)
+        equal[peer] = turns.ratio(peer, "packed", "cpu_s", slots.ciphertexts(count))
+        ratio, at_once = (turns.ratio(peer, f"encrypt{how}", "cpu_s") for how in ("", " at once"))
+        note = f"(one in a call; {at_once:.3g}x with {OURS_AT_ONCE} in a call)"
+        table.at_least(
+            f"encrypt one ciphertext with the public key, times {peer}, CPU", ENCRYPT[place], ratio, note=note
+        )
+        ratio = turns.ratio(peer, "dot", "cpu_s")
+        table.at_least(f"encrypted dot product, {TERMS} x 32 bits, a term, times {peer}, CPU", DOT[place], ratio)
+    return equal
+
+
+def shown(turns: Turns, equal: dict[str, float], asked: argparse.Namespace) -> None:
+    """Print what ratios are made of."""
+    one, both = turns.ours["sum"], "sum on both cores"
+    of = {stage: statistics.median(turn["stage_cpu_s"][stage] for turn in one) for stage in one[0]["stage_cpu_s"]}
+    stages = ", ".join(f"{stage} {used:.2f}" for stage, used in of.items())
+    whole = f"{asked.values:,} int64 x {PARTIES}, {asked.bits} bits"
+    print(f"{whole}: {turns.middle('sum', 'cpu_s'):.2f} s CPU ({stages}); on both cores")
+    print(f"  {turns.middle(both, 'wall_s'):.2f} s on the clock, {turns.middle(both, 'cpu_s'):.2f} s CPU")
+    single, at_once, term = (1e6 * turns.middle(what, "cpu_s") for what in ("encrypt", "encrypt at once", "dot"))
+    print(f"one ciphertext {single:.0f} us, {at_once:.0f} in calls of {OURS_AT_ONCE}; a term {term:.1f} us")
+    for peer in turns.peers:
+        used = turns.middle_of(peer, "sum", "cpu_s") * asked.values
+        single, term = (1e6 * turns.middle_of(peer, what, "cpu_s") for what in ("encrypt", "dot"))
+        print(f"{peer}: {used:,.0f} s CPU for the whole, one ciphertext {single:,.0f} us, a term {term:.0f} us;")
+        print(f"  somebody who packs for {peer} by hand as we do has {equal[peer]:.3g}x our processor time")
+
+
+# --- a joint key -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A key that three hold, made by a dealer: its shares are as long as those of a ceremony."""
+
+    key: JointKey
+    shares: dict[str, KeyShare]
+
+    @classmethod
+    def of(cls, bits: int) -> Joint:
+        return cls(*threshold.dealt(bits, HOLDERS, bytes(31) + b"\x04"))
+
+    def round(self, count: int, draw: random.Random) -> dict[str, float]:
+        """Open a sum of `count` ciphertexts; return seconds of each kind of work, on the clock."""
+        key, public, spent = self.key, self.key.public, {}
+        at = time.perf_counter()
+
+        def lap(what: str) -> None:
+            nonlocal at
+            spent[what] = spent.get(what, 0.0) + time.perf_counter() - at
+            at = time.perf_counter()
+
+        plain = {name: [draw.getrandbits(public.bits - 16) for _ in range(count)] for name in HOLDERS}
+        sent, known, answers, shown = {}, {}, {}, {}
+        for place, name in enumerate(HOLDERS):
+            engine, context = Engine(public, place.to_bytes(32, "big")), name.encode()
+            at = time.perf_counter()
+            alphas = engine.alphas(plain[name])
+            sent[name] = engine.encrypt(plain[name], alphas)
+            lap("encrypt")
+            known[name] = proofs.prove_plaintexts(public, plain[name], alphas, sent[name], context, bytes(32))
+            lap("prove knowledge")
+        for name in HOLDERS:
+            proofs.check_plaintexts(public, sent[name], name.encode(), known[name])
+            lap("check knowledge")
+        total = engine.product(list(sent.values()))
+        lap("product")
+        for name in HOLDERS:
+            answers[name] = threshold.partials(key, self.shares[name], total)
+            lap("partials")
+            share, context = self.shares[name], b"opening"
+            shown[name] = proofs.prove_partials(key, share, total, answers[name], context, bytes(32))
+            lap("prove partials")
+        for name in HOLDERS:
+            proofs.check_partials(key, name, total, answers[name], b"opening", shown[name])
+            lap("check partials")
+        assert not proofs.unproved_partials(key, total, answers, b"opening", shown)
+        lap("check all partials")
+        opened = threshold.combine(key, total, answers)
+        lap("combine")
+        assert opened == [sum(column) % public.n for column in zip(*plain.values(), strict=True)]
+        return spent
+
+
+def joint_rows(table: Table, asked: argparse.Namespace, quiet: Quiet) -> dict[str, Any]:
+    """Add the rows of the distributed key; return medians."""
+    joint, draw = Joint.of(asked.bits), random.Random(2)
+    count = Slots.fitting(value_bits=VALUE_BITS, terms=PARTIES, modulus_bits=asked.bits).ciphertexts(GRAM)
+    found = {}
+    for used in (CORES, 1):
+        with cores(used):
+            joint.round(count, draw)
+            turns = [quiet.calmest(lambda: joint.round(count, draw)) for _ in range(max(3, asked.turns))]
+        found[used] = {what: statistics.median(turn[what] for turn in turns) / PARTIES for what in turns[0]}
+    both, one = found[CORES], found[1]
+
+    def note(what: str, scale: float, unit: str) -> str:
+        return f"({one[what] * scale:.3g} {unit} on one core)"
+
+    what = f"{GRAM:,} numbers of {VALUE_BITS} bits in {count} ciphertexts"
+    table.at_most(f"{what}: partials of a party", PARTIALS_S, both["partials"], " s", note("partials", 1, "s"))
+    for step in ("prove partials", "check partials"):
+        name = f"  {step.split()[0]} a party's partials"
+        table.at_most(name, PROOF_MS, both[step] * 1e3, " ms", note(step, 1e3, "ms"))
+    step, each = "check knowledge", 1e3 / count
+    table.at_most(
+        "  check a party's knowledge, a ciphertext", KNOWN_MS, both[step] * each, " ms", note(step, each, "ms")
+    )
+    return {"ciphertexts": count, "both_cores_s": both, "one_core_s": one}
+
+
+def rounds(quiet: Quiet) -> list[dict[str, Any]]:
+    """Print what the integers of a whole round cost three parties and a coordinator who checks as well."""
+    found, draw = [], random.Random(3)
+    for bits, count in ROUNDS:
+        joint = Joint.of(bits)
+        joint.round(count, draw)
+        spent = quiet.calmest(lambda joint=joint, count=count: joint.round(count, draw))
+        members, of_one = PARTIES + 1, {*spent} - {"product", "check all partials", "combine"}
+        each = {what: seconds / (PARTIES if what in of_one else 1) for what, seconds in spent.items()}
+        checks = (PARTIES - 1) * PARTIES + PARTIES  # every party checks the others' knowledge, the coordinator all
+        work = {what: PARTIES * each[what] for what in ("encrypt", "prove knowledge", "partials", "prove partials")}
+        work["check knowledge"] = checks * each["check knowledge"]
+        work |= {what: members * each[what] for what in ("product", "check all partials", "combine")}
+        line = ", ".join(f"{what} {1e3 * seconds:.0f}" for what, seconds in each.items())
+        whole = sum(work.values())
+        print(f"{bits} bits, {count} ciphertexts, ms on one core: {line}; of all {members} members {whole:.2f} s")
+        found.append({"bits": bits, "ciphertexts": count, "seconds": spent, "of_all_s": whole})
+    return found
+
+
+# --- the whole ---------------------------------------------------------------------------------------------------
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bits", type=int, default=2048)
+    parser.add_argument("--values", type=int, default=100_000)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--patience", type=float, default=60, help="seconds for measuring again what others disturbed")
+    parser.add_argument("--json", action="store_true", help="end with one JSON object on the last line")
+    parser.add_argument("--ours-only", action="store_true", help="leave the peers out")
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked, here, table = arguments(), machine(), Table()
+    print(", ".join(f"{name} {value}" for name, value in here.items()))
+    peers = not asked.ours_only
+    if peers and not PEERS_PYTHON.exists():
+        peers = False
+        print(PEERS_MISSING)
+    quiet, ours = Quiet(asked.patience), Ours(asked.bits)
+    turns = taken(asked, ours, quiet, peers=peers)
+    equal = compared(table, turns, asked, ours.slots)
+    wire = turns.ours["sum"][0]["bytes"]
+    table.at_most("bytes of an int64 on the wire", BYTES, wire, " B")
+    shown(turns, equal, asked)
+    joint = joint_rows(table, asked, quiet)
+    found = {
+        "cpu_s": turns.middle("sum", "cpu_s"),
+        "wall_s_both_cores": turns.middle("sum on both cores", "wall_s"),
+        "bytes_a_value": wire,
+        "ratios_with_equal_packing": equal,
+        "joint": joint,
+        "rounds": rounds(quiet),
+        "others_used": statistics.median(quiet.shares),
+        "others_used_most": max(quiet.shares),
+    }
+    print(f"meanwhile others used {found['others_used']:.2f} of a core, {found['others_used_most']:.2f} at most")
+    print(table)
+    if asked.json:
+        print(json.dumps({**found, "rows": table.rows, "turns": {"ours": turns.ours, **turns.peers}, "machine": here}))
+
+
+if __name__ == "__main__":
+    main()
