@@ -26,6 +26,7 @@ from clients.jurisdiction.config import JurisdictionConfig, described
 from clients.jurisdiction.driver import Driver
 from clients.jurisdiction.engine import Engine
 from clients.jurisdiction.guard import Guard
+from clients.jurisdiction.joint_keys import JointKeys
 from clients.jurisdiction.run import Desk
 from clients.jurisdiction.vault import Vault
 from federation import registry
@@ -143,6 +144,7 @@ async def serve(config: JurisdictionConfig, software: str, started: Callable[[st
             guard=Guard(ready.me.name, config.settings(), ready.published),
             vault=vault,
             entropy=secrets.token_bytes,
+            joint_keys=JointKeys(vault),
         )
         driver = Driver(desk, software, lambda event, job, text: log.info(event, job=job, why=text))
         app = App(ready, mine.coordinator, started)

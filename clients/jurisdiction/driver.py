@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from clients.jurisdiction.joint_keys import Held
 from clients.jurisdiction.records import Records
 from clients.jurisdiction.run import Desk, Run
 from clients.jurisdiction.sums import secrets_of
@@ -18,7 +19,7 @@ from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import Blame, Job
 from federation.domain.verdict import Reason, Verdict
 from federation.errors import FederationError, JobFailed, Misuse, ProtocolViolation, Refused
-from federation.jobs import planner
+from federation.jobs import planner, protection
 from federation.protocols.events import Numbered
 from federation.protocols.secure_sum import SecureSum
 from federation.wire import convert
@@ -96,7 +97,8 @@ class Driver:
         )
 
     def tick(self, now_ms: int) -> None:
-        """Forget the jobs whose deadline passed long ago without an end."""
+        """Erase shares of keys whose epoch is over, and forget jobs whose deadline passed long ago without an end."""
+        self._desk.joint_keys.erase_expired(now_ms)
         late = [job_hash for job_hash, entry in self._entries.items() if entry.deadline_ms + GRACE_MS < now_ms]
         if late:
             with self._desk.vault.together():
@@ -195,6 +197,7 @@ class Driver:
             if replay.round is None:  # no round, no bundle, no attestation: it would only wait for its deadline
                 raise Misuse("no question of the job asks anything", hint="federation plan says why each one fails")
             protocol = registry.look_up(PROTOCOLS, SecureSum, job.protection)
+            held = self._held(job, joint)
             verdict = self._desk.guard.judge(job, read.digest, joint)
         except FederationError as fault:
             rule = fault.rule if isinstance(fault, Refused) else fault.code
@@ -202,8 +205,20 @@ class Driver:
             return Verdict(party=name, job_hash=read.digest, reasons=(reason,)), None
         if not verdict.permits:
             return verdict, None
-        run = Run(self._desk, job=job, job_hash=read.digest, joint=joint, replay=replay, protocol=protocol)
+        run = Run(self._desk, job=job, job_hash=read.digest, joint=joint, replay=replay, protocol=protocol, held=held)
         return verdict, run
+
+    def _held(self, job: Job, joint: Dataset) -> Held | None:
+        """Return our share of the joint key that the job names, None if it names none. Raises Refused."""
+        held = self._desk.joint_keys.held(job.key) if job.key else None
+        protection.judged(
+            job,
+            None if held is None else protection.KnownKey(joint=held.joint, expires_ms=held.expires_ms),
+            planner.most_numbers(job, joint) if job.key else 0,
+            lenient=self._desk.development,
+            me=self._desk.name,
+        )
+        return held
 
     def _joint(self, job: Job, offer: m.Offer) -> Dataset:
         if job.roster_hash != self._desk.roster.hash:

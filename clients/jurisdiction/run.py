@@ -14,6 +14,7 @@ from functools import partial
 
 from clients.jurisdiction.engine import Engine
 from clients.jurisdiction.guard import Guard
+from clients.jurisdiction.joint_keys import Held, JointKeys
 from clients.jurisdiction.records import Records, query_ids
 from clients.jurisdiction.sums import Sum
 from clients.jurisdiction.vault import Vault
@@ -43,6 +44,8 @@ class Desk:
         engines: data set name -> the engine over its rows.
         published: data set name -> what was published of it.
         entropy: returns so many fresh secret bytes; called once a sum, and what it returned is sealed.
+        joint_keys: its shares of joint keys, in the same vault.
+        development: take part under development keys and short ones too: inside one process, and for tests.
     """
 
     me: Signer
@@ -53,6 +56,8 @@ class Desk:
     guard: Guard
     vault: Vault
     entropy: Callable[[int], bytes]
+    joint_keys: JointKeys
+    development: bool = False
 
     @property
     def name(self) -> str:
@@ -69,13 +74,23 @@ class Run:
         joint: what all parties' publications agree on.
         replay: the plan, from `jobs.planner`.
         protocol: the job's secure sum.
+        held: the joint key that the job names, and this party's share of it.
     """
 
     def __init__(
-        self, desk: Desk, *, job: Job, job_hash: bytes, joint: Dataset, replay: Replay, protocol: type[SecureSum]
+        self,
+        desk: Desk,
+        *,
+        job: Job,
+        job_hash: bytes,
+        joint: Dataset,
+        replay: Replay,
+        protocol: type[SecureSum],
+        held: Held | None = None,
     ) -> None:
         self.job, self.job_hash = job, job_hash
         self._desk, self._joint, self._replay, self._protocol = desk, joint, replay, protocol
+        self._held = held
         self._records = Records(desk.vault)
         self._rounds = 0
         self._sums: dict[int, Sum] = {}
@@ -178,6 +193,7 @@ class Run:
             roster=desk.roster,
             coordinator=desk.coordinator,
             vault=desk.vault,
+            held=self._held,
         )
         return self._sums[index]
 

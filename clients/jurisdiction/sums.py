@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
+from clients.jurisdiction.joint_keys import Held
 from clients.jurisdiction.vault import Vault
 from federation.domain.job import digest
 from federation.domain.roster import Roster
@@ -47,15 +48,24 @@ class Sum:
         roster: whose signatures count.
         coordinator: the member who forwards.
         vault: what remembers.
+        held: the joint key of the setup and our share of it, None for sums without one; it is sealed on its own.
     """
 
     def __init__(
-        self, protocol: type[SecureSum], setup: Setup, *, me: Signer, roster: Roster, coordinator: str, vault: Vault
+        self,
+        protocol: type[SecureSum],
+        setup: Setup,
+        *,
+        me: Signer,
+        roster: Roster,
+        coordinator: str,
+        vault: Vault,
+        held: Held | None = None,
     ) -> None:
         self.setup = setup
         self.sent: list[m.Frame] = []
         self._protocol, self._me, self._roster, self._coordinator = protocol, me, roster, coordinator
-        self._vault = vault
+        self._vault, self._held = vault, held
         self._stream = secrets_of(setup.job_hash, setup.round_index, setup.attempt)
         self._state: State = protocol.party()
         self._seen: set[bytes] = set()
@@ -148,7 +158,15 @@ class Sum:
         return tuple(parcels)
 
     def _begin(self, entropy: bytes) -> Begin:
-        return Begin(setup=self.setup, me=self._me.member.name, coordinator=self._coordinator, entropy=entropy)
+        me, held = self._me.member.name, self._held
+        return Begin(
+            setup=self.setup,
+            me=me,
+            coordinator=self._coordinator,
+            entropy=entropy,
+            joint=b"" if held is None else held.joint.to_bytes(),
+            share=b"" if held is None else held.share.to_bytes(),
+        )
 
     def _step(self, event: PartyEvent, kind: str, payload: bytes) -> Sequence[PartyEffect]:
         transition = self._protocol.party_step(self._state, event)

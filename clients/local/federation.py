@@ -15,6 +15,7 @@ from clients.jurisdiction.driver import Driver as Jurisdiction
 from clients.jurisdiction.engine import Engine
 from clients.jurisdiction.engines.duckdb import DuckDB
 from clients.jurisdiction.guard import Guard
+from clients.jurisdiction.joint_keys import JointKeys
 from clients.jurisdiction.run import Desk
 from clients.jurisdiction.vault import MemoryVault, Vault
 from clients.local.infer import inferred
@@ -132,6 +133,8 @@ def desk_of(
         guard=Guard(me.name, policy or Settings(), {name: dataset for name, (dataset, _) in data.items()}),
         vault=vault,
         entropy=secrets.token_bytes,
+        joint_keys=JointKeys(vault),
+        development=True,
     )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from clients.jurisdiction.driver import Driver as Jurisdiction
 from clients.jurisdiction.engine import Engine
 from clients.jurisdiction.guard import Guard
+from clients.jurisdiction.joint_keys import JointKeys
 from clients.jurisdiction.run import Desk
 from clients.jurisdiction.vault import MemoryVault, Vault
 from clients.researcher import received
@@ -249,6 +250,7 @@ class Stage:
             guard=Guard(party, self.settings, {"data": self.published[party]}),
             vault=self.vaults[party],
             entropy=lambda count: self._drawn(party, count),
+            joint_keys=JointKeys(self.vaults[party]),
         )
         return Jurisdiction(desk, "test")
 

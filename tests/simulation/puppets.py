@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from clients.jurisdiction.driver import Driver as Jurisdiction
 from clients.jurisdiction.guard import Guard
+from clients.jurisdiction.joint_keys import JointKeys
 from clients.jurisdiction.run import Desk, Run
 from federation.domain.job import Job, State
 from federation.errors import ProtocolViolation
@@ -75,6 +76,7 @@ class Theatre:
             guard=Guard(party, Settings(), {"data": own}),
             vault=self.vaults[party],
             entropy=self._fresh,
+            joint_keys=JointKeys(self.vaults[party]),
         )
         return Jurisdiction(desk, "simulated")
 

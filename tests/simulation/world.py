@@ -18,6 +18,7 @@ from unittest import mock
 from clients.jurisdiction.driver import GRACE_MS
 from clients.jurisdiction.driver import Driver as Jurisdiction
 from clients.jurisdiction.guard import Guard
+from clients.jurisdiction.joint_keys import JointKeys
 from clients.jurisdiction.run import Desk, _release_of
 from clients.jurisdiction.vault import Vault
 from clients.researcher import received
@@ -128,6 +129,7 @@ class World:
             guard=Guard(party, Settings(), published),
             vault=self.vaults[party],
             entropy=lambda count: self._fresh(party, count),
+            joint_keys=JointKeys(self.vaults[party]),
         )
         return Jurisdiction(desk, "simulated")
 
