@@ -246,11 +246,13 @@ def chunks(parts: Chunks, draw: Random) -> Chunks:
         return (draw.randbytes(draw.choice((0, 16, 82))),)
     place, other = draw.randrange(len(parts)), draw.randrange(len(parts))
     new = list(parts)
-    match draw.randrange(6):
+    match draw.randrange(7):
         case 0:
             del new[place]
         case 1:
             new.insert(place, new[other])
+        case 6:
+            new.append(new[other])  # all that is due, and more
         case 2:
             new[place], new[other] = new[other], new[place]
         case 3:
