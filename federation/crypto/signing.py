@@ -5,6 +5,8 @@ The body is signed as it was sent: protobuf is not canonical, so nothing is ever
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -37,6 +39,7 @@ def verify(public: bytes, domain: str, body: bytes, signature: bytes) -> bool:
     return True
 
 
+@lru_cache(maxsize=4)  # a member signs with one key for as long as it runs; reading it costs as much as a signature
 def _private(private: bytes) -> Ed25519PrivateKey:
     if len(private) != 32:
         raise Misuse(f"an Ed25519 private key has 32 bytes, this one has {len(private)}")

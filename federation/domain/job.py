@@ -158,11 +158,8 @@ def digest(label: str, *parts: bytes) -> bytes:
 
     Length prefixes make the encoding injective, labels keep domains apart.
     """
-    state = hashlib.sha256()
-    for part in (label.encode("ascii"), *parts):
-        state.update(len(part).to_bytes(8, "big"))
-        state.update(part)
-    return state.digest()
+    framed = [piece for part in (label.encode("ascii"), *parts) for piece in (len(part).to_bytes(8, "big"), part)]
+    return hashlib.sha256(b"".join(framed)).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -246,7 +246,8 @@ class Game:
         for holder, face in faces.items():
             private = masks.secrets_of(face.secret, at.setup).enc_private
             chunk = _box(said, dealer, holder, list(sides)).chunks[0]
-            seed, key = role._unboxed(private, sides[dealer], sides[holder], state.adverts_hash, chunk)
+            (secret,) = masks.box_secrets(private, [sides[dealer]])
+            seed, key = role._unboxed(secret, sides[dealer], sides[holder], state.adverts_hash, chunk)
             place = at.setup.parties.index(holder)
             at.seeds[dealer][place], at.keys[dealer][place] = seed, key
 

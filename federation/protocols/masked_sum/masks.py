@@ -114,19 +114,21 @@ def share_digest(adverts_hash: bytes, dealer: str, holder: str, kind: str, share
 # --- keys ------------------------------------------------------------------------------------------------------------
 
 
-def box_key(private: bytes, source: Side, target: Side, peer: Side, adverts_hash: bytes) -> bytes:
-    """Return the key of the one box that `source` seals for `target`; `peer` is whichever of them is not us.
+def box_secrets(private: bytes, peers: Sequence[Side]) -> list[bytes]:
+    """Return what `private` agrees on with each of these peers, 32 bytes each, for `box_key`. Raises BadPublicKey."""
+    return agreement.shared_each(private, [peer.enc_pk for peer in peers])
+
+
+def box_key(secret: bytes, source: Side, target: Side, adverts_hash: bytes) -> bytes:
+    """Return the key of the one box that `source` seals for `target`, from what the two agree on.
 
     X25519 gives both directions one secret: source, target and both keys in the info keep the two boxes of a pair
     under two keys, so that no key and nonce are ever used twice.
-
-    Raises:
-        BadPublicKey: the peer's key is one that no honest party announces.
     """
     info = _info(
         f"{LABEL}/box/v1", adverts_hash, source.party.encode(), target.party.encode(), source.enc_pk, target.enc_pk
     )
-    return agreement.derive(agreement.shared(private, peer.enc_pk), info)
+    return agreement.derive(secret, info)
 
 
 def pair_info(binding: Binding, low: Side, high: Side) -> bytes:

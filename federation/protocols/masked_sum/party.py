@@ -95,6 +95,7 @@ class Dealt(Taking):
     Attributes:
         sides: the keys of all who advertised, in party order.
         own: its own shares of its two secrets.
+        agreed: what it agrees on with each of the others, in party order; the two boxes of a pair are sealed under it.
     """
 
     entropy: bytes = field(repr=False)
@@ -102,6 +103,7 @@ class Dealt(Taking):
     adverts_hash: bytes
     shares: Shares
     own: tuple[bytes, bytes] = field(repr=False)
+    agreed: tuple[bytes, ...] = field(repr=False)
 
     what = "shares"
 
@@ -263,13 +265,13 @@ def _deal(now: Advertised, parcels: tuple[Parcel, ...]) -> PartyTransition:
     of_seed = shamir.split(secrets.seed, t, n, secrets.seed_polynomial)
     of_key = shamir.split(secrets.mask_private, t, n, secrets.key_polynomial)
     mine = next(side for side in sides if side.party == now.me)
-    boxes, own = [], (b"", b"")
-    for side in sides:
+    others = [side for side in sides if side is not mine]
+    agreed = masks.box_secrets(secrets.enc_private, others)
+    place = setup.parties.index(now.me)
+    boxes, own = [], (of_seed[place], of_key[place])
+    for side, secret in zip(others, agreed, strict=True):
         place = setup.parties.index(side.party)
-        if side is mine:
-            own = (of_seed[place], of_key[place])
-            continue
-        key = masks.box_key(secrets.enc_private, mine, side, side, adverts_hash)
+        key = masks.box_key(secret, mine, side, adverts_hash)
         pair = of_seed[place], of_key[place]
         sealed = seal(key, b"".join(pair), _associated(adverts_hash, now.me, side.party))
         boxes.append(sealed + _digests(adverts_hash, now.me, side.party, pair))
@@ -290,6 +292,7 @@ def _deal(now: Advertised, parcels: tuple[Parcel, ...]) -> PartyTransition:
         adverts_hash=adverts_hash,
         shares=shares,
         own=own,
+        agreed=tuple(agreed),
     )
     return Transition(state, (Send(message=shares, chunks=tuple(boxes)),))
 
@@ -308,7 +311,7 @@ def _share(now: Dealt, parcels: tuple[Parcel, ...]) -> PartyTransition:
         return Transition(_aside(now, parcels))
     if dealt[now.me] != now.shares:
         raise ProtocolViolation(relay, phase="shares", expected="my own shares unchanged", got="other ones")
-    private = masks.secrets_of(now.entropy, setup).enc_private
+    agreed = dict(zip((name for name in sides if name != now.me), now.agreed, strict=True))
     held = []
     for party, value in dealt.items():
         if party == now.me:
@@ -316,7 +319,7 @@ def _share(now: Dealt, parcels: tuple[Parcel, ...]) -> PartyTransition:
             continue
         peers = [name for name in sides if name != party]
         box = checks.own_box(value, found[party].chunks, peers.index(now.me), len(peers), relay)
-        held.append(_unboxed(private, sides[party], sides[now.me], now.adverts_hash, box))
+        held.append(_unboxed(agreed[party], sides[party], sides[now.me], now.adverts_hash, box))
     state = Shared(
         setup=setup,
         me=now.me,
@@ -334,17 +337,17 @@ def _share(now: Dealt, parcels: tuple[Parcel, ...]) -> PartyTransition:
     return Transition(state)
 
 
-def _unboxed(private: bytes, source: Side, mine: Side, adverts_hash: bytes, box: bytes) -> tuple[bytes, bytes]:
+def _unboxed(secret: bytes, source: Side, mine: Side, adverts_hash: bytes, box: bytes) -> tuple[bytes, bytes]:
     """Return the two shares in a box; that it does not open is the dealer's doing: its signed root has this box."""
     try:
-        key = masks.box_key(private, source, mine, source, adverts_hash)
+        key = masks.box_key(secret, source, mine, adverts_hash)
         plain = opened(key, box[: checks.SEALED_BYTES], _associated(adverts_hash, source.party, mine.party))
         pair = plain[: shamir.SHARE_BYTES], plain[shamir.SHARE_BYTES :]
         for share in pair:
             shamir.check(share)
         if box[checks.SEALED_BYTES :] != _digests(adverts_hash, source.party, mine.party, pair):
             raise shamir.BadShare("shares that are not those whose digests are beside them")
-    except (BadSeal, shamir.BadShare, agreement.BadPublicKey) as fault:
+    except (BadSeal, shamir.BadShare) as fault:
         raise ProtocolViolation(
             source.party, phase="shares", expected=f"a box that {mine.party} can open", got=str(fault)
         ) from None
