@@ -1,13 +1,14 @@
 """Bytes <-> values: the table of all signed bodies.
 
-With its neighbours `frames`, `sums`, `publications`, `jobs` and `fields` the only place that parses foreign bytes.
-What is malformed raises `Malformed`, whose text never quotes the bytes. Nothing past this room checks types again.
+With its neighbours, one for each kind of message, the only place that parses foreign bytes. What is malformed raises
+`Malformed`, whose text never quotes the bytes. Nothing past this room checks types again.
 """
 
 from __future__ import annotations
 
 from federation.domain.roster import Role
 from federation.wire import messages as m
+from federation.wire.ciphers import CIPHERS
 from federation.wire.fields import (
     HASH_BYTES,
     LONGEST_NAME,
@@ -179,5 +180,6 @@ BODIES: dict[str, Body] = {
     m.OFFER: Body(Role.COORDINATOR, "", _offer_to, _offer_from),
     m.ENDED: Body(Role.COORDINATOR, "", _ended_to, ended_of),
     **SUMS,
+    **CIPHERS,
     **KEYS,
 }

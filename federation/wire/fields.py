@@ -72,6 +72,13 @@ def exactly(value: bytes, size: int, what: str) -> bytes:
     return value
 
 
+def at_most(value: bytes, most: int, what: str) -> bytes:
+    """Return `value` if it has no more than `most` bytes, and any at all."""
+    if not 0 < len(value) <= most:
+        raise Malformed(f"{what} of {len(value)} bytes instead of 1 to {most}")
+    return value
+
+
 def text(value: str, what: str, longest: int = LONGEST_TEXT) -> str:
     """Return `value` if it is short enough and has no control characters."""
     if len(value) > longest:

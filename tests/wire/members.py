@@ -21,6 +21,7 @@ from federation.protocols.masked_sum.messages import (
     Shares,
     Unmask,
 )
+from federation.protocols.paillier_sum.messages import Cipher, Partial, Ready
 from federation.protocols.withdrawal import Withdrawal
 from federation.wire import messages as m
 from federation.wire.envelope import signed
@@ -86,6 +87,7 @@ def sums() -> dict[str, object]:
     """One value of every domain of a secure sum."""
     of_setup: dict[str, Any] = {"setup_hash": b"s" * 32, "party": "guangdong"}
     of_u3: dict[str, Any] = {"spec_hash": b"s" * 32, "u3_hash": b"u" * 32}
+    of_key: dict[str, Any] = {"spec_hash": b"s" * 32, "party": "guangdong", "chunk_root": b"r" * 32}
     return {
         Advert.domain: Advert(**of_setup, enc_pk=b"e" * 32, mask_pk=b"k" * 32),
         Shares.domain: Shares(**of_setup, adverts_hash=b"a" * 32, commitment=b"c" * 32, boxes_root=b"b" * 32),
@@ -97,6 +99,9 @@ def sums() -> dict[str, object]:
         Opening.domain: Opening(**of_u3, seeds=(b"1" * 32, b"2" * 32), keys=(b"3" * 32,), total_root=b"t" * 32),
         Challenge.domain: Challenge(**of_u3, party="guangdong", places=(0, 7, 300)),
         Withdrawal.domain: Withdrawal(**of_setup),
+        Ready.domain: Ready(**of_setup),
+        Cipher.domain: Cipher(**of_key, header=b"h" * 28, number=7, proof=b"proof"),
+        Partial.domain: Partial(**of_key, set_hash=b"t" * 32, proof=b"proof"),
     }
 
 

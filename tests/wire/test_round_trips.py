@@ -22,6 +22,7 @@ from federation.protocols.masked_sum.messages import (
     Shares,
     Unmask,
 )
+from federation.protocols.paillier_sum.messages import Cipher, Partial, Ready
 from federation.protocols.withdrawal import Withdrawal
 from federation.wire import bulk, convert
 from federation.wire import jobs as job_bodies
@@ -167,6 +168,24 @@ SUMS: dict[str, st.SearchStrategy[Any]] = {
         Challenge, **of_u3, party=names, places=st.sets(uint32, max_size=64).map(lambda places: tuple(sorted(places)))
     ),
     Withdrawal.domain: st.builds(Withdrawal, setup_hash=hashes, party=names),
+    Ready.domain: st.builds(Ready, setup_hash=hashes, party=names),
+    Cipher.domain: st.builds(
+        Cipher,
+        spec_hash=hashes,
+        party=names,
+        header=sized(28),
+        chunk_root=hashes,
+        number=uint64,
+        proof=st.binary(min_size=1, max_size=60),
+    ),
+    Partial.domain: st.builds(
+        Partial,
+        spec_hash=hashes,
+        set_hash=hashes,
+        party=names,
+        chunk_root=hashes,
+        proof=st.binary(min_size=1, max_size=60),
+    ),
 }
 KEYS: dict[str, st.SearchStrategy[Any]] = {
     m.KEY_PROPOSAL: st.builds(

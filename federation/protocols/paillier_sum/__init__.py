@@ -1,6 +1,6 @@
 """Secure sum by ciphertexts under a key that nobody holds alone: what is opened, anybody can audit.
 
-messages    Ready, Cipher, Partial: all that is signed
+messages    Ready, Cipher, Partial: what is signed here
 terms       what is fixed before any number: key, slots, header; and what proofs and secrets are bound to
 checks      what is checked of one message, and whom it names; checking: of a whole step; auditing: of a sum, afterwards
 party       Idle, Announced, Joined, Encrypted, Answered, Done; Withdrawn
