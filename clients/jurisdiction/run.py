@@ -22,9 +22,9 @@ from federation.analytics.replay import Replay
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Job
 from federation.domain.roster import Roster
-from federation.errors import ProtocolViolation
+from federation.errors import JobFailed, ProtocolViolation
 from federation.jobs import sums
-from federation.protocols.events import Contribute, Intend, PartyEffect, Release, Send
+from federation.protocols.events import Abort, Contribute, Intend, PartyEffect, Release, Send
 from federation.protocols.secure_sum import SecureSum
 from federation.protocols.setup import Setup, Spec
 from federation.query.query import Answer, SumQuery
@@ -213,8 +213,8 @@ class Run:
                     told = bundle is None or bundle.total_digest == hashlib.sha256(release.total).digest()
                     self._expect(told, "the total that the parties' vectors add up to", "another total")
                     out += self._closed(open_sum, release)
-                case _:
-                    pass
+                case Abort(blames=blames):  # all said what was due, and it came to no total
+                    raise JobFailed(blames[0].message, hint=blames[0].hint, party=blames[0].party)
         if index == self._rounds and open_sum.awaits.what == "contribution":
             out += self._contribute(open_sum)
         return out

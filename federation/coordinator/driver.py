@@ -22,10 +22,12 @@ from federation.domain.job import Blame, Job, LogLine, State, Summary, Update
 from federation.domain.roster import Role, Roster
 from federation.errors import Misuse, ProtocolViolation, Refused
 from federation.jobs import planner
+from federation.jobs.protection import PAILLIER
 from federation.protocols.events import Numbered, Release
 from federation.protocols.secure_sum import SecureSum
 from federation.wire import convert
 from federation.wire import messages as m
+from federation.wire.certificates import Certified
 from federation.wire.envelope import Opened, Signer, attested, opened, signed
 from federation.wire.evidence import Evidence
 
@@ -431,7 +433,32 @@ class Driver:
             raise Misuse("no question of the job asks anything", hint="federation plan says why each one fails")
         protocol = registry.look_up(PROTOCOLS, SecureSum, job.protection)
         offer = m.Offer(job=envelope, publications=tuple(documents))
-        return Run(job=job, job_hash=job_hash, offer=offer, joint=joint, replay=replay, protocol=protocol, me=self._me)
+        return Run(
+            job=job,
+            job_hash=job_hash,
+            offer=offer,
+            joint=joint,
+            replay=replay,
+            protocol=protocol,
+            me=self._me,
+            key=self._key(job),
+        )
+
+    def _key(self, job: Job) -> Certified | None:
+        """Return the joint key that the job names, None if it names none; its parties judge it."""
+        found = self.joint_keys.of(job.key) if job.key else None
+        if job.key and found is None:
+            raise Misuse(
+                "the job names a joint key that the coordinator does not have",
+                hint='federation key ceremony makes one; or ask with protection "masks"',
+            )
+        if found is not None and (job.protection, found.joint.holders) != (PAILLIER, job.parties):
+            raise Refused(
+                "the holders of the joint key that the job names are not its parties, or it sums without a key",
+                rule="protection/holders",
+                hint="write the job with this version of the software, and ask all holders and nobody else",
+            )
+        return found
 
     def _publication(self, party: str, digest: bytes, relay: str) -> tuple[str, Dataset, m.Signed]:
         """Return whose publication has this digest, what it says, and its signed bytes."""

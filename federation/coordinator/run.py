@@ -21,6 +21,7 @@ from federation.protocols.events import Release
 from federation.protocols.secure_sum import SecureSum
 from federation.query.round import Round
 from federation.wire import messages as m
+from federation.wire.certificates import Certified
 from federation.wire.convert import sayable
 from federation.wire.envelope import Opened as OpenedMessage
 from federation.wire.envelope import Signer, signed
@@ -59,6 +60,7 @@ class Run:
         replay: the plan, from `jobs.planner`.
         protocol: the job's secure sum.
         me: the coordinator.
+        key: the joint key that the job names, None if it names none.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class Run:
         replay: Replay,
         protocol: type[SecureSum],
         me: Signer,
+        key: Certified | None = None,
     ) -> None:
+        self.key = key
         self.job, self.job_hash = job, job_hash
         self.life = lifecycle.step(lifecycle.Life(parties=job.parties), lifecycle.Offered())
         self.totals: list[Release] = []
@@ -171,10 +175,12 @@ class Run:
         return [] if self.life.state.ended else self._guarded(self._expired)
 
     def _expired(self) -> list[Outgoing]:
-        missing = self.owing()
+        missing, remedy = self.owing(), ""
         if self.life.state is State.RUNNING and self._replay.round is not None:
-            self._sums[len(self.totals)].give_up()
-        self.life = lifecycle.step(self.life, lifecycle.Expired(missing=missing))
+            open_sum = self._sums[len(self.totals)]
+            open_sum.give_up()
+            remedy = next((blame.hint for blame in open_sum.aborted), "")
+        self.life = lifecycle.step(self.life, lifecycle.Expired(missing=missing, remedy=remedy))
         return []
 
     def ended(self) -> m.Ended:
@@ -275,7 +281,7 @@ class Run:
         """Return a new attempt at secure sum `index`, in the place of an earlier one."""
         contributors = self._replay.contributors
         setup = sums.setup(self.job, self.job_hash, index=index, attempt=attempt, contributors=contributors)
-        self._sums[index] = Sum(self._protocol, setup, self._me)
+        self._sums[index] = Sum(self._protocol, setup, self._me, b"" if self.key is None else self.key.joint.to_bytes())
         return self._sums[index]
 
     def _summed(self, message: OpenedMessage[object], frame: m.Frame) -> list[Outgoing]:
@@ -314,6 +320,9 @@ class Run:
             return []  # keys that overtook a verdict: their bundle goes out with the last one
         out = [Outgoing(party, frame) for party, frames in told.items() for frame in frames]
         if index != len(self.totals):
+            return out
+        if open_sum.aborted:  # all said what was due, and it came to no total
+            self.life = lifecycle.step(self.life, lifecycle.Stopped(blame=open_sum.aborted[0]))
             return out
         if open_sum.total is not None:
             self._closed(open_sum, open_sum.total)

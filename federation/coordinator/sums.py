@@ -9,8 +9,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+from federation.domain.job import Blame
 from federation.errors import ProtocolViolation
 from federation.protocols.events import (
+    Abort,
     AggregatorEvent,
     Attested,
     Broadcast,
@@ -37,11 +39,13 @@ class Sum:
         protocol: the job's secure sum.
         setup: who sums.
         me: the coordinator, who signs bundles.
+        joint: the joint key that the setup names, as its bytes; b"" for sums without one.
     """
 
-    def __init__(self, protocol: type[SecureSum], setup: Setup, me: Signer) -> None:
+    def __init__(self, protocol: type[SecureSum], setup: Setup, me: Signer, joint: bytes = b"") -> None:
         self.setup = setup
         self.total: Release | None = None
+        self.aborted: tuple[Blame, ...] = ()
         self._protocol, self._me = protocol, me
         self._state: State = protocol.aggregator()
         self._round_digest = b""
@@ -50,7 +54,7 @@ class Sum:
         self._withdrawn: dict[str, Parcel] = {}
         self._proofs: list[m.Frame] = []  # that earlier attempts, and this one, were withdrawn
         self._recalled: m.Frame | None = None
-        self._step(Opened(setup=setup, coordinator=me.member.name))
+        self._step(Opened(setup=setup, coordinator=me.member.name, joint=joint))
 
     @property
     def awaits(self) -> Awaits:
@@ -143,6 +147,8 @@ class Sum:
         for effect in transition.effects:
             if isinstance(effect, Release):
                 self.total = effect
+            elif isinstance(effect, Abort):
+                self.aborted = effect.blames
         out: dict[str, list[m.Frame]] = {}
         for effect in transition.effects:
             match effect:

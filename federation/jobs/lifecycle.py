@@ -14,6 +14,7 @@ from federation.domain.verdict import Verdict
 from federation.errors import ProtocolViolation
 
 LONGEST = 600  # characters of one sentence about a refusal, and of its remedy
+ASK = "ask its operator whether the daemon runs: federation jurisdiction check"
 MOST_BLAMES = 300  # of one job: with LONGEST they stay far below what a message may have
 
 
@@ -63,9 +64,10 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expired:
-    """The deadline passed; `missing` did not do what was due."""
+    """The deadline passed; `missing` did not do what was due; `remedy` says how to do without them, or ""."""
 
     missing: tuple[str, ...]
+    remedy: str = ""
 
 
 Event: TypeAlias = Offered | Judged | ReviewClosed | RoundClosed | Attested | AttestationsClosed | Stopped | Expired
@@ -137,8 +139,8 @@ def step(life: Life, event: Event) -> Life:
         case Stopped(blame=blame):
             state = State.REFUSED if blame.code == "refused" else State.ABORTED
             return replace(life, state=state, blames=(blame,))
-        case Expired(missing=missing):
-            return _expired(life, missing)
+        case Expired(missing=missing, remedy=remedy):
+            return _expired(life, missing, remedy)
         case _:
             raise ProtocolViolation(
                 getattr(event, "party", "coordinator"),
@@ -209,7 +211,7 @@ def _attested(life: Life, party: str, transcript: bytes) -> Life:
     return replace(life, state=State.RELEASED) if set(life.attested) == set(life.contributors) else life
 
 
-def _expired(life: Life, missing: tuple[str, ...]) -> Life:
+def _expired(life: Life, missing: tuple[str, ...], remedy: str) -> Life:
     if any(not v.permits for v in life.verdicts):
         return _refused(life)
     if life.state is not State.RUNNING:
@@ -221,7 +223,7 @@ def _expired(life: Life, missing: tuple[str, ...]) -> Life:
             party=party,
             code=code,
             message=f"{party} {what} before the deadline",
-            hint="ask its operator whether the daemon runs: federation jurisdiction check",
+            hint="; ".join(filter(None, (ASK, remedy))),
             rule=rule,
         )
         for party in missing
