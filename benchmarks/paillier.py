@@ -136,7 +136,7 @@ class Ours:
         return {what: meter.found[what] / (calls * at_once) for what in ("cpu_s", "wall_s")}
 
     def dot(self, terms: int) -> dict[str, Any]:
-        """Return what a term took of an encrypted dot product with weights of 32 bits, blinded again. Tables are there."""
+        """Return what a term took of an encrypted dot product with weights of 32 bits; tables are there."""
         engine = self.engine()
         plain = [self.draw.getrandbits(40) for _ in range(terms)]
         weights = [self.draw.getrandbits(32) for _ in plain]

@@ -65,6 +65,8 @@ BREACHES = {
     "health service in local": Breach("clients/local/breach.py", "import grpc_health.v1", "grpc is only"),
     "pydantic in the coordinator": Breach("federation/coordinator/breach.py", "import pydantic", "pydantic is only"),
     "pydantic in wire": Breach("federation/wire/breach.py", "import pydantic", "pydantic is only"),
+    "phe in crypto": Breach("federation/crypto/paillier/breach.py", "def f() -> None:\n    import phe", "phe is only"),
+    "phe in a client": Breach("clients/jurisdiction/breach.py", "from phe import paillier", "phe is only"),
     "settings in jurisdiction": Breach(
         "clients/jurisdiction/breach.py", "import pydantic_settings", "pydantic is only"
     ),

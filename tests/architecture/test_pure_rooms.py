@@ -61,6 +61,7 @@ ALSO = {
     "crypto": frozenset({"cryptography", "gmpy2"}),
     "registry.py": frozenset({"importlib", "pkgutil"}),  # finds files of this package; never a name as given
     "analytics": frozenset({"scipy"}),  # p-values of a finished result, imported where they are printed
+    "crypto/paillier/interop.py": frozenset({"cryptography", "gmpy2", "phe"}),  # the extra, inside a call
 }
 
 # Builtins that reach outside, run text as code, or differ between two processes (`hash` of a text is salted; a class
@@ -119,7 +120,8 @@ def modules(repository: Path) -> Iterator[tuple[str, Path]]:
     for room in PURE:
         found = repository / "federation" / room
         for path in [found] if found.is_file() else sorted(found.rglob("*.py")):
-            yield room, path
+            name = path.relative_to(repository / "federation").as_posix()
+            yield name if name in ALSO else room, path
 
 
 def test_the_pure_rooms_import_and_call_only_what_is_permitted(repository: Path) -> None:
@@ -174,6 +176,8 @@ def test_the_list_of_pure_rooms_is_the_one_of_the_floors(repository: Path) -> No
         ("crypto", "import os"),
         ("crypto", "from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey as K\nK.generate()"),
         ("crypto", "import gmpy2\ngmpy2.random_state(1)"),
+        ("crypto", "def f() -> None:\n    import phe"),
+        ("crypto/paillier/interop.py", "import os"),
         ("training", "import torch"),
         ("training", "def merge() -> None:\n    import torch"),
         ("jobs", "import asyncio"),

@@ -12,4 +12,5 @@ engine       encrypts, and computes with ciphertexts
 threshold    the joint key, a holder's share, his answers, and what all answers open
 proofs       that a party knows what it sent, and that a holder used his share
 modulus      that a stranger's modulus is a product of two primes
+interop      the same keys and integers as phe has them; the extra of this name
 """
