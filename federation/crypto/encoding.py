@@ -30,7 +30,7 @@ from federation.crypto.ring import CHUNK_BYTES
 from federation.errors import Misuse
 
 CHUNK_WORDS = CHUNK_BYTES // 8
-LEAST_WORTH_SPREADING = 4  # chunks of some 100 us each; waking a thread costs half of one
+LEAST_WORTH_SPREADING = 16  # chunks of some 100 us each; waking a thread costs half of one, touching new memory more
 MOST_BITS = 31  # a lane's number is a positive int32, and a chunk of them adds up exactly in float64
 MOST_LANES = 4
 TRAILING_WORDS = 2
