@@ -98,6 +98,7 @@ class IdentityConfig(_Table):
     state: Path
     threads: int = Field(default=0, ge=0)
     wire_log: Path | None = None
+    development_keys: bool = False  # joint keys that protect nobody are made and used here: for tests alone
     log: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
 

@@ -14,19 +14,21 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from clients.channel import connect, streams
+from clients.jurisdiction.ceremonies import Ceremonies
 from clients.jurisdiction.config import JurisdictionConfig, described
 from clients.jurisdiction.driver import Driver
 from clients.jurisdiction.engine import Engine
 from clients.jurisdiction.guard import Guard
 from clients.jurisdiction.joint_keys import JointKeys
+from clients.jurisdiction.key_commands import KeyCommands
 from clients.jurisdiction.run import Desk
 from clients.jurisdiction.vault import Vault
 from federation import registry
@@ -50,6 +52,7 @@ ENGINES = "clients.jurisdiction.engines"
 CORES = 2  # that long vectors are masked on
 STEADY_S = 60.0  # a line that held this long is dialled again at once
 log = structlog.get_logger()
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,8 @@ async def serve(config: JurisdictionConfig, software: str, started: Callable[[st
         heard = stack.enter_context(wire_log(mine.wire_log))
         vault = stack.enter_context(SealedLog(mine.state, ready.me.storage_key))
         remember(vault, ready.roster)
-        worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rows"))
+        rows = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rows"))
+        keys_ = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="keys"))
         masks = stack.enter_context(ThreadPoolExecutor(CORES, thread_name_prefix="masks"))
         stack.callback(blinding.lend(masks.map))
         desk = Desk(
@@ -145,14 +149,39 @@ async def serve(config: JurisdictionConfig, software: str, started: Callable[[st
             vault=vault,
             entropy=secrets.token_bytes,
             joint_keys=JointKeys(vault),
+            development=mine.development_keys,
         )
         driver = Driver(desk, software, lambda event, job, text: log.info(event, job=job, why=text))
+        ceremonies = _ceremonies(desk)
         app = App(ready, mine.coordinator, started)
-        line = Line(ready, mine.coordinator, driver, worker, heard, app.joined)
-        controlled = await control.serve(mine.state, {"stop": app.stop, "status": app.status})
+        line = Line(ready, mine.coordinator, driver, ceremonies, rows, keys_, heard, app.joined)
+        commands = KeyCommands(ceremonies, desk, line.with_keys)
+        named = {"stop": app.stop, "status": app.status, **commands.named()}
+        controlled = await control.serve(mine.state, named)
         stack.callback((mine.state / control.SOCKET).unlink, missing_ok=True)
         stack.callback(controlled.close)
         await app.run(line)
+
+
+def now_ms() -> int:
+    """Return Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def _ceremonies(desk: Desk) -> Ceremonies:
+    if desk.development:
+        log.warning("development keys are permitted here: sums under them are protected from nobody", name=desk.name)
+    return Ceremonies(
+        me=desk.me,
+        coordinator=desk.coordinator,
+        roster=desk.roster,
+        vault=desk.vault,
+        keys=desk.joint_keys,
+        entropy=desk.entropy,
+        clock=now_ms,
+        development=desk.development,
+        note=lambda event, ceremony, text: log.info(event, ceremony=ceremony, why=text),
+    )
 
 
 class App:
@@ -209,12 +238,16 @@ class Line:
         ready: Ready,
         address: str,
         driver: Driver,
-        worker: ThreadPoolExecutor,
+        ceremonies: Ceremonies,
+        rows: ThreadPoolExecutor,
+        keys_: ThreadPoolExecutor,
         heard: Heard,
         joined: Callable[[bool], None],
     ) -> None:
-        self._ready, self._address, self._driver = ready, address, driver
-        self._worker, self._heard, self._joined = worker, heard, joined
+        self._ready, self._address, self._driver, self._ceremonies = ready, address, driver, ceremonies
+        self._rows, self._keys, self._heard, self._joined = rows, keys_, heard, joined
+        self._writing = asyncio.Lock()  # one frame at a time; the two threads' answers take turns
+        self._open: tuple[Any, Any] | None = None  # the stub and the call of the line, while there is one
 
     async def attend(self) -> None:
         """Dial until cancelled; return only with an error that dialling again cannot mend.
@@ -246,26 +279,68 @@ class Line:
             log.warning("not connected", why=reason, again_in_s=round(wait_s, 1))
             await asyncio.sleep(wait_s)
 
+    async def with_keys(self, act: Callable[[], tuple[T, list[m.Frame]]]) -> T:
+        """Let the ceremonies' thread do something, send what follows from it if there is a line, return the rest."""
+        found, frames = await asyncio.get_running_loop().run_in_executor(self._keys, act)
+        if self._open is not None:  # else it is said again on the next line
+            with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):
+                await self._send(*self._open, frames)
+        return found
+
     async def _session(self, stub: Any) -> None:
+        loop = asyncio.get_running_loop()
         call = stub.Attend()
-        hello = self._driver.hello()
+        hello = self._driver.hello(await loop.run_in_executor(self._keys, lambda: self._ceremonies.open))
         self._heard("out", COORDINATOR, hello)
         await call.write(pb.AttendRequest(frame=convert.frame_to(hello)))
         await call.initial_metadata()
+        self._open = stub, call
         self._joined(True)
         log.info("connected", name=self._ready.me.name, coordinator=self._address)
+        waiting: asyncio.Queue[pb.AttendResponse] = asyncio.Queue()
+        tasks = {
+            asyncio.create_task(self._answer_jobs(stub, call, waiting)),
+            asyncio.create_task(self._answer_keys(stub, call, waiting)),
+        }
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._open = None
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()  # raises what ended the line
+
+    async def _answer_jobs(self, stub: Any, call: Any, waiting: asyncio.Queue[pb.AttendResponse]) -> None:
+        """Answer what comes, and put what is about a ceremony aside for the other thread."""
         loop = asyncio.get_running_loop()
         async for response in call:
+            if self._ceremonies.takes(response.frame.signed.domain, response.frame.job_hash):
+                waiting.put_nowait(response)
+                continue
             frame = await self._incoming(stub, response)
             self._heard("in", COORDINATOR, frame)
-            answers = await loop.run_in_executor(self._worker, self._handled, frame)
-            for answer in answers:
-                self._heard("out", COORDINATOR, answer)
-                await call.write(pb.AttendRequest(frame=await self._outgoing(stub, answer)))
+            await self._send(stub, call, await loop.run_in_executor(self._rows, self._handled, frame))
+
+    async def _answer_keys(self, stub: Any, call: Any, waiting: asyncio.Queue[pb.AttendResponse]) -> None:
+        loop = asyncio.get_running_loop()
+        await self._send(stub, call, await loop.run_in_executor(self._keys, self._ceremonies.greeting))
+        while True:
+            frame = await self._incoming(stub, await waiting.get())
+            self._heard("in", COORDINATOR, frame)
+            await self._send(stub, call, await loop.run_in_executor(self._keys, self._ceremonies.receive, frame))
+
+    async def _send(self, stub: Any, call: Any, frames: Sequence[m.Frame]) -> None:
+        for frame in frames:
+            self._heard("out", COORDINATOR, frame)
+            message = await self._outgoing(stub, frame)
+            async with self._writing:
+                await call.write(pb.AttendRequest(frame=message))
 
     def _handled(self, frame: m.Frame) -> list[m.Frame]:
         """In the worker: forget what nobody ended, then answer."""
-        self._driver.tick(time.time_ns() // 1_000_000)
+        self._driver.tick(now_ms())
         return self._driver.receive(frame)
 
     async def _incoming(self, stub: Any, response: pb.AttendResponse) -> m.Frame:
@@ -283,6 +358,6 @@ class Line:
     async def _outgoing(self, stub: Any, frame: m.Frame) -> Any:
         if bulk.is_inline(frame.parts):
             return convert.frame_to(frame)
-        blob = hashlib.sha256(frame.signed.body).digest()
+        blob = secrets.token_bytes(bulk.BLOB_ID_BYTES) if frame.to else hashlib.sha256(frame.signed.body).digest()
         await stub.Upload(streams.uploads(blob, frame.parts))
         return convert.frame_to(frame, blob=blob)

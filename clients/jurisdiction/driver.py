@@ -59,14 +59,14 @@ class Driver:
         self._read: dict[bytes, Opened[m.Publication]] = {}  # by digest, verified once
         self._restore()
 
-    def hello(self) -> m.Frame:
-        """Return the first frame of a control stream."""
+    def hello(self, ceremonies: Sequence[bytes] = ()) -> m.Frame:
+        """Return the first frame of a control stream; `ceremonies` are the ids of those whose end was not seen."""
         hello = m.Hello(
             party=self._desk.name,
             roster_hash=self._desk.roster.hash,
             software=self._software,
             publications=tuple(self._publication(name) for name in sorted(self._desk.published)),
-            open_jobs=tuple(self._entries),
+            open_jobs=(*self._entries, *ceremonies),
         )
         return m.Frame(signed(self._desk.me, m.HELLO, hello))
 

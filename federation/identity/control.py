@@ -1,8 +1,8 @@
 """The control socket of a daemon: whoever may open the Unix socket in its state folder (0600) may command it.
 
 One line of JSON in, one line of JSON out, then the connection closes: `{"command": "stop"}` -> `{"ok": true, ...}`.
-It is never a network port. A socket that a killed daemon left behind is replaced; one that answers is not, and neither
-is what is no socket.
+What a command needs to know stands under "arguments". It is never a network port. A socket that a killed daemon left
+behind is replaced; one that answers is not, and neither is what is no socket.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
-from federation.errors import Misuse, Unavailable, Unreachable, did_you_mean
+from federation.errors import FederationError, Misuse, Refused, Unavailable, Unreachable, did_you_mean
 
 SOCKET = "control.sock"
 LONGEST_LINE = 64 * 1024
 WAIT_S = 5.0
 
 Answer = Mapping[str, object]
-Command = Callable[[], Awaitable[Answer]]
+Command = Callable[..., Awaitable[Answer]]  # called with the arguments that were sent, by name
 
 
 @contextlib.contextmanager
@@ -89,18 +89,22 @@ def _make_way(folder: Path) -> None:
         raise Misuse(f"{path} is not a control socket", hint="move it away, or use another state folder")
 
 
-def ask(folder: Path, command: str, *, wait_s: float = WAIT_S) -> dict[str, object]:
+def ask(
+    folder: Path, command: str, arguments: Mapping[str, object] | None = None, *, wait_s: float = WAIT_S
+) -> dict[str, object]:
     """Send one command to the daemon of `folder` and return its answer.
 
     Raises:
         Unreachable: no daemon runs there.
-        Misuse: the daemon does not know the command.
+        Misuse: the daemon does not know the command, or its arguments make no sense.
+        Refused: the daemon will not do it.
     """
     try:
         with _short(folder) as short, socket.socket(socket.AF_UNIX) as link:
             link.settimeout(wait_s)
             link.connect(short)
-            link.sendall(json.dumps({"command": command}).encode() + b"\n")
+            request = {"command": command} | ({"arguments": dict(arguments)} if arguments else {})
+            link.sendall(json.dumps(request).encode() + b"\n")
             line = link.makefile("rb").readline(LONGEST_LINE)
     except OSError:
         raise Unreachable(f"no daemon runs on {folder.name}", hint="start it first") from None
@@ -110,6 +114,8 @@ def ask(folder: Path, command: str, *, wait_s: float = WAIT_S) -> dict[str, obje
         answer = None
     if not isinstance(answer, dict):  # it ended before it answered, or it is another program's socket
         raise Unreachable(f"no daemon answers on {folder.name}", hint="is it just ending? ask again, or start it")
+    if not answer.get("ok") and answer.get("rule"):
+        raise Refused(str(answer.get("message", "")), rule=str(answer["rule"]), hint=str(answer.get("hint", "")))
     if not answer.get("ok"):
         raise Misuse(str(answer.get("message", "the daemon gave no answer")), hint=str(answer.get("hint", "")))
     return answer
@@ -117,12 +123,19 @@ def ask(folder: Path, command: str, *, wait_s: float = WAIT_S) -> dict[str, obje
 
 async def _answered(line: bytes, commands: Mapping[str, Command]) -> Answer:
     try:
-        name = json.loads(line)["command"]
-    except (ValueError, KeyError, TypeError):
+        request = json.loads(line)
+        name, arguments = request["command"], dict(request.get("arguments", {}))
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {"ok": False, "message": "a command is one line of JSON with the key 'command'"}
     if name not in commands:
         return {"ok": False, "message": "unknown command", "hint": did_you_mean(str(name), commands)}
-    return {"ok": True, **await commands[name]()}
+    try:
+        return {"ok": True, **await commands[name](**arguments)}
+    except TypeError:
+        return {"ok": False, "message": f"the command {name} takes other arguments"}
+    except FederationError as fault:
+        rule = fault.rule if isinstance(fault, Refused) else ""
+        return {"ok": False, "message": fault.message, "hint": fault.hint, "rule": rule}
 
 
 def _answers(folder: Path) -> bool:

@@ -23,8 +23,15 @@ NOBODY: Any = None  # no key is looked at: the channel is none
 class Driver:
     """Says hello, and nothing else."""
 
-    def hello(self) -> m.Frame:
+    def hello(self, ceremonies: tuple[bytes, ...]) -> m.Frame:
+        assert ceremonies == ()
         return FRAME
+
+
+class Ceremonies:
+    """Has none."""
+
+    open: tuple[bytes, ...] = ()
 
 
 class Coordinator:
@@ -57,9 +64,11 @@ def test_a_line_that_broke_while_the_daemon_wrote_is_dialled_again(monkeypatch: 
     monkeypatch.setattr(daemon.connect, "aio_channel", no_channel)
     monkeypatch.setattr(daemon.connect, "backoff", lambda *_: 0.0)
     monkeypatch.setattr(daemon.pb_grpc, "CoordinatorServiceStub", lambda _: coordinator)
-    driver: Any = Driver()
+    speakers: tuple[Any, Any] = Driver(), Ceremonies()
     with ThreadPoolExecutor(1) as worker:
-        line = Line(Ready(NOBODY, NOBODY, {}, {}), "127.0.0.1:1", driver, worker, lambda *_: None, attends.append)
+        threads = worker, worker
+        ready = Ready(NOBODY, NOBODY, {}, {})
+        line = Line(ready, "127.0.0.1:1", *speakers, *threads, lambda *_: None, attends.append)
         with capture_logs() as told, pytest.raises(Refused, match="enough"):  # a test before may have closed the log
             asyncio.run(line.attend())
     assert coordinator.calls == 3

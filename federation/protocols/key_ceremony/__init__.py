@@ -2,6 +2,7 @@
 
 terms, estimate      who makes which key; what it will cost
 messages, events     one word a holder and step, boxes for single peers; what goes in and out of a machine
+boxes                what seals a box to one holder
 states, party        where a holder stands; its machine
 transfers            the first steps: oblivious transfers between all pairs
 residues, products   numbers modulo 16-bit numbers, and their products in two shares
