@@ -5,6 +5,7 @@ replay      drives a plan over rounds; every party and the researcher run the sa
 statistic   the contract, its parameters, tables and pictures
 estimates   what most results share: one line per cell     moments     sums about a public centre
 bins        exact edges of a column                        curves      distribution functions, and how they are drawn
+tails       p-values and quantiles of the laws that tests refer to, without scipy
 ladder      what opened bins prove about ranks             bracket     which bins to ask next around quantiles
 statistics/ one file a statistic; a new statistic is a new file there
 """

@@ -165,7 +165,12 @@ def lgamma(x: float) -> float:
     """Return ln gamma(x) for a finite x > 0, by Stirling's series after a shift. Raises Misuse for any other x."""
     if not 0.0 < x < math.inf:
         raise Misuse("lgamma needs a finite number above zero")
-    shifted, product = Decimal(x), Decimal(1)
+    return float(ln_gamma(Decimal(x)))
+
+
+def ln_gamma(x: Decimal) -> Decimal:
+    """Return ln gamma(x) to about 36 digits, for a finite x > 0."""
+    shifted, product = x, Decimal(1)
     while shifted < _STIRLING_FROM:
         product = _DIGITS.multiply(product, shifted)
         shifted = _DIGITS.add(shifted, 1)
@@ -175,7 +180,7 @@ def lgamma(x: float) -> float:
     for numerator, denominator in _STIRLING:
         found = _DIGITS.add(found, _DIGITS.divide(Decimal(numerator), _DIGITS.multiply(Decimal(denominator), power)))
         power = _DIGITS.multiply(power, square)
-    return float(_DIGITS.subtract(found, _DIGITS.ln(product)))
+    return _DIGITS.subtract(found, _DIGITS.ln(product))
 
 
 def ratio(numerator: int, denominator: int) -> float:
