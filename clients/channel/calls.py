@@ -38,6 +38,11 @@ class Calls:
         )
         return response
 
+    def list_keys(self) -> pb.ListKeysResponse:
+        """Return the certificates of the federation's joint keys."""
+        response: pb.ListKeysResponse = self._called(lambda: self._stub.ListKeys(pb.ListKeysRequest(), timeout=CALL_S))
+        return response
+
     def submit(self, job: signed_pb2.Signed) -> pb.SubmitResponse:
         """Hand in a signed job."""
         response: pb.SubmitResponse = self._called(lambda: self._stub.Submit(pb.SubmitRequest(job=job), timeout=CALL_S))

@@ -18,6 +18,7 @@ from clients.jurisdiction.guard import Guard
 from clients.jurisdiction.joint_keys import JointKeys
 from clients.jurisdiction.run import Desk
 from clients.jurisdiction.vault import MemoryVault, Vault
+from clients.local.development import certificate, development_key
 from clients.local.infer import inferred
 from clients.local.network import Link, Network, honest
 from clients.researcher import received
@@ -26,14 +27,17 @@ from clients.researcher.transport import Attendance
 from clients.researcher.verified import ending
 from federation.coordinator.driver import Driver as Coordinator
 from federation.coordinator.store import MemoryStore, Store
+from federation.crypto.paillier.keys import PRODUCTION_BITS
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Job, LogLine, Released, State, Summary, Update
 from federation.domain.roster import Role, Roster
 from federation.errors import Misuse
 from federation.identity import keys, roster_file
+from federation.jobs.protection import PAILLIER, named
 from federation.policy.rule import Settings
 from federation.version import VERSION
 from federation.wire import messages as m
+from federation.wire.certificates import Certified
 from federation.wire.envelope import signed
 from federation.wire.evidence import pieces
 
@@ -49,6 +53,7 @@ def local(
     k: int = 1,
     own_figures: bool = True,
     threads: int | None = None,
+    protection: str = "masks",
 ) -> Session:
     """Return a session on a federation of this process, one party for each frame, with the table "data".
 
@@ -58,11 +63,14 @@ def local(
         k: least units in a cell of a party's own.
         own_figures: whether a cell that fewer than three parties fill may open.
         threads: of each party's engine; the engine's choice by default.
+        protection: "masks", or "paillier" under a development key, whose dealer, this process, could read everything.
 
     Raises:
-        Misuse: fewer than 3 parties, a name that is none, or frames whose columns do not fit together.
+        Misuse: another protection, fewer than 3 parties, a name that is none, or frames with columns that do not fit.
     """
-    return Session(federation_of(frames, policy=policy, k=k, own_figures=own_figures, threads=threads))
+    key_bits = PRODUCTION_BITS if named(protection) == PAILLIER else None
+    transport = federation_of(frames, policy=policy, k=k, own_figures=own_figures, threads=threads, key_bits=key_bits)
+    return Session(transport, protection=protection)
 
 
 def federation_of(
@@ -75,6 +83,7 @@ def federation_of(
     published: Mapping[str, Dataset] | None = None,
     link: Link = honest,
     store: Store | None = None,
+    key_bits: int | None = None,
 ) -> LocalTransport:
     """Return the federation itself: `local` with the parts that tests and benchmarks need.
 
@@ -82,6 +91,7 @@ def federation_of(
         published: descriptions to use instead of the inferred ones.
         link: may look at, change or lose frames.
         store: the coordinator's, instead of one in memory.
+        key_bits: give all parties shares of a development key of this length.
     """
     if len(frames) < 3:
         raise Misuse(
@@ -103,12 +113,17 @@ def federation_of(
     for one in credentials.values():
         roster = roster_file.signed(roster, one)
     coordinator = Coordinator(credentials[COORDINATOR], roster, store or MemoryStore())
+    vaults: dict[str, Vault] = {party: MemoryVault() for party in sorted(frames)}
+    if key_bits is not None:
+        joint, shares = development_key(key_bits, tuple(vaults))
+        signatures = certificate(joint, {party: credentials[party] for party in vaults}, _now_ms())
+        certified = coordinator.joint_keys.keep(signatures)
+        for party, vault in vaults.items():
+            JointKeys(vault).keep(certified, shares[party])
     jurisdictions = {}
-    for party in sorted(frames):
+    for party, vault in vaults.items():
         engine: Engine = DuckDB.open(datasets[party], frames[party], threads=threads)
-        desk = desk_of(
-            credentials[party], roster, {datasets[party].name: (datasets[party], engine)}, policy, MemoryVault()
-        )
+        desk = desk_of(credentials[party], roster, {datasets[party].name: (datasets[party], engine)}, policy, vault)
         jurisdictions[party] = Jurisdiction(desk, VERSION)
     network = Network(coordinator, jurisdictions, link)
     for party in jurisdictions:
@@ -155,9 +170,12 @@ class LocalTransport:
     def publications(self) -> Mapping[str, Mapping[str, tuple[Dataset, bytes]]]:
         return received.publications_in(self.network.coordinator.publications(), self._roster)
 
+    def joint_keys(self) -> tuple[Certified, ...]:
+        keys = self.network.coordinator.joint_keys.all()
+        return received.joint_keys_in((key.signatures for key in keys), self._roster)
+
     def submit(self, job: Job) -> bytes:
-        now_ms = time.time_ns() // 1_000_000
-        job_hash, outgoing = self.network.coordinator.submit(signed(self._me, m.JOB, job), now_ms, self.me)
+        job_hash, outgoing = self.network.coordinator.submit(signed(self._me, m.JOB, job), _now_ms(), self.me)
         self.network.sent(outgoing)
         self.network.settle()
         return job_hash
@@ -206,3 +224,7 @@ class LocalTransport:
 
 
 _FOREVER_MS = 2**62
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -26,7 +26,7 @@ class Frame:
     Attributes:
         where: a predicate as text, "" for all rows.
         purpose: why; each jurisdiction's policy judges it.
-        protection: name of the secure sum.
+        protection: "masks" or "paillier"; "" for a joint key where the parties have one that fits, and masks elsewhere.
         minimum_parties: fewest contributors, at least 3; None for all who take part.
         deadline_s: seconds from now after which the job ends with a reason, > 0.
         parties: who takes part; () for everybody who publishes the data.
@@ -35,7 +35,7 @@ class Frame:
 
     where: str = ""
     purpose: str = ""
-    protection: str = "masked_sum"
+    protection: str = ""
     minimum_parties: int | None = None
     deadline_s: float = 60.0
     parties: tuple[str, ...] = ()

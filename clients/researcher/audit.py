@@ -12,27 +12,35 @@ was silent or was left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from datetime import UTC, datetime
+from typing import Final, TypeVar
 
 from clients.researcher.asking import written
+from clients.researcher.audit_keyed import KeyedAudit
+from clients.researcher.audit_rounds import Rounds
 from clients.researcher.audit_sums import SumAudit
 from clients.researcher.findings import Chunk, Figure, Findings, Report
 from clients.researcher.received import coordinator_of
+from federation import registry
 from federation.analytics.plan import Failure
 from federation.analytics.replay import Replay
+from federation.crypto.paillier.threshold import JointKey
 from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import Job, State
 from federation.domain.roster import Roster
 from federation.domain.verdict import Verdict
 from federation.errors import JobFailed, Misuse, ProtocolViolation, Refused
 from federation.jobs import planner, sums
-from federation.protocols.masked_sum import MaskedSum
+from federation.jobs.protection import DEALT, MASKS, PAILLIER, development
+from federation.protocols.secure_sum import SecureSum
 from federation.wire import evidence as kept
 from federation.wire import messages as m
+from federation.wire.certificates import certified
 from federation.wire.convert import Malformed
 from federation.wire.envelope import Opened, attested
-from federation.wire.evidence import Evidence
+from federation.wire.evidence import Evidence, KeyedSum, OpenedSum
 
+PROTOCOLS: Final = "federation.protocols"
 T = TypeVar("T")
 
 
@@ -73,6 +81,7 @@ class _Audit:
         self._roster = roster
         self._job: Job | None = None
         self._job_hash = b""
+        self._joint: JointKey | None = None  # that the job names
         self._figures: tuple[Figure, ...] = ()
         self._chunk: Chunk | None = None
 
@@ -95,6 +104,7 @@ class _Audit:
             raise self.findings.lie("evidence of version 1, whole and unchanged", str(fault)) from None
         self.findings.proven(f"{len(content):,} bytes in the one form that evidence has")
         job = self._asked(evidence.job, job_hash)
+        self._certified(job, evidence)
         published = self._published(job, evidence)
         replay, joint = self._replay(job, published)
         self.findings.at("end")
@@ -102,15 +112,22 @@ class _Audit:
         if ended.job_hash != self._job_hash:
             raise self.findings.lie("the end of this job", "that of another")
         self._judged(job, evidence, ended)
-        sum_audit = SumAudit(self.findings, self._roster, job, self._job_hash, replay, joint)
-        if chunk is not None and chunk[0] >= len(evidence.sums):
-            opened = f"rounds 0 to {len(evidence.sums) - 1}" if evidence.sums else "no round"
-            raise Misuse(f"there is no round {chunk[0]}", hint=f"the job opened {opened}")
+        rounds = Rounds(
+            self.findings,
+            self._roster,
+            job,
+            self._job_hash,
+            replay=replay,
+            joint=joint,
+            protocol=registry.look_up(PROTOCOLS, SecureSum, job.protection),
+        )
+        if chunk is not None:
+            self._wanted(job, evidence, chunk)
         for index, of in enumerate(evidence.sums):
-            if chunk is not None and chunk[0] == index:
-                self._alone(sum_audit.chunk(of, chunk[1]))
+            if chunk is not None and chunk[0] == index and isinstance(of, OpenedSum):
+                self._alone(SumAudit(rounds).chunk(of, chunk[1]))
                 return
-            sum_audit.whole(of)
+            self._whole(rounds, of)
         self._attested(job, replay, evidence, ended)
         self._objected(evidence)
         self._concluded(job, replay, ended)
@@ -129,14 +146,56 @@ class _Audit:
                 rule="roster",
                 hint="verify it with the roster that was in force then: --roster FILE",
             )
-        if job.protection != MaskedSum.name:
+        if job.protection not in (MASKS, PAILLIER):
             raise Refused(f"there is no audit of protection {job.protection!r} here", rule="version")
+        if (job.protection == PAILLIER) is not bool(job.key):
+            raise self.findings.broken_by(job.researcher, "a joint key for a sum under one, and for no other", "a job")
         self._job, self._job_hash = job, read.digest
         questions = "; ".join(written(asked) for asked in job.computations)
         where = f" where {job.where}" if job.where else ""
         purpose = f"purpose {job.purpose}" if job.purpose else "no purpose given"
         self.findings.proven(f"asks {questions} of {job.dataset}{where}; {purpose}", job.researcher)
         return job
+
+    def _certified(self, job: Job, evidence: Evidence) -> None:
+        """Read the certificate of the joint key that the job names, signed by everybody who holds it."""
+        if not job.key:
+            if evidence.certificate:
+                raise self.findings.lie("no key, as the job is summed with masks", "the certificate of one")
+            return
+        self.findings.at("key")
+        found = certified(evidence.certificate, self._roster, relay=self.findings.relay)
+        if found.digest != job.key:
+            raise self.findings.lie("the certificate of the key that the job names", "that of another")
+        if found.joint.holders != job.parties or found.expires_ms < job.deadline_ms:
+            raise self.findings.broken_by(job.researcher, "a key of exactly these parties that outlasts the job", "not")
+        self._joint = found.joint
+        bits = found.joint.public.bits
+        self.findings.proven(f"each signed joint key {found.digest.hex()[:12]} of {bits} bits", *found.joint.holders)
+        if development(found.joint):
+            self.findings.open(f"that nobody reads single numbers: {DEALT}")
+        else:
+            days = " to ".join(_day(at_ms) for at_ms in (found.made_ms, found.expires_ms))
+            self.findings.stated(f"they made it together, and nobody holds it alone; for {days}", *found.joint.holders)
+
+    def _wanted(self, job: Job, evidence: Evidence, chunk: tuple[int, int]) -> None:
+        """Refuse a chunk that cannot be added up alone. Raises Misuse."""
+        if job.key:
+            raise Misuse("a sum under a joint key is checked whole", hint="leave --chunk out")
+        if chunk[0] >= len(evidence.sums):
+            opened = f"rounds 0 to {len(evidence.sums) - 1}" if evidence.sums else "no round"
+            raise Misuse(f"there is no round {chunk[0]}", hint=f"the job opened {opened}")
+
+    def _whole(self, rounds: Rounds, of: OpenedSum | KeyedSum) -> None:
+        """Prove the next sum, of the kind that the job asks for."""
+        match of, self._joint:
+            case OpenedSum(), None:
+                SumAudit(rounds).whole(of)
+            case KeyedSum(), JointKey() as joint:
+                KeyedAudit(rounds, joint).whole(of)
+            case _:
+                self.findings.at(f"round {rounds.index}: setup")
+                raise self.findings.lie("a sum as the job is protected", "one of another protection")
 
     def _published(self, job: Job, evidence: Evidence) -> Mapping[str, Dataset]:
         self.findings.at("publications")
@@ -263,3 +322,10 @@ class _Audit:
 
     def _all(self, envelopes: Iterable[m.Signed], domain: str, kind: type[T]) -> list[Opened[T]]:
         return [self._read(envelope, domain, kind) for envelope in envelopes]
+
+
+def _day(at_ms: int) -> str:
+    try:
+        return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d")
+    except (OverflowError, ValueError, OSError):  # its holders may sign what they like
+        return "a day that no calendar has"

@@ -25,10 +25,11 @@ COLUMNS = ("in every cell", "cells are", "cells", "numbers", "flags")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a job would do; `preview` has the figures."""
+    """What a job would do; `preview` has the figures, `why` says in one sentence why it is protected so."""
 
     job: Job
     preview: planner.Preview
+    why: str = ""
 
     @property
     def failures(self) -> tuple[tuple[str, str, str], ...]:
@@ -63,6 +64,7 @@ class Forecast:
             f"{n} parties take part{', all of them' if self.least == n else ''}: {', '.join(seen.parties)}",
             self._bears(),
             f"seen by: {', '.join(seen.seen_by)}",
+            *([f"protection: {self.why}"] if self.why else []),
             f"{self.job.protection}: the coordinator with up to {c} of the parties learns only what opens (c = {c})",
             f"at most {seen.most_rounds} secure sums; the table shows the first, later ones depend on what it opens",
             f"a party withholds what counts fewer than {seen.k}: empty and small look alike; flags say how many do"
@@ -97,6 +99,8 @@ class Forecast:
             "where": job.where,
             "purpose": job.purpose,
             "protection": job.protection,
+            "key": job.key.hex(),
+            "why": self.why,
             "questions": [written(each) for each in job.computations],
             **as_mapping(self.preview),
             "least": self.least,

@@ -4,7 +4,7 @@
 purpose = "tuberculosis-2026"
 data = "tb"
 where = "year >= 2000"                       # may be left out, as everything below it
-protection = "masked_sum"
+protection = "paillier"                      # or "masks"; a joint key where one fits, if left out
 minimum_parties = 3
 deadline_s = 60
 parties = ["guangdong", "hongkong", "macao"] # everybody who publishes the data if left out
@@ -36,7 +36,7 @@ class _JobFile(Strict):
     purpose: str = ""
     data: str
     where: str = ""
-    protection: str = "masked_sum"
+    protection: str = ""
     minimum_parties: int | None = Field(default=None, ge=3, le=100)
     deadline_s: float = Field(default=60.0, gt=0, le=LONGEST_DEADLINE_S, allow_inf_nan=False)
     parties: list[str] = Field(default=[])
@@ -76,7 +76,7 @@ def as_toml(asked: Asked) -> str:
         ("name", frame.name, ""),
         ("purpose", frame.purpose, ""),
         ("where", frame.where, ""),
-        ("protection", frame.protection, "masked_sum"),
+        ("protection", frame.protection, ""),
         ("minimum_parties", frame.minimum_parties, None),
         ("deadline_s", float(frame.deadline_s), 60.0),
         ("parties", frame.parties, ()),

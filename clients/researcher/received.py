@@ -14,6 +14,7 @@ from federation.domain.roster import Role, Roster
 from federation.errors import ProtocolViolation
 from federation.wire import convert
 from federation.wire import messages as m
+from federation.wire.certificates import Certified, certified
 from federation.wire.envelope import attested
 from federation.wire.v1 import coordinator_service_pb2 as pb
 
@@ -34,6 +35,15 @@ def publications_in(envelopes: Iterable[m.Signed], roster: Roster) -> Mapping[st
         read = attested(envelope, roster, domain=m.PUBLICATION, kind=m.Publication, relay=coordinator_of(roster))
         found.setdefault(read.value.dataset.name, {})[read.sender] = (read.value.dataset, read.digest)
     return found
+
+
+def joint_keys_in(keys: Iterable[Iterable[m.Signed]], roster: Roster) -> tuple[Certified, ...]:
+    """Return the joint keys that these signatures are under.
+
+    Raises:
+        ProtocolViolation: a key that not all its holders signed.
+    """
+    return tuple(certified(signatures, roster, relay=coordinator_of(roster)) for signatures in keys)
 
 
 def released_in(

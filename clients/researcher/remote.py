@@ -24,6 +24,7 @@ from federation.errors import ProtocolViolation, Unreachable
 from federation.identity.keys import Credentials
 from federation.wire import convert
 from federation.wire import messages as m
+from federation.wire.certificates import Certified
 from federation.wire.envelope import digest_of, signed
 
 PATIENCE_S = 30.0  # how long a coordinator that answered before may be away
@@ -57,6 +58,12 @@ class RemoteTransport:
     def publications(self) -> Mapping[str, Mapping[str, tuple[Dataset, bytes]]]:
         response = self._patiently(self._calls.list_publications)
         return received.publications_in((convert.signed_from(p) for p in response.publications), self._roster)
+
+    def joint_keys(self) -> tuple[Certified, ...]:
+        response = self._patiently(self._calls.list_keys)
+        return received.joint_keys_in(
+            ((convert.signed_from(one) for one in key.signatures) for key in response.keys), self._roster
+        )
 
     def submit(self, job: Job) -> bytes:
         envelope = signed(self._me, m.JOB, job)

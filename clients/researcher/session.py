@@ -19,7 +19,7 @@ from clients.researcher.asking import Asked, Frame
 from clients.researcher.forecast import Forecast, check
 from clients.researcher.handle import Handle, OnUpdate
 from clients.researcher.results import Results
-from clients.researcher.submission import TOKEN_BYTES, job_of
+from clients.researcher.submission import TOKEN_BYTES, Draft, drafted
 from clients.researcher.table import Table
 from clients.researcher.transport import Attendance, Transport
 from federation.domain.catalogue import Dataset
@@ -27,6 +27,8 @@ from federation.domain.job import Computation, Job, LogLine, State, Summary, Upd
 from federation.domain.roster import Role
 from federation.errors import Misuse, Refused, did_you_mean
 from federation.jobs import planner
+from federation.jobs.protection import KnownKey, named
+from federation.wire.certificates import Certified
 
 
 def connect(
@@ -89,11 +91,13 @@ class Session:
         on_update: OnUpdate | None = None,
         now_s: Callable[[], float] = time.time,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
+        protection: str = "",
     ) -> None:
         self._transport = transport
         self.on_update = on_update
         self._now_s = now_s
         self._entropy = entropy
+        self._protection = protection
 
     @property
     def me(self) -> str:
@@ -123,7 +127,7 @@ class Session:
         name: str,
         *,
         purpose: str = "",
-        protection: str = "masked_sum",
+        protection: str | None = None,
         minimum_parties: int | None = None,
         deadline_s: float = 60.0,
         parties: Sequence[str] = (),
@@ -133,13 +137,14 @@ class Session:
         Args:
             name: as `tables()` has it.
             purpose: why; each jurisdiction's policy judges it.
-            protection: name of the secure sum.
+            protection: "masks" or "paillier"; by default as the session was made, else a joint key where the parties
+                have one that fits, and masks elsewhere.
             minimum_parties: fewest contributors, at least 3; by default all: nobody may be missing.
             deadline_s: seconds after which a job ends with a reason.
             parties: who takes part; everybody who publishes the data set if empty.
 
         Raises:
-            Misuse: nobody, or one of `parties` does not, publish it.
+            Misuse: nobody, or one of `parties` does not, publish it; another word for a protection.
             Refused: rule "catalogue": the publications do not describe the same thing.
         """
         published = self._transport.publications()
@@ -149,10 +154,12 @@ class Session:
         for party in parties:
             if party not in each:
                 raise Misuse(f"{party} does not publish {name!r}", hint=f"published by {', '.join(sorted(each))}")
+        if protection is not None:
+            named(protection)
         chosen = {party: each[party] for party in parties or each}
         frame = Frame(
             purpose=purpose,
-            protection=protection,
+            protection=self._protection if protection is None else protection,
             minimum_parties=minimum_parties,
             deadline_s=deadline_s,
             parties=tuple(sorted(parties)),
@@ -183,7 +190,7 @@ class Session:
             asked: questions, such as `t.ask.mean("age")`.
             data: a table of this session, with its `where`.
             purpose: and the others: as `table` has them; None for what the table says.
-            protection: name of the secure sum.
+            protection: "masks" or "paillier".
             minimum_parties: fewest contributors, at least 3; by default all: nobody may be missing.
             deadline_s: seconds from now.
             name: readable; made from the first question if not given.
@@ -211,8 +218,8 @@ class Session:
     ) -> Forecast:
         """Return what `run` with the same arguments would open, and to whom. Asks nobody."""
         frame = _framed(data.frame, purpose, protection, minimum_parties, deadline_s, name)
-        job = self._job(asked, data.framed(frame))
-        return Forecast(job=job, preview=planner.preview(job, data.joint))
+        draft = self._draft(asked, data.framed(frame))
+        return Forecast(job=draft.job, preview=planner.preview(draft.job, data.joint), why=draft.why)
 
     def submit(self, asked: Sequence[Computation], *, data: Table) -> Handle:
         """Hand in a job in the frame of `data` and return at once, also when it awaits a person.
@@ -229,7 +236,7 @@ class Session:
         Args:
             token: 16 bytes that name the job for ever; drawn by default.
         """
-        job = self._job(asked, data, token)
+        job = self._draft(asked, data, token).job
         check(job, data.joint)
         return job
 
@@ -240,6 +247,10 @@ class Session:
     def attendance(self) -> tuple[Attendance, ...]:
         """Return every jurisdiction of the roster and whether it attends."""
         return self._transport.attendance()
+
+    def joint_keys(self) -> tuple[Certified, ...]:
+        """Return the federation's joint keys, oldest first, each signed by all its holders."""
+        return self._transport.joint_keys()
 
     def jobs(self) -> tuple[Summary, ...]:
         """Return the researcher's own jobs at the coordinator, oldest first."""
@@ -301,8 +312,11 @@ class Session:
         roster = self._transport.roster
         return f"Session({self.me!r} in {roster.federation!r}, roster version {roster.version})"
 
-    def _job(self, asked: Sequence[Computation], data: Table, token: bytes | None = None) -> Job:
-        return job_of(
+    def _keys(self) -> Sequence[KnownKey]:
+        return [KnownKey(joint=key.joint, expires_ms=key.expires_ms) for key in self._transport.joint_keys()]
+
+    def _draft(self, asked: Sequence[Computation], data: Table, token: bytes | None = None) -> Draft:
+        return drafted(
             asked,
             data=data,
             frame=data.frame,
@@ -310,6 +324,7 @@ class Session:
             researcher=self.me,
             now_s=self._now_s(),
             token=self._entropy(TOKEN_BYTES) if token is None else token,
+            keys=self._keys,
         )
 
 

@@ -7,23 +7,30 @@ Refused here, before anybody is asked: fewer than three parties, an unknown prot
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from clients.researcher.asking import Frame, written
 from clients.researcher.table import Table
-from federation import registry
 from federation.domain.job import Computation, Job
 from federation.domain.roster import Roster
-from federation.errors import Misuse, did_you_mean
+from federation.errors import Misuse
 from federation.jobs import planner, sums
+from federation.jobs.protection import MASKS, Choice, KnownKey, Wanted, chosen, named
 
-PROTOCOLS: Final = "federation.protocols"
 TOKEN_BYTES: Final = 16
 
 
-def job_of(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A job before it is signed, and in one sentence why it is protected as it is."""
+
+    job: Job
+    why: str
+
+
+def drafted(
     asked: Sequence[Computation],
     *,
     data: Table,
@@ -32,7 +39,8 @@ def job_of(
     researcher: str,
     now_s: float,
     token: bytes,
-) -> Job:
+    keys: Callable[[], Sequence[KnownKey]] = tuple,
+) -> Draft:
     """Return the job that asks `asked` over `data`.
 
     Args:
@@ -43,19 +51,19 @@ def job_of(
         researcher: the member who will sign.
         now_s: Unix time in seconds.
         token: 16 random bytes; the same token is the same job.
+        keys: returns the federation's joint keys; called if one may be used.
 
     Raises:
         Misuse: no question, or a frame that no job can have.
-        Refused: rule "secure_sum/parties": fewer than three parties.
+        Refused: rule "secure_sum/parties": fewer than three parties; rule "protection/...": no joint key fits, and one
+            was asked for.
     """
     if not asked:
         raise Misuse("a job asks at least one question", hint='for one: t.ask.mean("age")')
     if frame.deadline_s <= 0:
         raise Misuse("a deadline lies ahead: deadline_s is above 0")
-    known = registry.names(PROTOCOLS)
-    if frame.protection not in known:
-        raise Misuse(f"there is no protection {frame.protection!r}", hint=did_you_mean(frame.protection, known))
-    promised_colluders(data.parties)
+    wanted = named(frame.protection)
+    sums.promised(data.parties)
     least = len(data.parties) if frame.minimum_parties is None else frame.minimum_parties
     if not 3 <= least <= len(data.parties):
         raise Misuse(
@@ -69,7 +77,7 @@ def job_of(
         dataset=data.name,
         where=frame.where,
         computations=tuple(asked),
-        protection=frame.protection,
+        protection=MASKS,
         parties=data.parties,
         publications=tuple((party, digest) for party, (_, digest) in data.published.items()),
         minimum_parties=least,
@@ -78,16 +86,22 @@ def job_of(
         roster_hash=roster.hash,
         token=token,
     )
-    return replace(job, max_rounds=planner.rounds(job, data.joint))
+    choice = _chosen(wanted, job, data, () if wanted == MASKS else keys())
+    return Draft(
+        job=replace(
+            job,
+            max_rounds=planner.rounds(job, data.joint),
+            protection=choice.protection,
+            key=choice.key,
+        ),
+        why=choice.why,
+    )
 
 
-def promised_colluders(parties: Sequence[str]) -> int:
-    """Return c: the coordinator and up to c parties together learn only the opened sums.
-
-    Raises:
-        Refused: rule "secure_sum/parties": fewer than three parties.
-    """
-    return sums.promised(parties).colluders
+def _chosen(wanted: str, job: Job, data: Table, keys: Sequence[KnownKey]) -> Choice:
+    numbers = planner.most_numbers(job, data.joint) if keys else 0
+    of = Wanted(parties=job.parties, least=job.minimum_parties, numbers=numbers, deadline_ms=job.deadline_ms)
+    return chosen(wanted, of, keys)
 
 
 def _name(first: Computation, token: bytes) -> str:

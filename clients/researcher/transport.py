@@ -13,6 +13,7 @@ from typing import Protocol
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Job, LogLine, Released, State, Summary, Update
 from federation.domain.roster import Roster
+from federation.wire.certificates import Certified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,9 @@ class Transport(Protocol):
 
     def publications(self) -> Mapping[str, Mapping[str, tuple[Dataset, bytes]]]:
         """Return data set name -> party -> (publication, SHA-256 of its signed bytes)."""
+
+    def joint_keys(self) -> tuple[Certified, ...]:
+        """Return the federation's joint keys, oldest first; the signatures of all their holders are verified."""
 
     def submit(self, job: Job) -> bytes:
         """Sign and hand in a job; return its hash, 32 bytes. The same token is the same job, however often sent."""

@@ -7,19 +7,20 @@ that a party did not see.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from federation.coordinator.run import Run
 from federation.domain.roster import Roster
 from federation.ledger import merkle
 from federation.protocols.events import Release
 from federation.protocols.masked_sum.messages import Advert, Consent, Head, Opening, Shares
+from federation.protocols.paillier_sum.messages import Cipher, Partial, Ready
 from federation.protocols.setup import chunked
 from federation.protocols.withdrawal import Withdrawal
 from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.envelope import attested, opened
-from federation.wire.evidence import Contribution, Evidence, OpenedSum
+from federation.wire.evidence import Contribution, Evidence, KeyedSum, OpenedSum
 
 
 def gathered(run: Run, events: Sequence[tuple[str, bytes]], roster: Roster) -> Evidence:
@@ -31,7 +32,7 @@ def gathered(run: Run, events: Sequence[tuple[str, bytes]], roster: Roster) -> E
         roster: whose signatures count.
     """
     offer = run.outstanding(run.job.parties[0])[0].frame.signed
-    sums: list[OpenedSum] = []
+    sums: list[OpenedSum | KeyedSum] = []
     said: dict[str, dict[str, m.Signed]] = {m.VERDICT: {}, m.OBJECTION: {}}
     for kind, payload in events:
         if kind == "ended":
@@ -50,6 +51,7 @@ def gathered(run: Run, events: Sequence[tuple[str, bytes]], roster: Roster) -> E
     return Evidence(
         job=run.signed_job,
         publications=attested(offer, roster, domain=m.OFFER, kind=m.Offer, relay="the store").value.publications,
+        certificate=() if run.key is None else run.key.signatures,
         verdicts=tuple(said[m.VERDICT].values()),
         sums=tuple(sums),
         attestations=tuple(run.attestations),
@@ -58,7 +60,7 @@ def gathered(run: Run, events: Sequence[tuple[str, bytes]], roster: Roster) -> E
     )
 
 
-def _sum(run: Run, index: int, total: Release) -> OpenedSum:
+def _sum(run: Run, index: int, total: Release) -> OpenedSum | KeyedSum:
     """Return the sum that was just opened, from what one of those who are counted was sent of it."""
     said: dict[str, dict[m.Signed, tuple[bytes, ...]]] = {}
     attempt = 0
@@ -69,17 +71,30 @@ def _sum(run: Run, index: int, total: Release) -> OpenedSum:
         attempt = max(attempt, bundle.attempt)
         for envelope, chunks in _unbundled(bundle, outgoing.frame.parts):
             said.setdefault(envelope.domain, {})[envelope] = chunks  # heads come twice, the second time with chunks
+    withdrawals = tuple(said.get(Withdrawal.domain, ()))
+    if run.key is not None:
+        return KeyedSum(
+            attempt=attempt,
+            withdrawals=withdrawals,
+            readies=tuple(said[Ready.domain]),
+            ciphers=_contributions(said[Cipher.domain]),
+            partials=_contributions(said[Partial.domain]),
+        )
     (opening,) = said[Opening.domain]
     return OpenedSum(
         attempt=attempt,
         total_leaves=tuple(merkle.leaf_hash(chunk) for chunk in chunked(total.total)),
-        withdrawals=tuple(said.get(Withdrawal.domain, ())),
+        withdrawals=withdrawals,
         adverts=tuple(said[Advert.domain]),
         shares=tuple(said[Shares.domain]),
-        contributions=tuple(Contribution(head=head, chunks=chunks) for head, chunks in said[Head.domain].items()),
+        contributions=_contributions(said[Head.domain]),
         consents=tuple(said[Consent.domain]),
         opening=opening,
     )
+
+
+def _contributions(said: Mapping[m.Signed, tuple[bytes, ...]]) -> tuple[Contribution, ...]:
+    return tuple(Contribution(head=head, chunks=chunks) for head, chunks in said.items())
 
 
 def _unbundled(bundle: m.Bundle, parts: Sequence[bytes]) -> Iterable[tuple[m.Signed, tuple[bytes, ...]]]:

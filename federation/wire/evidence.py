@@ -1,9 +1,14 @@
-"""The evidence file of one job: what its members signed, the masked chunks behind it, and one way to write them down.
+"""The evidence file of one job: what its members signed, the chunks behind it, and one way to write them down.
 
-Nothing in it is secret beyond what the coordinator saw, and every party with it: the seeds that open a sum take the
-self-masks off, and leave on every single vector its masks with the other contributors, of which each has at least two.
-So only sums that were opened are in it, and of them only the vectors of those who were counted: a vector that came too
-late, beside the opened key of its owner, would have one mask left. Boxes and shares stay out, nobody needs them again.
+Of masked sums nothing in it is secret beyond what the coordinator saw, and every party with it: the seeds that open a
+sum take the self-masks off, and leave on every single vector its masks with the other contributors, of which each has
+at least two. So only sums that were opened are in it, and of them only the vectors of those who were counted: a vector
+that came too late, beside the opened key of its owner, would have one mask left. Boxes and shares stay out, nobody
+needs them again.
+
+Of sums under a joint key it holds everybody's ciphertexts and answers for their product, all proofs, and the key's
+certificate: whoever has it computes all of it again. A single vector stays secret in it until all holders collude or
+somebody factors the modulus.
 
 Evidence has exactly one serialisation: `encoded`. `decoded` refuses whatever is not it, byte for byte: other orders,
 other encodings, bytes that are missing or too many. What the messages mean, and whether they were signed, is judged by
@@ -18,6 +23,7 @@ from typing import Final, TypeAlias
 
 from federation.crypto.ring import CHUNK_BYTES
 from federation.protocols.masked_sum.messages import Advert, Consent, Head, Opening, Shares
+from federation.protocols.paillier_sum.messages import Cipher, Partial, Ready
 from federation.protocols.withdrawal import Withdrawal
 from federation.wire import messages as m
 from federation.wire.fields import HASH_BYTES, MOST_ITEMS, Malformed, canonical, exactly, few, parsed
@@ -34,7 +40,7 @@ Record: TypeAlias = "m.Signed | bytes | _Begins"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contribution:
-    """A counted party's signed head, and the chunks of its masked vector in order."""
+    """A party's signed message and the chunks under the root in it, in order: masked words, ciphertexts, answers."""
 
     head: m.Signed
     chunks: tuple[bytes, ...] = field(repr=False)
@@ -42,7 +48,7 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedSum:
-    """One secure sum, in the attempt that was opened.
+    """One masked sum, in the attempt that was opened.
 
     Attributes:
         attempt: from 0.
@@ -66,11 +72,31 @@ class OpenedSum:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyedSum:
+    """One sum under a joint key, in the attempt that was opened.
+
+    Attributes:
+        attempt: from 0.
+        withdrawals: parties' words that the attempts before this one are never opened.
+        readies: of everybody.
+        ciphers: everybody's ciphertexts.
+        partials: everybody's answers for their product.
+    """
+
+    attempt: int
+    withdrawals: tuple[m.Signed, ...] = ()
+    readies: tuple[m.Signed, ...]
+    ciphers: tuple[Contribution, ...]
+    partials: tuple[Contribution, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All that was signed for one job that has ended; messages in any order, `encoded` has one.
 
     Attributes:
         publications: those that the job pins.
+        certificate: of the joint key that the job names, as each holder signed it; () if it names none.
         verdicts: of the parties that gave one.
         sums: every secure sum that was opened, in order.
         attestations: of the transcript over them.
@@ -80,8 +106,9 @@ class Evidence:
 
     job: m.Signed
     publications: tuple[m.Signed, ...]
+    certificate: tuple[m.Signed, ...] = ()
     verdicts: tuple[m.Signed, ...]
-    sums: tuple[OpenedSum, ...]
+    sums: tuple[OpenedSum | KeyedSum, ...]
     attestations: tuple[m.Signed, ...]
     objections: tuple[m.Signed, ...] = ()
     ended: m.Signed
@@ -115,6 +142,7 @@ def decoded(content: bytes) -> Evidence:
     evidence = Evidence(
         job=reader.one(m.JOB),
         publications=reader.some(m.PUBLICATION),
+        certificate=reader.some(m.KEY_CERTIFICATE),
         verdicts=reader.some(m.VERDICT),
         sums=tuple(reader.sums()),
         attestations=reader.some(m.ATTESTATION),
@@ -144,19 +172,36 @@ def _place(message: m.Signed) -> tuple[bytes, bytes]:
 def _records(evidence: Evidence) -> Iterator[Record]:
     yield evidence.job
     yield from _sorted(evidence.publications)
+    yield from _sorted(evidence.certificate)
     yield from _sorted(evidence.verdicts)
     for of in evidence.sums:
-        yield _Begins(of.attempt, of.total_leaves)
-        for group in (of.withdrawals, of.adverts, of.shares):
-            yield from _sorted(group)
-        for contribution in sorted(of.contributions, key=lambda one: _place(one.head)):
-            yield contribution.head
-            yield from contribution.chunks
-        yield from _sorted(of.consents)
-        yield of.opening
+        yield from _records_of(of)
     yield from _sorted(evidence.attestations)
     yield from _sorted(evidence.objections)
     yield evidence.ended
+
+
+def _records_of(of: OpenedSum | KeyedSum) -> Iterator[Record]:
+    match of:
+        case OpenedSum():
+            yield _Begins(of.attempt, of.total_leaves)
+            for group in (of.withdrawals, of.adverts, of.shares):
+                yield from _sorted(group)
+            yield from _with_chunks(of.contributions)
+            yield from _sorted(of.consents)
+            yield of.opening
+        case KeyedSum():
+            yield _Begins(of.attempt, ())
+            for group in (of.withdrawals, of.readies):
+                yield from _sorted(group)
+            yield from _with_chunks(of.ciphers)
+            yield from _with_chunks(of.partials)
+
+
+def _with_chunks(contributions: Iterable[Contribution]) -> Iterator[Record]:
+    for one in sorted(contributions, key=lambda one: _place(one.head)):
+        yield one.head
+        yield from one.chunks
 
 
 def _message_of(record: Record) -> evidence_pb2.EvidenceRecord:
@@ -223,7 +268,7 @@ class _Reader:
             found.append(self.one(domain))
         return self._in_order(found, most)
 
-    def sums(self) -> Iterator[OpenedSum]:
+    def sums(self) -> Iterator[OpenedSum | KeyedSum]:
         """Yield the sums that follow."""
         for count in range(MOST_ITEMS + 1):
             begins = self._taken(lambda record: isinstance(record, _Begins))
@@ -231,13 +276,17 @@ class _Reader:
                 return
             if count == MOST_ITEMS:
                 raise Malformed(f"more than {MOST_ITEMS} sums")
+            withdrawals = self.some(Withdrawal.domain, MOST_ITEMS)  # all parties', of every attempt before this one
+            if isinstance(self._next, m.Signed) and self._next.domain == Ready.domain:
+                yield self._keyed(begins, withdrawals)
+                continue
             yield OpenedSum(
                 attempt=begins.attempt,
                 total_leaves=begins.total_leaves,
-                withdrawals=self.some(Withdrawal.domain, MOST_ITEMS),  # all parties', of every attempt before this one
+                withdrawals=withdrawals,
                 adverts=self.some(Advert.domain),
                 shares=self.some(Shares.domain),
-                contributions=self._contributions(),
+                contributions=self._contributions(Head.domain),
                 consents=self.some(Consent.domain),
                 opening=self.one(Opening.domain),
             )
@@ -247,10 +296,21 @@ class _Reader:
         if self._next is not None:
             raise Malformed("records behind the end of the job")
 
-    def _contributions(self) -> tuple[Contribution, ...]:
+    def _keyed(self, begins: _Begins, withdrawals: tuple[m.Signed, ...]) -> KeyedSum:
+        if begins.total_leaves:
+            raise Malformed("leaf hashes of a total where none are due")
+        return KeyedSum(
+            attempt=begins.attempt,
+            withdrawals=withdrawals,
+            readies=self.some(Ready.domain),
+            ciphers=self._contributions(Cipher.domain),
+            partials=self._contributions(Partial.domain),
+        )
+
+    def _contributions(self, domain: str) -> tuple[Contribution, ...]:
         found: list[Contribution] = []
-        while isinstance(self._next, m.Signed) and self._next.domain == Head.domain:
-            head = self.one(Head.domain)
+        while isinstance(self._next, m.Signed) and self._next.domain == domain:
+            head = self.one(domain)
             chunks: list[bytes] = []
             while isinstance(chunk := self._taken(lambda record: isinstance(record, bytes)), bytes):
                 chunks.append(chunk)

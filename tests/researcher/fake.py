@@ -19,6 +19,7 @@ from federation.jobs import planner
 from federation.query.evaluate import answer
 from federation.query.round import encoded
 from federation.wire import convert, messages
+from federation.wire.certificates import Certified
 
 PARTIES = ("guangdong", "hongkong", "macao")
 ROWS = {"guangdong": 60, "hongkong": 40, "macao": 30, "zhuhai": 20}  # the last one takes part where a test says so
@@ -96,6 +97,7 @@ class Fake:
         ending: (state, blames) that every job ends with instead of a result.
         falls_silent: stop telling before the job has ended.
         lost: parties that are not counted, and sign nothing.
+        keys: the federation's joint keys.
         jobs: what was handed in.
     """
 
@@ -107,6 +109,7 @@ class Fake:
         falls_silent: bool = False,
         published: Mapping[str, Dataset] | None = None,
         lost: Sequence[str] = (),
+        keys: Sequence[Certified] = (),
     ) -> None:
         self.roster = ROSTER
         self.me = "alice"
@@ -114,6 +117,7 @@ class Fake:
         self.ending = ending
         self.falls_silent = falls_silent
         self.lost = tuple(lost)
+        self.keys = tuple(keys)
         self.jobs: dict[bytes, Job] = {}
         self.closed = False
         self._published = {party: publication() for party in PARTIES} if published is None else dict(published)
@@ -123,6 +127,9 @@ class Fake:
         for party, dataset in self._published.items():
             found.setdefault(dataset.name, {})[party] = (dataset, digest("test/publication", repr(dataset).encode()))
         return found
+
+    def joint_keys(self) -> tuple[Certified, ...]:
+        return self.keys
 
     def submit(self, job: Job) -> bytes:
         job_hash = hashlib.sha256(convert.BODIES[messages.JOB].encode(job)).digest()

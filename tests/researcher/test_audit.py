@@ -219,7 +219,7 @@ def test_a_version_of_a_statistic_that_is_not_here_is_not_judged(monkeypatch: py
 
 def test_a_protection_that_has_no_audit_is_not_judged() -> None:
     story = small()
-    job = replace(value_of(story.evidence.job), protection="paillier_sum")
+    job = replace(value_of(story.evidence.job), protection="noise_sum")
     evidence = replace(story.evidence, job=story.said(RESEARCHER, job, m.JOB))
     with pytest.raises(Refused, match="no audit of protection"):
         audited(encoded(evidence), story.roster)

@@ -18,7 +18,7 @@ name = "ages"
 purpose = "study"
 data = "tb"
 where = "age > 3"
-protection = "masked_sum"
+protection = "paillier"
 minimum_parties = 3
 deadline_s = 90
 parties = ["macao", "guangdong", "hongkong"]
@@ -43,6 +43,7 @@ def test_a_job_file_says_what_a_call_says() -> None:
             name="ages",
             purpose="study",
             where="age > 3",
+            protection="paillier",
             minimum_parties=3,
             deadline_s=90,
             parties=("guangdong", "hongkong", "macao"),

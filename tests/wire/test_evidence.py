@@ -14,12 +14,13 @@ import pytest
 
 from federation.crypto.ring import CHUNK_BYTES
 from federation.protocols.masked_sum.messages import Advert, Consent, Head, Opening, Shares, Unmask
+from federation.protocols.paillier_sum.messages import Cipher, Partial, Ready
 from federation.protocols.withdrawal import Withdrawal
 from federation.wire import evidence
 from federation.wire import messages as m
 from federation.wire.convert import BODIES, Malformed
 from federation.wire.envelope import Signer, signed
-from federation.wire.evidence import LENGTH_BYTES, MAGIC, Contribution, Evidence, OpenedSum, decoded, encoded
+from federation.wire.evidence import LENGTH_BYTES, MAGIC, Contribution, Evidence, KeyedSum, OpenedSum, decoded, encoded
 from federation.wire.frames import signed_to
 from federation.wire.v1 import evidence_pb2
 from tests.wire.members import SPEAKER, honest, people
@@ -37,7 +38,7 @@ def said(name: str) -> m.Signed:
     domain = DOMAINS[kind]
     signer: Signer = people()[party or SPEAKER[BODIES[domain].role]]
     value: Any = honest()[domain]
-    if party:
+    if party and BODIES[domain].speaker:
         value = replace(value, party=party)
     return signed(signer, domain, value)
 
@@ -58,7 +59,16 @@ def one_sum(chunks: tuple[bytes, ...] = (bytes(16),)) -> OpenedSum:
     )
 
 
-def whole(*sums: OpenedSum) -> Evidence:
+def keyed_sum(chunks: tuple[bytes, ...] = (bytes(16),)) -> KeyedSum:
+    return KeyedSum(
+        attempt=0,
+        readies=of_all("ready"),
+        ciphers=tuple(Contribution(head=head, chunks=chunks) for head in of_all("cipher")),
+        partials=tuple(Contribution(head=head, chunks=chunks) for head in of_all("partial")),
+    )
+
+
+def whole(*sums: OpenedSum | KeyedSum) -> Evidence:
     return Evidence(
         job=said("job"),
         publications=of_all("publication"),
@@ -67,6 +77,9 @@ def whole(*sums: OpenedSum) -> Evidence:
         attestations=of_all("attestation"),
         ended=said("ended"),
     )
+
+
+WITH_CHUNKS = ("head", "cipher", "partial")  # a message and its chunks are one
 
 
 # --- vectors ---------------------------------------------------------------------------------------------------------
@@ -91,7 +104,7 @@ def file_of(vector: dict[str, Any]) -> bytes:
     """The vector's file: runs of one kind sorted by key id, or backwards where it says so."""
     units: list[tuple[str, list[Any]]] = []  # a head and its chunks are one
     for record in vector["records"]:
-        if isinstance(record, dict) and "chunk" in record and units and units[-1][0] == "head":
+        if isinstance(record, dict) and "chunk" in record and units and units[-1][0] in WITH_CHUNKS:
             units[-1][1].append(record)
         else:
             units.append((record.split()[0] if isinstance(record, str) else "", [record]))
@@ -141,20 +154,26 @@ def test_evidence_comes_back_as_it_was_whatever_order_it_was_given_in() -> None:
 
 def test_chunks_stay_with_their_head_and_in_their_order() -> None:
     chunks = (b"a" * CHUNK_BYTES, b"b" * CHUNK_BYTES, b"c" * 32)
-    again = decoded(encoded(whole(one_sum(chunks))))
-    assert all(one.chunks == chunks for one in again.sums[0].contributions)
+    masked, keyed = decoded(encoded(whole(one_sum(chunks), keyed_sum(chunks)))).sums
+    assert isinstance(masked, OpenedSum)
+    assert isinstance(keyed, KeyedSum)
+    assert all(one.chunks == chunks for one in (*masked.contributions, *keyed.ciphers, *keyed.partials))
 
 
 def test_every_kind_of_message_that_evidence_holds_can_stand_in_it() -> None:
-    of = replace(one_sum(), attempt=1, withdrawals=of_all("withdrawal"))
-    content = encoded(replace(whole(of), objections=of_all("objection")))
+    again_and_keyed: dict[str, Any] = {"attempt": 1, "withdrawals": of_all("withdrawal")}
+    of, under_key = replace(one_sum(), **again_and_keyed), replace(keyed_sum(), **again_and_keyed)
+    certificate = of_all("key-certificate")
+    content = encoded(replace(whole(of, under_key), objections=of_all("objection"), certificate=certificate))
     again = decoded(content)
     held = {Advert.domain, Shares.domain, Head.domain, Consent.domain, Opening.domain, Withdrawal.domain}
+    held |= {Ready.domain, Cipher.domain, Partial.domain, m.KEY_CERTIFICATE}
     held |= {m.JOB, m.PUBLICATION, m.VERDICT, m.ATTESTATION, m.OBJECTION, m.ENDED}
     assert all(domain.encode() in content for domain in held)
     assert Unmask.domain.encode() not in content
     assert all(getattr(again, one.name) for one in fields(Evidence))
     assert all(getattr(again.sums[0], one.name) for one in fields(OpenedSum))
+    assert all(getattr(again.sums[1], one.name) for one in fields(KeyedSum))
 
 
 def test_evidence_that_is_cut_anywhere_is_refused() -> None:
