@@ -31,6 +31,7 @@ _SUB = {
     "roster": "join init sign show",
     "jurisdiction": "init check start stop status",
     "coordinator": "start stop status",
+    "key": "ceremony approve decline status list",
     "catalog": "ls show",
     "get": "jobs parties datasets",
     "completion": "bash zsh fish",

@@ -56,7 +56,7 @@ class KeyCommands:
     async def propose(self, holders: list[str], bits: int, lasting_s: float) -> Answer:
         """Propose a key; whoever proposes approves."""
         ceremony = await self._with_keys(lambda: self._ceremonies.propose(holders, int(bits), round(lasting_s * 1000)))
-        return {"ceremony": ceremony.hex()}
+        return {"name": self._desk.name, "ceremony": ceremony.hex()}
 
     async def approve(self, ceremony: str = "") -> Answer:
         """Let a proposed key be made."""
@@ -86,6 +86,7 @@ def _ceremony(shown: Shown) -> Answer:
         "holders": list(proposal.holders),
         "bits": proposal.bits,
         "made_ms": proposal.made_ms,
+        "expires_ms": proposal.made_ms + EPOCH_MS,
         "deadline_ms": proposal.deadline_ms,
         "state": shown.state,
         "joined": list(shown.joined),

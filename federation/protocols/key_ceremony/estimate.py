@@ -15,6 +15,9 @@ from federation.protocols.key_ceremony.products import layout_of
 from federation.protocols.key_ceremony.residues import plan_of
 from federation.protocols.key_ceremony.terms import Ceremony
 
+LINE = 12_500_000  # bytes a second that are supposed where nobody knows better: 100 Mbit/s
+SETUP_S = 1.0  # until transfers are set up, and from a modulus to a key
+COMPUTING_NS = 75  # of one holder on one core, for every byte that it sends: measured at 2048 and 3072 bits
 _WORD_BYTES = 400  # of a word with its signature, without boxes and body
 
 
@@ -37,6 +40,15 @@ class Estimate:
     def tries(self, share: float) -> int:
         """Return how many tries are enough in so large a share of ceremonies: 0.5 is the median, 0.9 the p90."""
         return ceil(log(1 - share) / log(1 - 1 / self.mean))
+
+    def sent(self, share: float | None = None) -> int:
+        """Return the bytes that the holder who sends most sends, in such a share of ceremonies; in the mean if none."""
+        return self.setup_bytes + round(self.most_sent_bytes * (self.mean if share is None else self.tries(share)))
+
+    def seconds(self, share: float | None = None, line: int = LINE) -> float:
+        """Return roughly how long such a share of ceremonies takes, over a line of so many bytes a second."""
+        sent = self.sent(share)
+        return 2 * SETUP_S + sent * COMPUTING_NS / 1e9 + sent / line
 
     def traffic(self, share: float | None = None) -> int:
         """Return the bytes that such a share of ceremonies stays below; in the mean when none is said."""
