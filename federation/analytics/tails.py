@@ -122,7 +122,7 @@ def chi2_ppf(p: float, df: float) -> float:
 
 @lru_cache(maxsize=1_024)
 def f_ppf(p: float, between: float, within: float) -> float:
-    """Return x that an F variable with (`between`, `within`) degrees of freedom does not exceed with probability `p`."""
+    """Return x that an F variable of (`between`, `within`) degrees of freedom does not exceed with probability `p`."""
     above, below = Decimal(_above_zero(between)), Decimal(_above_zero(within))
     return float(_found(p, lambda x: _beta(x * above / below, above / 2, below / 2), Decimal(1)))
 
