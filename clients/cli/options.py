@@ -22,6 +22,18 @@ ProfileOption = Annotated[
         help="Which connection of profiles.toml; may be left out when there is one, or `default` names it.",
     ),
 ]
+ReceiptOption = Annotated[
+    Path | None,
+    typer.Option("--receipt", metavar="FILE", help="Write the receipt to this file: federation verify FILE checks it."),
+]
+ProtectionOption = Annotated[
+    str,
+    typer.Option(
+        "--protection",
+        metavar="masks|paillier",
+        help="Instead of what the job says; a joint key where these parties have one that fits, and masks elsewhere.",
+    ),
+]
 JobFileArgument = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job: purpose, data, statistics.")]
 
 

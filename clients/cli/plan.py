@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clients.cli.options import JobFileArgument, OutputOption, ProfileOption, application
+from clients.cli.options import JobFileArgument, OutputOption, ProfileOption, ProtectionOption, application
 from clients.cli.output import Format, answer
 
 if TYPE_CHECKING:
@@ -14,12 +14,18 @@ app = application("What a job would open, and to whom.")
 
 
 @app.command()
-def plan(job: JobFileArgument, profile: ProfileOption = "", output: OutputOption = Format.TABLE) -> int:
+def plan(
+    job: JobFileArgument,
+    profile: ProfileOption = "",
+    protection: ProtectionOption = "",
+    output: OutputOption = Format.TABLE,
+) -> int:
     """Show what a job would open, to whom, and under which promise. It reads the catalogue and asks nobody."""
+    from clients.cli.run import protected
     from clients.researcher import session
     from clients.researcher.job_config import job_file
 
-    asked = job_file(job)
+    asked = protected(job_file(job), protection)
     with session.connect(profile) as connected:
         return show(connected.plan(asked.computations, data=connected.table_of(asked)), output)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clients.cli.options import OutputOption, ProfileOption, application
+from clients.cli.options import OutputOption, ProfileOption, ReceiptOption, application
 from clients.cli.output import Format, answer
 
 COLUMNS = ("job", "data set", "purpose", "questions", "hash")
@@ -18,6 +18,7 @@ app = application("Fetch and check the result of a job that was handed in before
 def result(
     job: Annotated[str, typer.Argument(help="Its name or hash, or how one begins; none lists the jobs.")] = "",
     profile: ProfileOption = "",
+    receipt: ReceiptOption = None,
     output: OutputOption = Format.TABLE,
 ) -> int:
     """Follow a job that was handed in from this machine to its end, and print its checked result."""
@@ -29,7 +30,7 @@ def result(
         return listed(output)
     record = job_record.record(job, home())
     with session.connect(profile) as connected:
-        return follow(connected.handle(record.job, record.job_hash, record.published), output)
+        return follow(connected.handle(record.job, record.job_hash, record.published), output, receipt)
 
 
 def listed(output: Format) -> int:

@@ -6,11 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clients.cli.options import JobFileArgument, OutputOption, ProfileOption, application
+from clients.cli.options import (
+    JobFileArgument,
+    OutputOption,
+    ProfileOption,
+    ProtectionOption,
+    ReceiptOption,
+    application,
+)
 from clients.cli.output import Format, Plain, answer, say
 from clients.cli.progress import Progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clients.researcher.asking import Asked
     from clients.researcher.handle import Handle
 
 # \b: typer keeps these lines as they are
@@ -39,6 +49,8 @@ def run(
     token: Annotated[
         str, typer.Option("--token", help="Any text: running again with it is the same job, not another one.")
     ] = "",
+    protection: ProtectionOption = "",
+    receipt: ReceiptOption = None,
     output: OutputOption = Format.TABLE,
 ) -> int:
     """Hand in a job, follow it, and print its result, checked here against what every party signed.
@@ -50,7 +62,7 @@ def run(
     from clients.researcher.job_config import job_file
     from clients.researcher.profile_config import home
 
-    asked = job_file(file)
+    asked = protected(job_file(file), protection)
     with session.connect(profile) as connected:
         table = connected.table_of(asked)
         if dry_run:
@@ -64,10 +76,19 @@ def run(
         handle = connected.hand_in(record.job, record.published)
         if not wait:
             return handed_in(handle, output)
-        return follow(handle, output)
+        return follow(handle, output, receipt)
 
 
-def follow(handle: Handle, output: Format) -> int:
+def protected(asked: Asked, protection: str) -> Asked:
+    """Return what a job file asks, protected as the command line says if it does."""
+    import dataclasses
+
+    if not protection:
+        return asked
+    return dataclasses.replace(asked, frame=dataclasses.replace(asked.frame, protection=protection))
+
+
+def follow(handle: Handle, output: Format, receipt: Path | None = None) -> int:
     """Follow a job on stderr, write its results to stdout; return 1 if one of its questions failed."""
     import dataclasses
 
@@ -77,6 +98,9 @@ def follow(handle: Handle, output: Format) -> int:
     except KeyboardInterrupt:
         say(f"hint: the job goes on without us: federation result {handle.name}")
         raise
+    if receipt is not None:
+        results.receipt.save(receipt)
+        say(f"receipt: {receipt}")
     data: dict[str, Plain] = {"job": handle.name, "job_hash": handle.job_hash, **results.to_dict()}
     return answer(
         data,

@@ -1,4 +1,4 @@
-"""`federation verify JOB|FILE`: the evidence of a job, fetched or from a file, checked line by line on this machine."""
+"""`federation verify RECEIPT|JOB|FILE`: the evidence of a job, fetched or from a file, checked line by line here."""
 
 from __future__ import annotations
 
@@ -25,11 +25,14 @@ Check from the signatures up what a job opened: who permitted it, whose numbers 
   federation verify mean-age-7f3c                        fetch a job's evidence and check it
   federation verify mean-age-7f3c --save mean.evidence   and keep it
   federation verify mean.evidence --roster gba.roster    check a file; contacts nobody, anybody can
-  federation verify mean-age-7f3c --chunk 0:3            only the fourth chunk of the first sum
+  federation verify mean-age-7f3c --chunk 0:3            only the fourth chunk of the first sum (masks only)
+  federation verify mean.receipt --bundle mean.evidence  whether every line of a receipt follows from a file
+  federation verify mean.receipt                         or from the evidence that the coordinator has
 
 Every line says how it stands: proven by signatures and arithmetic done here, stated by a member, or not provable. The
-first line that is broken names who is to blame, and ends the check. A file holds signatures, masked numbers and opened
-sums; no row, and no number of a party that was not opened.
+first line that is broken names who is to blame, and ends the check. A file holds signatures, masked or encrypted
+numbers with their proofs, and opened sums; no row, and no number of a party that was not opened. Receipts, which hold
+digests and names, are written by `run --receipt FILE` and `result JOB --receipt FILE`.
 
 \b
 Exit code: 0 everything holds   1 something is broken   2 usage, or the job has not ended
@@ -43,7 +46,13 @@ app = application("Check the evidence of a job, line by line.")
 
 @app.command(help=HELP)
 def verify(
-    subject: Annotated[str, typer.Argument(metavar="JOB|FILE", help="A job, as `result` names it, or a file of it.")],
+    subject: Annotated[
+        str, typer.Argument(metavar="RECEIPT|JOB|FILE", help="A job, as `result` names it, or a file of it.")
+    ],
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", metavar="FILE", help="Check a receipt by this evidence; the coordinator's if none."),
+    ] = None,
     roster: Annotated[
         Path | None,
         typer.Option("--roster", metavar="FILE", help="Check a file by this roster; the profile's if none."),
@@ -62,18 +71,20 @@ def verify(
     from clients.researcher.findings import Report
 
     wanted = _chunk(chunk)
-    from_file = roster is not None or Path(subject).is_file()
+    receipt, job = _receipt(subject, bundle, chunk)
+    file = bundle if receipt is not None else Path(subject) if roster is not None or Path(subject).is_file() else None
+    from_file = file is not None
     with _Waiting(output) as waiting:
-        if from_file:
-            content, members, job_hash = _read(subject), _members(roster, profile), None
+        if file is not None:
+            content, members, job_hash = _read(file), _members(roster, profile), job
         else:
             from clients.researcher.evidence import fetched
 
-            found = fetched(subject, profile=profile, told=waiting.received)
+            found = fetched(subject if job is None else job.hex(), profile=profile, told=waiting.received)
             content, members, job_hash = found.content, found.roster, found.job_hash
         if save is not None:
             _save(save, content)
-        report: Report = audited(content, members, job_hash=job_hash, chunk=wanted, told=waiting.step)
+        report: Report = audited(content, members, job_hash=job_hash, chunk=wanted, receipt=receipt, told=waiting.step)
     if report.broken is not None:
         say(f"error: the evidence {report.sentence}")
         say(f"hint: {_advice(from_file=from_file, saved=save is not None)}")
@@ -144,13 +155,32 @@ def _chunk(text: str) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
-def _read(file: str) -> bytes:
+def _receipt(subject: str, bundle: Path | None, chunk: str) -> tuple[bytes | None, bytes | None]:
+    """Return the bytes of a receipt's file and the hash of its job, where the subject is one."""
+    from clients.researcher.receipt import LARGEST_BYTES, job_in
+    from federation.errors import Misuse
+    from federation.identity import document
+
+    path = Path(subject)
+    if not path.is_file() or not document.read(path, what=f"the file {subject}", limit_bytes=1).startswith(b"{"):
+        if bundle is not None:
+            raise Misuse(
+                "--bundle is the evidence that a receipt is checked by", hint="federation verify FILE checks it"
+            )
+        return None, None
+    if chunk:
+        raise Misuse("a receipt is checked by all of the evidence", hint="leave --chunk out")
+    content = document.read(path, what=f"the receipt {subject}", limit_bytes=LARGEST_BYTES)
+    return content, job_in(content)
+
+
+def _read(file: Path) -> bytes:
     from clients.researcher.remote import LARGEST_EVIDENCE
     from federation.errors import Misuse
     from federation.identity import document
     from federation.wire.evidence import MAGIC
 
-    content = document.read(Path(file), what=f"the evidence file {file}", limit_bytes=LARGEST_EVIDENCE)
+    content = document.read(file, what=f"the evidence file {file}", limit_bytes=LARGEST_EVIDENCE)
     if not content.startswith(MAGIC):
         raise Misuse(f"{file} is no evidence of a job", hint="federation verify JOB --save FILE writes such a file")
     return content

@@ -19,10 +19,11 @@ from clients.researcher.asking import written
 from clients.researcher.audit_keyed import KeyedAudit
 from clients.researcher.audit_rounds import Rounds
 from clients.researcher.audit_sums import SumAudit
-from clients.researcher.findings import Chunk, Figure, Findings, Report
+from clients.researcher.figures import Figure, digest_of, figures_of
+from clients.researcher.findings import Chunk, Findings, Report
+from clients.researcher.receipt import Receipt, differing
 from clients.researcher.received import coordinator_of
 from federation import registry
-from federation.analytics.plan import Failure
 from federation.analytics.replay import Replay
 from federation.crypto.paillier.threshold import JointKey
 from federation.domain.catalogue import Dataset, agreed
@@ -31,7 +32,7 @@ from federation.domain.roster import Roster
 from federation.domain.verdict import Verdict
 from federation.errors import JobFailed, Misuse, ProtocolViolation, Refused
 from federation.jobs import planner, sums
-from federation.jobs.protection import DEALT, MASKS, PAILLIER, development
+from federation.jobs.protection import DEALT, MASKS, PAILLIER, development, trust
 from federation.protocols.secure_sum import SecureSum
 from federation.wire import evidence as kept
 from federation.wire import messages as m
@@ -50,6 +51,7 @@ def audited(
     *,
     job_hash: bytes | None = None,
     chunk: tuple[int, int] | None = None,
+    receipt: bytes | None = None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Return what the evidence in `content` proves, states, and leaves open.
@@ -59,6 +61,7 @@ def audited(
         roster: whose signatures count; in force.
         job_hash: of the job that was asked for; any job if None.
         chunk: (secure sum, chunk of it): add up this one alone, and look at nothing after it.
+        receipt: a receipt's file: hold every line of it against what follows from the evidence.
         told: called with the name of each step, for those who wait.
 
     Raises:
@@ -68,6 +71,8 @@ def audited(
     audit = _Audit(roster, told)
     try:
         audit.run(content, job_hash, chunk)
+        if receipt is not None:
+            audit.receipted(receipt)
     except ProtocolViolation as fault:
         audit.findings.broken(fault)
     return audit.report()
@@ -84,6 +89,7 @@ class _Audit:
         self._joint: JointKey | None = None  # that the job names
         self._figures: tuple[Figure, ...] = ()
         self._chunk: Chunk | None = None
+        self._receipt: Receipt | None = None
 
     def report(self) -> Report:
         """Return what was found."""
@@ -93,6 +99,7 @@ class _Audit:
             lines=tuple(self.findings.lines),
             figures=self._figures,
             chunk=self._chunk,
+            receipt=None if self.findings.is_broken else self._receipt,
         )
 
     def run(self, content: bytes, job_hash: bytes | None, chunk: tuple[int, int] | None) -> None:
@@ -128,9 +135,20 @@ class _Audit:
                 self._alone(SumAudit(rounds).chunk(of, chunk[1]))
                 return
             self._whole(rounds, of)
-        self._attested(job, replay, evidence, ended)
+        signers = self._attested(job, replay, evidence, ended)
         self._objected(evidence)
-        self._concluded(job, replay, ended)
+        self._concluded(job, replay, ended, signers)
+
+    def receipted(self, content: bytes) -> None:
+        """Hold a receipt's file against what was proven. Raises ProtocolViolation."""
+        self.findings.at("receipt")
+        whose = "whoever had the receipt"
+        if self._receipt is None:
+            raise self.findings.broken_by(whose, "a receipt of a job that was released", "one of another")
+        if content != self._receipt.to_bytes():
+            lines = ", ".join(differing(content, self._receipt)) or "in another form"
+            raise self.findings.broken_by(whose, "the receipt that follows from this evidence", f"another: {lines}")
+        self.findings.proven("every line of it follows from this evidence")
 
     # --- the job ----------------------------------------------------------------------------------------------------
 
@@ -253,8 +271,8 @@ class _Audit:
         parties = tuple(party for party, _ in chunk.roots)
         self.findings.proven(f"{chunk.digest.hex()[:12]} is the sum of these chunks without masks", *parties)
 
-    def _attested(self, job: Job, replay: Replay, evidence: Evidence, ended: m.Ended) -> None:
-        """Hold the parties' signatures against the transcript that was made again here."""
+    def _attested(self, job: Job, replay: Replay, evidence: Evidence, ended: m.Ended) -> list[str]:
+        """Hold the parties' signatures against the transcript that was made again here; return who signed."""
         self.findings.at("transcript")
         transcript, counted, complete = replay.transcript, replay.contributors, replay.round is None
         if evidence.sums:
@@ -272,7 +290,7 @@ class _Audit:
         if signers:
             self.findings.proven("signed this very transcript", *sorted(signers))
         if ended.state is not State.RELEASED:
-            return
+            return signers
         if not complete or ended.rounds != len(evidence.sums):
             raise self.findings.lie("every secure sum that the plan asks for", f"{len(evidence.sums)} of them")
         least = sums.promised(counted, job.key).threshold
@@ -280,6 +298,7 @@ class _Audit:
             raise self.findings.lie(f"attestations of at least {least} parties", f"{len(signers)}")
         if unsigned := [party for party in counted if party not in signers]:
             self.findings.stated(f"no attestation of {', '.join(unsigned)} came in time", self.findings.relay)
+        return signers
 
     def _objected(self, evidence: Evidence) -> None:
         self.findings.at("objections")
@@ -288,7 +307,7 @@ class _Audit:
                 raise self.findings.lie("objections to this job", "one to another")
             self.findings.stated(f"stopped the job: {read.value.blame.message}", read.sender)
 
-    def _concluded(self, job: Job, replay: Replay, ended: m.Ended) -> None:
+    def _concluded(self, job: Job, replay: Replay, ended: m.Ended, signers: Iterable[str]) -> None:
         """Make the figures again, say how the job ended, and what nobody can prove with this."""
         if ended.state is State.RELEASED:
             self.findings.at("figures")
@@ -296,14 +315,19 @@ class _Audit:
                 outcomes = replay.results
             except JobFailed as fault:
                 raise self.findings.lie("no more sums than the job allows", fault.message) from None
-            self._figures = tuple(
-                Figure(question=written(asked), failure=outcome.message)
-                if isinstance(outcome, Failure)
-                else Figure(question=written(asked), table=outcome.result.table())
-                for asked, outcome in zip(job.computations, outcomes, strict=True)
-            )
+            self._figures = figures_of(job.computations, outcomes)
             many = f"{len(self._figures)} {'answer follows' if len(self._figures) == 1 else 'answers follow'}"
             self.findings.proven(f"{many} from these totals by the plan, replayed here")
+            self._receipt = Receipt.of(
+                job,
+                self._job_hash,
+                counted=replay.contributors,
+                transcript=replay.transcript,
+                signed_by=signers,
+                rounds=ended.rounds,
+                trust="" if self._joint is None else trust(self._joint),
+                figures=digest_of(self._figures),
+            )
         self.findings.at("end")
         self.findings.stated(f"the job ended: {ended.state.value}", self.findings.relay)
         for blame in ended.blames:

@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from clients.researcher import rendering
-from clients.researcher.receipt import Plain, as_mapping, plain
-from federation.analytics.statistic import Table
+from clients.researcher.figures import Figure
+from clients.researcher.receipt import Plain, Receipt, as_mapping, plain
 from federation.errors import ProtocolViolation
 
 if TYPE_CHECKING:
@@ -43,15 +43,6 @@ class Line:
     step: str
     claim: str
     by: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One question of the job and what the proven totals say to it: a table, or why there is none."""
-
-    question: str
-    table: Table | None = None
-    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +81,11 @@ class Findings:
         self.relay, self._told = relay, told
         self.lines: list[Line] = []
         self._step = ""
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether something did not hold."""
+        return any(line.standing is Standing.BROKEN for line in self.lines)
 
     def at(self, step: str) -> None:
         """Go on to another step."""
@@ -137,6 +133,7 @@ class Report:
         job_hash: likewise, b"".
         figures: the job's answers, made again from the proven totals; () unless it was released and everything holds.
         chunk: the one that was asked for.
+        receipt: as it follows from all that, None unless the job was released and everything holds.
     """
 
     job: str
@@ -144,6 +141,7 @@ class Report:
     lines: tuple[Line, ...]
     figures: tuple[Figure, ...] = ()
     chunk: Chunk | None = None
+    receipt: Receipt | None = None
 
     @property
     def broken(self) -> Line | None:

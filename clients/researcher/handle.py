@@ -6,17 +6,19 @@ A handle can be made again after the program ended, from the job and the publica
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from clients.researcher import verified
+from clients.researcher.figures import digest_of, figures_of
 from clients.researcher.receipt import Receipt
 from clients.researcher.results import Results, error_of
 from clients.researcher.transport import Transport
+from federation.analytics.plan import Outcome
 from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import Job, Released, State, Update
 from federation.errors import Unavailable
-from federation.jobs import sums
+from federation.jobs.protection import trust
 
 GRACE_S = 60.0  # how long a coordinator may take to tell that the deadline passed; clocks differ
 OnUpdate = Callable[[Update], None]
@@ -86,7 +88,7 @@ class Handle:
         released = self.transport.released(self.job_hash)
         joint = agreed(self.published)
         outcomes = verified.outcomes(self.job, self.job_hash, joint, released, coordinator=self.coordinator)
-        results = Results(outcomes, self.job.computations, self._receipt(released))
+        results = Results(outcomes, self.job.computations, self._receipt(released, outcomes))
         if len(results.failures) == len(results):
             asked, failure = results.failures[0]
             raise error_of(failure, asked)
@@ -95,23 +97,21 @@ class Handle:
     def __repr__(self) -> str:
         return f"Handle({self.name!r}, {self.job_hash.hex()[:12]})"
 
-    def _receipt(self, released: Released) -> Receipt:
-        job, counted = self.job, released.contributors[-1]  # in every total alike, or it was not verified
-        first = sums.setup(job, self.job_hash, index=0, attempt=0, contributors=job.parties)
-        return Receipt(
-            job_hash=self.job_hash,
-            job=job.name,
-            dataset=job.dataset,
-            where=job.where,
-            purpose=job.purpose,
-            parties=counted,
-            missing=tuple(party for party in job.parties if party not in counted),
-            least=first.least,
-            protection=job.protection,
-            colluders=first.colluders,
-            publications=job.publications,
-            roster_hash=job.roster_hash,
+    def _receipt(self, released: Released, outcomes: Sequence[Outcome]) -> Receipt:
+        return Receipt.of(
+            self.job,
+            self.job_hash,
+            counted=released.contributors[-1],  # in every total alike, or it was not verified
             transcript=released.transcript,
-            signed_by=tuple(sorted(released.attested_by)),
+            signed_by=released.attested_by,
             rounds=len(released.totals),
+            trust=self._trust(),
+            figures=digest_of(figures_of(self.job.computations, outcomes)),
         )
+
+    def _trust(self) -> str:
+        """Return whom a sum under the job's key has to trust; the coordinator serves keys longer than they last."""
+        if not self.job.key:
+            return ""
+        joint = next((key.joint for key in self.transport.joint_keys() if key.digest == self.job.key), None)
+        return "the key's certificate is not served any more" if joint is None else trust(joint)

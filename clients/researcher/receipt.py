@@ -1,22 +1,32 @@
 """What a job leaves behind besides numbers: who took part, under which protection, and what they signed.
 
 Everything in a receipt was checked when it was made. To check it again, or to let others, there is the job's evidence:
-`federation verify JOB`.
+`federation verify RECEIPT`. A receipt is digests and names; as a file it has one serialisation, and every line of it
+follows from the evidence.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from clients.researcher import rendering
+from federation.domain.job import Job
+from federation.identity import document
+from federation.jobs import sums
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+SCHEMA: Final = "federation/receipt/v1"
+LARGEST_BYTES: Final = 1024 * 1024
+_HASH: Final = re.compile("[0-9a-f]{64}")
 Plain: TypeAlias = "int | float | str | Sequence[Plain] | Mapping[str, Plain] | None"
 
 
@@ -30,11 +40,14 @@ class Receipt:
         missing: who was asked and is not counted, because it was lost when that was settled.
         least: fewest of those asked whose sum would have opened.
         protection: the secure sum.
+        key: digest of the joint key that was summed under, b"" for masks.
+        trust: whom a sum under this key has to trust, in words; "" for masks.
         colluders: c: the coordinator together with up to c of the parties learns only the opened sums.
         publications: (party, SHA-256 of the publication): which ranges, lists and data versions were read.
         roster_hash: the members that the researcher saw.
         transcript: chain over every opened total, 32 bytes; replayed here, and signed by `signed_by`.
         rounds: secure sums that were opened.
+        figures: digest of all answers, 32 bytes.
     """
 
     job_hash: bytes
@@ -46,12 +59,51 @@ class Receipt:
     missing: tuple[str, ...] = ()
     least: int
     protection: str
+    key: bytes = b""
+    trust: str = ""
     colluders: int
     publications: tuple[tuple[str, bytes], ...]
     roster_hash: bytes
     transcript: bytes
     signed_by: tuple[str, ...]
     rounds: int
+    figures: bytes = b""
+
+    @classmethod
+    def of(
+        cls,
+        job: Job,
+        job_hash: bytes,
+        *,
+        counted: Sequence[str],
+        transcript: bytes,
+        signed_by: Iterable[str],
+        rounds: int,
+        trust: str,
+        figures: bytes,
+    ) -> Receipt:
+        """Return the receipt of a job that was released, from what somebody replayed himself."""
+        first = sums.setup(job, job_hash, index=0, attempt=0, contributors=job.parties)
+        return cls(
+            job_hash=job_hash,
+            job=job.name,
+            dataset=job.dataset,
+            where=job.where,
+            purpose=job.purpose,
+            parties=tuple(counted),
+            missing=tuple(party for party in job.parties if party not in counted),
+            least=first.least,
+            protection=job.protection,
+            key=job.key,
+            trust=trust,
+            colluders=first.colluders,
+            publications=job.publications,
+            roster_hash=job.roster_hash,
+            transcript=transcript,
+            signed_by=tuple(sorted(signed_by)),
+            rounds=rounds,
+            figures=figures,
+        )
 
     @property
     def losable(self) -> str:
@@ -66,11 +118,36 @@ class Receipt:
         """Return the receipt as plain values, hashes as hexadecimal."""
         return as_mapping(self)
 
+    def to_bytes(self) -> bytes:
+        """Return the receipt as its file: the one way to write it."""
+        return document.encoded({"schema": SCHEMA, **self.to_dict()})
+
+    def save(self, path: Path) -> None:
+        """Write the receipt to a file, for its owner only: a purpose may be personal. Raises Unavailable."""
+        document.write(path, self.to_bytes(), mode=0o600)
+
     def __str__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
         return rendering.as_html(("", ""), _rows(self), title=f"receipt of job {self.job}")
+
+
+def job_in(content: bytes) -> bytes:
+    """Return the hash of the job that a receipt's file is of. Raises Misuse for bytes that are no such file."""
+    top = document.decoded(content, what="the receipt", schema=SCHEMA, limit_bytes=LARGEST_BYTES)
+    found = document.fields(top, "the receipt", ("schema", *(field.name for field in dataclasses.fields(Receipt))))
+    return bytes.fromhex(document.text(found["job_hash"], "the job's hash", _HASH))
+
+
+def differing(content: bytes, receipt: Receipt) -> tuple[str, ...]:
+    """Return which lines of a receipt's file are not those of `receipt`; () if only its form is another, or none."""
+    due = receipt.to_dict()
+    try:
+        given = json.loads(content)
+    except ValueError:
+        return ()
+    return tuple(name for name in due if given.get(name) != due[name]) if isinstance(given, dict) else ()
 
 
 def losses(parties: int, least: int) -> str:
@@ -109,6 +186,8 @@ def _rows(receipt: Receipt) -> list[tuple[str, str]]:
     rows = []
     for field in dataclasses.fields(receipt):
         value = getattr(receipt, field.name)
+        if field.name in ("key", "trust") and not value:
+            continue
         match value:
             case bytes():
                 shown = value.hex()

@@ -17,6 +17,7 @@ from federation.analytics import statistic
 from federation.analytics.plan import Failure, Outcome
 from federation.domain.job import Computation
 from federation.errors import FederationError, JobFailed, Misuse, Refused
+from federation.jobs.protection import DEALT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -277,9 +278,10 @@ def signature(receipt: Receipt) -> str:
         counted += f"not counted: {', '.join(receipt.missing)})"
     unsigned = [party for party in receipt.parties if party not in receipt.signed_by]
     signed = f"signed by all but {', '.join(unsigned)}" if unsigned else "signed by all"
+    label = f" ({receipt.trust})" if receipt.trust == DEALT else ""
     return (
-        f"{counted}, {receipt.protection}, transcript {receipt.transcript.hex()[:12]} replayed here and {signed}; "
-        f"job {receipt.job}"
+        f"{counted}, {receipt.protection}{label}, "
+        f"transcript {receipt.transcript.hex()[:12]} replayed here and {signed}; job {receipt.job}"
     )
 
 
