@@ -6,6 +6,7 @@ The keys of all members are at hand, so that a test can be a coordinator, or a p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ from clients.local.federation import COORDINATOR, RESEARCHER, LocalTransport, fe
 from clients.local.network import Link, honest
 from clients.researcher.audit import audited
 from clients.researcher.findings import Report
+from clients.researcher.receipt import Receipt
 from clients.researcher.session import Session
 from clients.researcher.table import Table
 from federation.domain.job import Computation
@@ -42,6 +44,7 @@ class Story:
     Attributes:
         signers: everybody's keys.
         answers: what the researcher got, question by question, as tables; () if there was no result.
+        receipt: likewise; None.
     """
 
     evidence: Evidence
@@ -49,6 +52,7 @@ class Story:
     roster: Roster
     signers: Mapping[str, Signer]
     answers: tuple[Any, ...]
+    receipt: Receipt | None = None
     transport: LocalTransport
 
     @property
@@ -152,15 +156,19 @@ def told(
     k: int = 1,
     own_figures: bool = True,
     policy: Settings | None = None,
+    key_bits: int | None = None,
 ) -> Story:
-    """Run one job to its end, whatever that is."""
-    transport = federation_of(frames(PARTIES[:n]), link=link, k=k, own_figures=own_figures, policy=policy)
-    session = Session(transport)
+    """Run one job to its end, whatever that is; under a development key if it is to have so many bits."""
+    transport = federation_of(
+        frames(PARTIES[:n]), link=link, k=k, own_figures=own_figures, policy=policy, key_bits=key_bits
+    )
+    session = Session(transport, protection="masks" if key_bits is None else "paillier")
     table = session.table("data", minimum_parties=minimum_parties, purpose="study")
-    try:
-        answers = tuple(each.table() for each in session.run(asking(table), data=table))
-    except FederationError:
-        answers = ()
+    answers: tuple[Any, ...] = ()
+    receipt = None
+    with suppress(FederationError):
+        results = session.run(asking(table), data=table)
+        answers, receipt = tuple(each.table() for each in results), results.receipt
     coordinator, jurisdictions = transport.network.coordinator, transport.network.jurisdictions
     (job_hash,) = coordinator._order
     signers: dict[str, Signer] = {COORDINATOR: coordinator._me, RESEARCHER: transport._me}
@@ -171,6 +179,7 @@ def told(
         roster=transport.roster,
         signers=signers,
         answers=answers,
+        receipt=receipt,
         transport=transport,
     )
 
@@ -235,6 +244,19 @@ def stopped() -> Story:
         return frame
 
     return told(lambda t: [t.ask.histogram("x", bins=20)], link=link)
+
+
+@cache
+def keyed() -> Story:
+    """Three parties under a joint key: a mean and a histogram, one sum of two ciphertexts."""
+    return told(lambda t: [t.ask.mean("x", by="s"), t.ask.histogram("x", bins=12)], key_bits=512)
+
+
+@cache
+def keyed_walked() -> Story:
+    """Three parties under a joint key, k = 2: rounds of support and of sums, and a quantile that is searched for."""
+    asking: Asking = lambda t: [t.ask.mean("x", by="s"), t.ask.quantile("x", [0.5])]  # noqa: E731 - as its masked twin
+    return told(asking, k=2, own_figures=False, key_bits=512)
 
 
 STORIES: dict[str, Callable[[], Story]] = {
