@@ -29,6 +29,7 @@ from federation.coordinator.patience import Patience
 from federation.coordinator.run import Outgoing
 from federation.coordinator.store import MemoryStore, Store
 from federation.crypto import ring
+from federation.crypto.paillier.threshold import JointKey, KeyShare, dealt
 from federation.domain.catalogue import Column, Dataset, Kind, agreed
 from federation.domain.job import Computation, Job, Released, State
 from federation.domain.roster import Role, Roster
@@ -43,6 +44,7 @@ from federation.query.query import Answer, SumQuery, Totals
 from federation.query.round import encoded
 from federation.wire import convert
 from federation.wire import messages as m
+from federation.wire.certificates import EPOCH_MS
 from federation.wire.envelope import signed
 
 PARTIES = ("guangdong", "hongkong", "macao", "shenzhen", "zhuhai", "zhuzhou", "zunyi")
@@ -184,6 +186,22 @@ class DyingStore(MemoryStore):
             raise Killed
 
 
+@cache
+def dealt_to(names: tuple[str, ...]) -> tuple[JointKey, dict[str, KeyShare]]:
+    """A short development key, and its holders' shares."""
+    return dealt(512, names, b"dealt to everybody on the stage.")
+
+
+@cache
+def certificate(names: tuple[str, ...]) -> tuple[m.Signed, ...]:
+    """The key's certificate as all holders sign it; it lasts until long after the deadline."""
+    joint, made_ms = dealt_to(names)[0], NOW_MS - 1
+    value = m.KeyCertificate(
+        joint_key=joint.to_bytes(), transcript=bytes(32), made_ms=made_ms, expires_ms=made_ms + EPOCH_MS
+    )
+    return tuple(signed(people()[name], m.KEY_CERTIFICATE, value) for name in names)
+
+
 # (direction "in" to or "out" of the coordinator, party, frame) -> the frames that arrive instead
 Link = Callable[[str, str, m.Frame], Sequence[m.Frame]]
 
@@ -202,6 +220,8 @@ class Stage:
         boundary: called before each delivery; where tests break lines and kill machines.
         link: what arrives instead of a frame.
         patience: how long the coordinator waits for those whom a sum can do without.
+        keyed: all jurisdictions hold shares of one development key, and jobs are summed under it.
+        strict: those who refuse development keys.
         sent: (party, domain, job, round, attempt) -> the different bytes that the party sent; more than one is a
             second story.
         violations: (who noticed, what) whenever somebody closed the line over a frame.
@@ -220,6 +240,8 @@ class Stage:
     sent: dict[tuple[str, str, bytes, int, int], set[bytes]] = field(default_factory=lambda: defaultdict(set))
     violations: list[tuple[str, ProtocolViolation]] = field(default_factory=list)
     stopped: dict[str, Refused] = field(default_factory=dict)
+    keyed: bool = False
+    strict: tuple[str, ...] = ()
     delivered: int = 0
     now_ms: int = NOW_MS
 
@@ -230,6 +252,10 @@ class Stage:
         for party in self.names:
             self.vaults.setdefault(party, TornVault())
         self.coordinator = self._coordinator()
+        if self.keyed:
+            certified = self.coordinator.joint_keys.keep(certificate(self.names))
+            for party in self.names:
+                JointKeys(self.vaults[party]).keep(certified, dealt_to(self.names)[1][party])
         self.jurisdictions = {party: self.driver(party) for party in self.names}
         self.lines: dict[str, dict[str, deque[m.Frame]]] = {}
 
@@ -251,6 +277,7 @@ class Stage:
             vault=self.vaults[party],
             entropy=lambda count: self._drawn(party, count),
             joint_keys=JointKeys(self.vaults[party]),
+            development=party not in self.strict,
         )
         return Jurisdiction(desk, "test")
 
@@ -370,6 +397,8 @@ class Stage:
             roster_hash=roster().hash,
             token=b"t" * 16,
         )
+        if self.keyed:
+            made = replace(made, protection="paillier_sum", key=dealt_to(self.names)[0].digest)
         return replace(made, **changes)
 
     def submit(self, job: Job) -> bytes:
