@@ -2,6 +2,8 @@
 
 draws        integers: secret ones from entropy, public ones from a hash
 spreading    lists worked on by as many cores as were lent
+kernel       eight numbers at once, by compiled code where there is some
+powers       many powers at once
 ciphertexts  what is accepted as a ciphertext, their bytes, their product
 comb         many powers of one base
 multiexp     products of many powers

@@ -8,7 +8,7 @@ n-th residue and keeps plaintexts. What a stranger's modulus hides (three primes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,7 +17,7 @@ from gmpy2 import mpz
 
 from federation.crypto.paillier import ciphertexts
 from federation.crypto.paillier.draws import Draws, hashed, public_residue, sized
-from federation.crypto.paillier.spreading import in_runs
+from federation.crypto.paillier.powers import all_powers
 from federation.errors import Misuse
 
 SMALLEST_BITS = 512  # factors fall in hours: for tests
@@ -157,14 +157,9 @@ class OwnerKey:
         """
         p, q = mpz(self.p), mpz(self.q)
         ciphertexts.check(p * q, given)
-        by_p, by_q = (_reader(factor, other) for factor, other in ((p, q), (q, p)))
+        in_both = (_read(factor, other, given) for factor, other in ((p, q), (q, p)))
         lift = gmpy2.invert(q, p)
-
-        def decrypted(run: Sequence[int]) -> list[int]:
-            halves = zip(by_p(run), by_q(run), strict=True)
-            return [in_q + q * ((in_p - in_q) * lift % p) for in_p, in_q in halves]
-
-        return in_runs(given, decrypted)
+        return [in_q + q * ((in_p - in_q) * lift % p) for in_p, in_q in zip(*in_both, strict=True)]
 
 
 def check_modulus(n: int) -> None:
@@ -214,12 +209,8 @@ def _prime(draws: Draws, bits: int) -> mpz:
             return found
 
 
-def _reader(factor: mpz, other: mpz) -> Callable[[Sequence[int]], list[mpz]]:
-    """Return what reads plaintexts modulo one prime factor: c^(p-1) = 1 - m q p mod p^2."""
+def _read(factor: mpz, other: mpz, given: Sequence[int]) -> list[mpz]:
+    """Return the plaintexts modulo one prime factor: c^(p-1) = 1 - m q p mod p^2."""
     square, undo = factor * factor, gmpy2.invert(-other, factor)
-
-    def read(run: Sequence[int]) -> list[mpz]:
-        powers = gmpy2.powmod_base_list([ciphertext % square for ciphertext in run], factor - 1, square)
-        return [(power - 1) // factor * undo % factor for power in powers]
-
-    return read
+    found = all_powers(factor, [ciphertext % square for ciphertext in given], factor - 1)
+    return [(power - 1) // factor * undo % factor for power in found]

@@ -21,6 +21,7 @@ from federation.crypto.paillier.comb import comb
 from federation.crypto.paillier.draws import Draws, hashed, public_numbers, sized
 from federation.crypto.paillier.keys import PublicKey
 from federation.crypto.paillier.multiexp import power_product
+from federation.crypto.paillier.powers import each_power
 from federation.crypto.paillier.spreading import in_runs
 from federation.crypto.paillier.threshold import JointKey, KeyShare, share_bits
 from federation.errors import Misuse
@@ -237,8 +238,7 @@ def _all_hold(
         bases += [each.of_base, joint.vk(name), each.of_all, power_product(square, answers[name], each.factors)]
         exponents += [first, first * each.challenge, second, second * each.challenge]
     left = comb(public.n, joint.base, _nonce_of_share_bits(public)).powers([of_base])[0]
-    pairs = list(zip(given, longs, strict=True))
-    for power in in_runs(pairs, lambda run: [gmpy2.powmod(ciphertext, long, square) for ciphertext, long in run]):
+    for power in each_power(public.n, given, longs):
         left = left * power % square
     return bool(left == power_product(square, bases, exponents))
 

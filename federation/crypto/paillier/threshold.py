@@ -19,7 +19,7 @@ from gmpy2 import mpz
 from federation.crypto.paillier import ciphertexts
 from federation.crypto.paillier.draws import Draws, framed, hashed, public_numbers, sized, unframed
 from federation.crypto.paillier.keys import LARGEST_BITS, BadKey, OwnerKey, PublicKey
-from federation.crypto.paillier.spreading import in_runs
+from federation.crypto.paillier.powers import all_powers
 from federation.errors import Misuse
 
 LEAST_HOLDERS = 2
@@ -189,7 +189,7 @@ def partials(joint: JointKey, share: KeyShare, given: Sequence[int]) -> list[int
     ciphertexts.check(joint.public.n, given)
     square = mpz(joint.public.n) ** 2
     bases = [ciphertext * ciphertext % square for ciphertext in given]
-    return in_runs(bases, lambda run: powers(run, share.d, square))
+    return all_powers(joint.public.n, bases, share.d)
 
 
 def answers_from(joint: JointKey, data: bytes) -> list[int]:

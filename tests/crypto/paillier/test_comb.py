@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from federation.crypto.paillier import comb as room
 from federation.crypto.paillier.comb import Comb, comb
+from federation.crypto.paillier.kernel import LeftOut
 from federation.crypto.paillier.keys import OwnerKey, PublicKey
 from federation.errors import Misuse
 
@@ -59,7 +60,8 @@ def test_tables_grow_with_use_and_always_give_the_power(owner_of: Callable[[int]
     sizes = []
     for count in (1, 2, 20, 200):
         exponents = [(7**300 + 3**place) % 2**key.alpha_bits for place in range(count)]
-        found = powers.powers(exponents, range(count))
+        with LeftOut():
+            found = powers.powers(exponents, range(count))
         assert found[:2] == [plainly(key, *pair) for pair in zip(exponents[:2], range(2), strict=False)]
         sizes.append(next((len(table.xs) for table in powers._built.values()), 0))
     assert sizes[0] == 0, "one power alone is not worth a table"
@@ -71,8 +73,9 @@ def test_tables_grow_with_use_and_always_give_the_power(owner_of: Callable[[int]
 def test_the_largest_table_comes_with_thousands_of_powers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Comb, "_table", lambda self, *shape: shape)
     powers = Comb(3 << 2046, 5, 1024)
-    assert powers._fitting(1) is None
-    found = [powers._fitting(count) for count in (1, 20, 200, 1000, 8000, 1)]
+    with LeftOut():
+        assert powers._fitting(1) is None
+        found = [powers._fitting(count) for count in (1, 20, 200, 1000, 8000, 1)]
     assert found == [(6, 4), (6, 4), (8, 8), (10, 8), (11, 16), (11, 16)]
 
 
