@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,10 @@ from clients.cli.main import main
 from clients.cli.output import Format
 from clients.researcher import session
 from clients.researcher.session import Session
+from federation.crypto.paillier.keys import PublicKey
+from federation.crypto.paillier.threshold import dealt
 from federation.domain.job import Blame, PartyProgress, State, Update
+from federation.wire.certificates import EPOCH_MS, Certified
 from tests.researcher.fake import NOW_S, PARTIES, Fake, one_more, pooled, publication
 
 JOB = """
@@ -279,3 +283,57 @@ def test_bytes_are_said_for_people(count: int, said: str) -> None:
 def test_steps_are_said_for_people(step: str, said: str) -> None:
     assert progress.worded(step) == said
     assert f"macao {said} 10 B" in progress.line("job", update(step, 10))
+
+
+# --- protection and receipts -----------------------------------------------------------------------------------------
+
+
+def keys() -> list[Certified]:
+    """A joint key of everybody, as its holders signed it; nothing is decrypted in these tests."""
+    joint, _ = dealt(512, PARTIES, bytes(32))
+    joint = replace(joint, sid=b"s" * 32, public=PublicKey.joint(joint.public.n, b"s" * 32))
+    expires_ms = round(NOW_S * 1000) + EPOCH_MS
+    return [Certified(joint=joint, transcript=bytes(32), made_ms=0, expires_ms=expires_ms, signatures=())]
+
+
+def test_plan_says_in_one_sentence_why_a_job_is_protected_as_it_is(
+    job: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connected(monkeypatch, Fake())
+    assert main(["plan", job]) == 0
+    assert "protection: masks: these parties hold no joint key\n" in capsys.readouterr().out
+    monkeypatch.setattr("federation.jobs.protection.PRODUCTION_BITS", 512)
+    connected(monkeypatch, Fake(keys=keys()))
+    assert main(["plan", job]) == 0
+    out = capsys.readouterr().out
+    assert "protection: a joint key: these parties hold it, and anyone can audit what is summed under it\n" in out
+    assert "paillier_sum: the coordinator with up to 2 of the parties" in out
+    assert main(["plan", job, "--protection", "masks", "-o", "json"]) == 0
+    data = json.loads(capsys.readouterr().out)["data"]
+    assert (data["protection"], data["key"], data["why"]) == ("masked_sum", "", "masks, as asked")
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_key_that_is_asked_for_and_is_not_there_is_exit_3(job: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", job, "--protection", "paillier"]) == 3
+    err = capsys.readouterr().err
+    assert "these parties hold no joint key" in err
+    assert 'ask with protection "masks"' in err
+    assert main(["run", job, "--protection", "pailier"]) == 2
+    assert "did you mean 'paillier'?" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize("verb", ["run", "result"])
+def test_a_receipt_is_written_where_the_line_says(
+    verb: str, job: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = home / "count.receipt"
+    if verb == "result":
+        assert main(["run", job, "--no-wait"]) == 0
+    assert main([verb, job if verb == "run" else "count", "--receipt", str(file)]) == 0
+    assert f"receipt: {file}\n" in capsys.readouterr().err
+    found = json.loads(file.read_text("utf-8"))
+    assert found["schema"] == "federation/receipt/v1"
+    assert found["signed_by"] == list(PARTIES)
+    assert len(bytes.fromhex(found["figures"])) == 32
