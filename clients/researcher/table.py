@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from clients.researcher import rendering
 from clients.researcher.asking import Ask, Frame, ask, computation, statistics
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from clients.researcher.forecast import Forecast
     from clients.researcher.results import Result
     from clients.researcher.session import Session
+
+By: TypeAlias = str | Sequence[str] | None
 
 COLUMNS = ("column", "kind", "unit", "low", "high", "categories", "missing", "outside")
 MOST_SHOWN = 12  # categories of a column that a summary lists
@@ -101,50 +103,60 @@ class Table:
         """Return the same table with another frame."""
         return self._with(frame)
 
-    def count(self, x: str | None = None, by: str | None = None) -> Result:
-        """Count rows, or those in which column `x` has a value, per category of `by` if given. Runs one job."""
-        return self._single(computation("count", x, by=by))
+    def count(self, x: str | None = None, by: By = None, weights: str | None = None) -> Result:
+        """Count rows, or those in which column `x` has a value, per category of `by` if given. Runs one job.
 
-    def sum(self, x: str, by: str | None = None) -> Result:
+        Here and below `by` is one grouping column or several, and a row of weight w counts as w rows.
+        """
+        return self._single(computation("count", x, by=by, weights=weights))
+
+    def sum(self, x: str, by: By = None, weights: str | None = None) -> Result:
         """Add up a column, per category of `by` if given. Runs one job."""
-        return self._single(computation("sum", x, by=by))
+        return self._single(computation("sum", x, by=by, weights=weights))
 
-    def mean(self, x: str, by: str | None = None) -> Result:
+    def mean(self, x: str, by: By = None, weights: str | None = None) -> Result:
         """Average a column, per category of `by` if given. Runs one job."""
-        return self._single(computation("mean", x, by=by))
+        return self._single(computation("mean", x, by=by, weights=weights))
 
-    def var(self, x: str, by: str | None = None) -> Result:
+    def var(self, x: str, by: By = None, weights: str | None = None) -> Result:
         """Return the sample variance of a column, per category of `by` if given. Runs one job."""
-        return self._single(computation("var", x, by=by))
+        return self._single(computation("var", x, by=by, weights=weights))
 
-    def std(self, x: str, by: str | None = None) -> Result:
+    def std(self, x: str, by: By = None, weights: str | None = None) -> Result:
         """Return the sample standard deviation of a column, per category of `by` if given. Runs one job."""
-        return self._single(computation("std", x, by=by))
+        return self._single(computation("std", x, by=by, weights=weights))
 
-    def histogram(self, x: str, bins: int | Sequence[float] = 20, by: str | None = None) -> Result:
+    def histogram(self, x: str, bins: int | Sequence[float] = 20, by: By = None, weights: str | None = None) -> Result:
         """Count a column's values in bins over its declared range, or between given edges. Runs one job."""
-        return self._single(computation("histogram", x, bins, by=by))
+        return self._single(computation("histogram", x, bins, by=by, weights=weights))
 
     def quantile(
-        self, x: str, q: float | Sequence[float] = 0.5, by: str | None = None, resolution: float | None = None
+        self,
+        x: str,
+        q: float | Sequence[float] = 0.5,
+        by: By = None,
+        resolution: float | None = None,
+        weights: str | None = None,
     ) -> Result:
         """Find the least value that a share of at least `q` does not exceed: `.value`, or `.values` for several.
 
         Whole numbers are exact, others are found to `resolution` in the column's unit (the declared range / 2^20 if
         not given); where parties withhold small bins, `low` and `high` hold the quantile. Runs one job.
         """
-        return self._single(computation("quantile", x, q, by=by, resolution=resolution))
+        return self._single(computation("quantile", x, q, by=by, resolution=resolution, weights=weights))
 
-    def ecdf(self, x: str, bins: int | Sequence[float] | None = None, by: str | None = None) -> Result:
+    def ecdf(
+        self, x: str, bins: int | Sequence[float] | None = None, by: By = None, weights: str | None = None
+    ) -> Result:
         """Return which share of a column's values lies below each edge, as steps. Runs one job."""
-        return self._single(computation("ecdf", x, bins, by=by))
+        return self._single(computation("ecdf", x, bins, by=by, weights=weights))
 
-    def describe(self, columns: Sequence[str] | None = None, by: str | None = None) -> Result:
+    def describe(self, columns: Sequence[str] | None = None, by: By = None, weights: str | None = None) -> Result:
         """Summarise columns of numbers, all by default: rows, missing, mean, std and quartiles. Runs one job.
 
         There is no least and greatest value: each would be one unit's own figure.
         """
-        return self._single(computation("describe", columns, by=by))
+        return self._single(computation("describe", columns, by=by, weights=weights))
 
     def plan(self, *computations: Computation, purpose: str | None = None) -> Forecast:
         """Return what a job with these questions would open, and to whom. Asks nobody."""

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from federation.analytics.cells import axes, unit
+from federation.analytics.cells import unit
 from federation.analytics.estimates import Number
-from federation.analytics.moments import ends, numeric
+from federation.analytics.groups import By, axes
+from federation.analytics.ranges import ends, numeric
+from federation.analytics.weights import Weight, among
 from federation.domain.catalogue import Column, Dataset, Kind
 from federation.errors import Misuse
 from federation.query.expression import Col, Const, Expression
@@ -105,18 +107,26 @@ def pieces(left: int, right: int, most: int) -> tuple[int, ...]:
     return tuple(left + (right - left) * i // number for i in range(number + 1))
 
 
-def binned(column: str, edges: Sequence[Number], by: str | None, where: Expression | None, joint: Dataset) -> SumQuery:
+def binned(
+    column: str,
+    edges: Sequence[Number],
+    by: By,
+    where: Expression | None,
+    joint: Dataset,
+    weight: Weight | None = None,
+) -> SumQuery:
     """Return the query for rows per category of `by` and per bin: below the first edge, between edges, above the last.
 
-    Its last column counts rows: column 0 where rows are counted, else a sum of ones.
+    Its last column counts rows (column 0 where rows are counted, else a sum of ones), or sums weights.
     """
     per = unit(joint)
+    rows: tuple[Expression, ...] = () if per is None else (Const(1),)
     return SumQuery(
         dataset=joint.name,
-        where=where,
+        where=among(weight, where),
         per=per,
         group_by=(*axes(by, joint), Bins(Col(column), tuple(edges))),
-        terms=() if per is None else (Const(1),),
+        terms=rows if weight is None else (*rows, weight.of),
     )
 
 

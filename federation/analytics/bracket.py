@@ -22,7 +22,6 @@ from federation.analytics.ladder import NOTHING, Ladder, Rows, joined, partition
 PIECES: Final = 1_024  # of the first round, and around each of up to four quantiles in a further one
 FEWEST: Final = 16  # pieces around one quantile where many are asked
 UNITS: Final = 2  # times k, per party and piece
-MILLION: Final = 1_000_000
 MOST_ROUNDS: Final = 8  # where cells are withheld
 
 
@@ -64,7 +63,7 @@ class Search:
     Attributes:
         ladder: what all rounds so far prove; empty before the first.
         asked: edges of the latest round, with parties withholding each bin between them.
-        units: units per 1,000,000 rows, for who is counted where units have several rows.
+        units: units of the first round, and `rows` its rows or their weight: units may have several rows.
     """
 
     grid: Grid
@@ -74,7 +73,8 @@ class Search:
     ladder: Ladder = field(default_factory=dict)
     asked: tuple[int, ...] = ()
     withheld: tuple[int, ...] = ()
-    units: int = MILLION
+    units: int = 1
+    rows: int = 1
     before: Mapping[float, tuple[int, int]] = field(default_factory=dict)
     cuts: dict[float, int] = field(default_factory=dict)
 
@@ -125,7 +125,7 @@ class Search:
             return PIECES
         left, right = (self.ladder[edge] for edge in span)
         inside = self.ladder[0].above[0] - left.below[0] - right.above[0]  # opened rows
-        most = min(PIECES, inside * self.units // MILLION // (UNITS * self.k * self.parties))
+        most = min(PIECES, inside * self.units // self.rows // (UNITS * self.k * self.parties))
         if self.before.get(q) == span and q in self.cuts:
             most = min(most, self.cuts[q] // 4)  # the last cut proved nothing
         return most

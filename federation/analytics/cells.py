@@ -1,38 +1,22 @@
-"""Reads opened totals cell by cell: labels, what is closed, what was left out, and the interval of a count.
+"""Reads opened totals cell by cell: what is closed, what was left out, and the interval of a count.
 
 Nothing here knows a statistic. A number of a closed cell is never read, so it can never be mistaken for zero.
 """
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 from federation.analytics.estimates import Estimate, Interval, RowsLeftOut, Suppressed
+from federation.analytics.weights import Weight
 from federation.domain.catalogue import Dataset, Kind
-from federation.errors import JobFailed, Misuse, Refused
+from federation.errors import JobFailed, Refused
 from federation.privacy.suppression import LEAST_CONTRIBUTORS, closes, most_left_out
 from federation.query.bounds import intervals
-from federation.query.query import Categories, SumQuery, Totals, Unit, counts, roots
+from federation.query.query import SumQuery, Totals, Unit, counts, roots
 
-ALL_ROWS = "all rows"
 UNBOUNDED: Interval = (None, None)
-
-
-def axes(by: str | None, joint: Dataset) -> tuple[Categories, ...]:
-    """Return the axes of a grouping by one CATEGORY column, or of none. Raises Misuse for other kinds of column."""
-    if by is None:
-        return ()
-    if joint.column(by).kind is not Kind.CATEGORY:
-        raise Misuse(
-            f"by={by!r} groups by a column of kind {joint.column(by).kind.value}",
-            hint="a category column, or a histogram",
-        )
-    return (Categories(by),)
-
-
-def labels(by: str | None, joint: Dataset) -> tuple[str, ...]:
-    """Return the cells' labels in the order of the query's cells."""
-    return (ALL_ROWS,) if by is None else joint.column(by).categories
 
 
 def is_closed(totals: Totals, cell: int) -> bool:
@@ -134,26 +118,67 @@ def _end(value: Fraction | None) -> float | None:
         return None  # a bound that binary64 cannot write is no bound
 
 
-def counted(query: SumQuery, totals: Totals, cell: int, label: str, joint: Dataset, *, scale: int = 0) -> Estimate:
-    """Return the number of rows of a cell as its estimate.
+def counted(
+    query: SumQuery,
+    totals: Totals,
+    cell: int,
+    label: str,
+    joint: Dataset,
+    *,
+    scale: int = 0,
+    weight: Weight | None = None,
+) -> Estimate:
+    """Return the number of rows of a cell, or the sum of their weights, as its estimate.
 
-    A query without terms counts rows in column 0; else its last term is a sum of ones, each 2^scale.
+    Of the query's terms the last is the weight if there is one; the last of the others is a sum of ones, each 2^scale,
+    and without others column 0 counts rows.
     """
     withheld = totals.withheld[cell]
     further = rows_left_out(query, totals, cell, joint)
+    most = weight.most(further) if weight else further
     if is_closed(totals, cell):
-        return closed_estimate(label, (0, further if withheld >= totals.parties else None), withheld)
+        return closed_estimate(label, (0, _above(most) if withheld >= totals.parties else None), withheld)
     units, *sums = totals.table[cell]
+    opened = sums.pop() if weight else 0
     n = sums[-1] >> scale if sums else units
-    high = None if further is None else n + further
-    return Estimate(label=label, value=n, n=n, units=units, interval=(n, high), withheld=withheld)
+    if weight is None:
+        high = None if further is None else n + further
+        return Estimate(label=label, value=n, n=n, units=units, interval=(n, high), withheld=withheld)
+    value = weight.number(opened)
+    return Estimate(
+        label=label,
+        value=value,
+        n=n,
+        units=units,
+        weight=value,
+        interval=(value, value if not further else _above(None if most is None else weight.total(opened) + most)),
+        withheld=withheld,
+        encoding_error=weight.error(n),
+    )
 
 
-def rows_between(query: SumQuery, totals: Totals, cell: int, joint: Dataset) -> tuple[int, int | None]:
-    """Return the least and the most rows of a cell whose query counts rows in its last column; None for no bound."""
+def rows_between(
+    query: SumQuery, totals: Totals, cell: int, joint: Dataset, weight: Weight | None = None
+) -> tuple[int, int | None]:
+    """Return the least and the most rows of a cell whose query counts rows in its last column; None for no bound.
+
+    With weights the last column sums them, and both numbers are in the unit in which it was opened.
+    """
     withheld = totals.withheld[cell]
     further = rows_left_out(query, totals, cell, joint)
+    if weight is not None:
+        further = weight.most_opened(further)
     if is_closed(totals, cell):
         return 0, further if withheld >= totals.parties else None
     rows = totals.table[cell][-1]
     return rows, None if further is None else rows + further
+
+
+def _above(value: Fraction | int | None) -> int | float | None:
+    """An upper end as a number that is not below it."""
+    if value is None or isinstance(value, int):
+        return value
+    if value.denominator == 1:
+        return value.numerator
+    found = _end(value)
+    return math.nextafter(found, math.inf) if found is not None and found < value else found

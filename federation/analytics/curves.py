@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from federation.analytics.estimates import Number
+from federation.analytics.groups import By, written
 from federation.analytics.ladder import Rung, shares
 from federation.analytics.statistic import Drawn, Picture, Series
+from federation.analytics.weights import Weight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +20,7 @@ class Curve:
     Attributes:
         label: whose values.
         edges: one more than bins.
-        n: opened rows below the right end of each bin.
+        n: opened rows, or their weight, below the right end of each bin.
         share: of the opened rows; None where nothing was opened.
         low: least share of all rows, those that parties withhold included.
         high: greatest share of all rows.
@@ -26,28 +28,28 @@ class Curve:
 
     label: str
     edges: tuple[Number, ...]
-    n: tuple[int, ...]
+    n: tuple[Number, ...]
     share: tuple[float | None, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
 
 
-def curve(label: str, edges: Sequence[Number], rungs: Sequence[Rung]) -> Curve:
-    """Return the curve through `rungs`, one per edge."""
+def curve(label: str, edges: Sequence[Number], rungs: Sequence[Rung], weight: Weight | None = None) -> Curve:
+    """Return the curve through `rungs`, one per edge; with weights they stand in the unit that these opened in."""
     found = [shares(rung) for rung in rungs[1:]]
     return Curve(
         label=label,
         edges=tuple(edges),
-        n=tuple(rung.below[0] for rung in rungs[1:]),
+        n=tuple(weight.number(rung.below[0]) if weight else rung.below[0] for rung in rungs[1:]),
         share=tuple(share for share, _, _ in found),
         low=tuple(low for _, low, _ in found),
         high=tuple(high for _, _, high in found),
     )
 
 
-def drawn(column: str, curves: Sequence[Curve], by: str | None) -> Picture:
+def drawn(column: str, curves: Sequence[Curve], by: By) -> Picture:
     """Return step curves from 0 to 1, one per group of which anything was opened."""
-    of = "" if by is None else f" by {by}"
+    of = "" if by is None else f" by {written(by)}"
     opened = [each for each in curves if any(each.n)]
     first, *others = (_steps(each) for each in opened or curves[:1])
     return Picture(

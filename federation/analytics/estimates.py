@@ -6,15 +6,27 @@ and small look alike. Around an opened cell that some parties withheld, `interva
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
+from federation.analytics.groups import SEPARATOR, By, is_named, parts, written
+from federation.analytics.groups import columns as grouping
 from federation.analytics.statistic import Drawn, Picture, Result, Shown, Table
 from federation.errors import Misuse, did_you_mean
 
 Number: TypeAlias = int | float
 Interval: TypeAlias = tuple[Number | None, Number | None]
+
+
+class Labelled(Protocol):
+    """What has a label."""
+
+    @property
+    def label(self) -> str: ...
+
+
+C = TypeVar("C", bound=Labelled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +45,7 @@ class Estimate:
         closed: True if nothing of the cell was opened.
         encoding_error: bound on what rounding did to `value`: each row to binary64 (4 ulp) and to fixed point; 0 if
             exact.
+        weight: sum of the rows' weights; None where the question has none.
     """
 
     label: str
@@ -44,6 +57,7 @@ class Estimate:
     withheld: int = 0
     closed: bool = False
     encoding_error: float = 0.0
+    weight: Number | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,19 +122,21 @@ class Estimates(LeavesOut, Result):
     Attributes:
         statistic: its name.
         column: what was computed, None for rows.
-        by: the grouping column, None for one estimate over all rows.
+        by: the grouping column or columns, None for one estimate over all rows.
         left_out: rows that were not used, or whose value was moved, per reason.
         parties: how many took part.
         k: greatest of the parties' least units per cell.
+        weights: the column of weights, None for none.
     """
 
     statistic: str
     column: str | None
-    by: str | None
+    by: By
     estimates: tuple[Estimate, ...]
     left_out: RowsLeftOut
     parties: int
     k: int
+    weights: str | None = None
 
     @property
     def suppressed(self) -> tuple[Suppressed, ...]:
@@ -131,7 +147,8 @@ class Estimates(LeavesOut, Result):
     def only(self) -> Estimate:
         """The one estimate of a result without `by`."""
         if self.by is not None:
-            raise Misuse(f"this {self.statistic} has one value per {self.by!r}", hint=f"index it with a {self.by}")
+            what = f"this {self.statistic} has one value per {written(self.by)!r}"
+            raise Misuse(what, hint="index it with a category")
         return self.estimates[0]
 
     @property
@@ -154,20 +171,20 @@ class Estimates(LeavesOut, Result):
         """Rows that the opened cells rest on."""
         return sum(estimate.n or 0 for estimate in self.estimates)
 
-    def __getitem__(self, label: str) -> Estimate:
-        for estimate in self.estimates:
-            if estimate.label == label:
-                return estimate
-        raise Misuse(f"no cell {label!r}", hint=did_you_mean(label, (estimate.label for estimate in self.estimates)))
+    def __getitem__(self, label: str | tuple[str, ...]) -> Estimate:
+        """Return the cell of a category, or of one category per grouping column."""
+        return found(self.estimates, label, "cell")
 
     def table(self) -> Table:
-        """Return one row per cell: label (with `by`), n, the estimate, se, interval, withholding parties."""
-        head = () if self.by is None else (self.by,)
+        """Return one row per cell: label (with `by`), n, weight (with weights), the estimate, its interval."""
+        extra = () if self.weights is None else ("weight",)
         rows: list[tuple[Shown, ...]] = []
         for cell in self.estimates:
-            label = () if self.by is None else (cell.label,)
-            rows.append((*label, cell.n, *self.shown(cell), *cell.interval, cell.withheld))
-        return Table(columns=(*head, "n", *self.headings(), "low", "high", "withheld"), rows=tuple(rows))
+            label = () if self.by is None else parts(cell.label)
+            weight = () if self.weights is None else (cell.weight,)
+            rows.append((*label, cell.n, *weight, *self.shown(cell), *cell.interval, cell.withheld))
+        columns = (*grouping(self.by), "n", *extra, *self.headings(), "low", "high", "withheld")
+        return Table(columns=columns, rows=tuple(rows))
 
     def headings(self) -> tuple[str, ...]:
         """Return the names of what `shown` returns."""
@@ -185,13 +202,23 @@ class Estimates(LeavesOut, Result):
         errors = tuple(cell.se for cell in self.estimates)
         return Picture(
             drawn=Drawn.BARS if errors.count(None) == len(errors) else Drawn.POINTS,
-            title=f"{what} by {self.by}",
-            x_label=self.by,
+            title=f"{what} by {written(self.by)}",
+            x_label=written(self.by),
             y_label=what,
             x=tuple(cell.label for cell in self.estimates),
             y=tuple(cell.value for cell in self.estimates),
             error=() if errors.count(None) == len(errors) else errors,
         )
+
+
+def found(cells: Iterable[C], key: str | tuple[str, ...], what: str = "group") -> C:
+    """Return the cell with this label. Raises Misuse, with the nearest label, where there is none."""
+    every = list(cells)
+    for cell in every:
+        if is_named(cell.label, key):
+            return cell
+    wanted = key if isinstance(key, str) else SEPARATOR.join(map(str, key))
+    raise Misuse(f"no {what} {wanted!r}", hint=did_you_mean(wanted, (cell.label for cell in every)))
 
 
 def suppressed_cells(estimates: Sequence[Estimate]) -> tuple[Suppressed, ...]:

@@ -57,7 +57,7 @@ def rank(rows: int, q: float) -> int:
     binary64, so that both agree also where q has no binary fraction.
     """
     place = rows * q - 1.0
-    return max(math.ceil(place), 0) + 1
+    return min(max(math.ceil(place), 0) + 1, max(rows, 1))  # beyond 2^53, which weights reach, the product is rounded
 
 
 def proved(ladder: Ladder, q: float) -> tuple[int, int]:

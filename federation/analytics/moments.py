@@ -1,8 +1,8 @@
 """First and second moments of one column, exact where the column is whole numbers.
 
 Asked about a public centre, the midpoint of the column's joint declared range, so that a range far from zero costs no
-digits: what is opened per cell is n, sum of d and sum of d^2 with d = x - centre (and how many units the n rows
-belong to, where rows are not units). Everything after the opening is Fractions, rounded to
+digits: what is opened per cell is n, sum of w d and sum of w d^2 with d = x - centre (w = 1 without weights; and how
+many units the n rows belong to, where rows are not units). Everything after the opening is Fractions, rounded to
 binary64 once, at the end. `sum`, `mean` and `var` ask the same query, so asked together they are one.
 """
 
@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
 
-from federation.analytics.cells import axes, binary64, labels, left_out, require_an_open_cell, unit
+from federation.analytics.cells import binary64, left_out, require_an_open_cell, rows_left_out, unit
 from federation.analytics.estimates import Estimate, Estimates, Number
+from federation.analytics.groups import By, axes, labels
 from federation.analytics.plan import Plan
-from federation.domain.catalogue import Column, Dataset, Kind
-from federation.errors import Misuse
+from federation.analytics.ranges import centre_of, numeric
+from federation.analytics.weights import Weight, among, weight_of
+from federation.domain.catalogue import Column, Dataset
 from federation.query.bounds import interval
-from federation.query.expression import INTEGER_LIMIT, Col, Const, Expression
+from federation.query.expression import Col, Const, Expression
 from federation.query.query import SumQuery, Totals, shape
 
 # Engines agree with the exact value of a term to 4 units in the last place of its bound: 2 for d = x - c and d^2 in
@@ -37,11 +39,13 @@ class ColumnParameters:
 
     Attributes:
         column: a column of numbers.
-        by: a category column, for one estimate per category.
+        by: a category column, or several, for one estimate per category or combination.
+        weights: a column of weights, see `analytics.weights`; None is 1 for every row.
     """
 
     column: str
-    by: str | None = None
+    by: By = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,8 @@ class Asked:
 
     Attributes:
         scales: s of the two terms: an opened number stands for number / 2^s.
-        row_errors: bound on what rounding does to one row's d and d^2; 0 where the term is a whole number.
+        row_errors: bound on what rounding does to one row's w d and w d^2; 0 where the term is a whole number.
+        weight: None for none.
     """
 
     query: SumQuery
@@ -58,14 +63,20 @@ class Asked:
     centre: Number
     scales: tuple[int, int]
     row_errors: tuple[Fraction, Fraction]
+    weight: Weight | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moments:
-    """What was opened of one cell, exactly: n rows of `units`, sums about the centre, and bounds on their errors."""
+    """What was opened of one cell, exactly: n rows of `units`, sums about the centre, and bounds on their errors.
+
+    Attributes:
+        size: sum of the rows' weights; n without weights.
+    """
 
     units: int
     n: int
+    size: Fraction
     centre: Fraction
     first: Fraction
     second: Fraction
@@ -75,12 +86,12 @@ class Moments:
     @property
     def total(self) -> Fraction:
         """Sum of x."""
-        return self.first + self.n * self.centre
+        return self.first + self.size * self.centre
 
     @property
     def squares(self) -> Fraction:
         """Sum of x^2."""
-        return self.second + 2 * self.centre * self.first + self.n * self.centre**2
+        return self.second + 2 * self.centre * self.first + self.size * self.centre**2
 
     @property
     def squares_error(self) -> Fraction:
@@ -90,42 +101,51 @@ class Moments:
     @property
     def mean(self) -> Fraction:
         """Mean of x; n > 0."""
-        return self.centre + self.first / self.n
+        return self.centre + self.first / self.size
 
     @property
     def deviations(self) -> Fraction:
         """Sum of (x - mean)^2; n > 0. Never below 0: rounding of rows may push it there where all values are equal."""
-        return max(self.second - self.first**2 / self.n, Fraction(0))
+        return max(self.second - self.first**2 / self.size, Fraction(0))
 
     @property
     def deviations_error(self) -> Fraction:
         """Bound on the error of `deviations`; n > 0."""
-        return self.second_error + (2 * abs(self.first) + self.first_error) * self.first_error / self.n
+        return self.second_error + (2 * abs(self.first) + self.first_error) * self.first_error / self.size
 
     @property
     def variance(self) -> Fraction | None:
-        """Sample variance with n - 1 below the line; None for fewer than two rows."""
-        return self.deviations / (self.n - 1) if self.n > 1 else None
+        """Sample variance with n - 1 below the line (sum of weights - 1); None for fewer than two rows."""
+        return self.deviations / (self.size - 1) if self.size > 1 else None
 
     @property
     def mean_se(self) -> float | None:
         """Standard error of the mean, sqrt(variance / n)."""
-        return None if self.variance is None else root(self.variance / self.n)
+        return None if self.variance is None else root(self.variance / self.size)
 
 
-def asked(column: str, by: str | None, where: Expression | None, joint: Dataset) -> Asked:
+def asked(column: str, by: By, where: Expression | None, joint: Dataset, weights: str | None = None) -> Asked:
     """Return the query for the moments of `column`, per category of `by`.
 
     Raises:
         Misuse: unknown column, a column that holds no numbers, or a range too wide for its squares to have a bound.
     """
     declared = numeric(column, joint)
+    weight = weight_of(weights, joint)
     centre = centre_of(declared)
     away = Col(column) - Const(centre) if centre else Col(column)
-    terms = (away, away**2)
+    plain: tuple[Expression, Expression] = (away, away**2)
+    terms = plain if weight is None else (weight.of * plain[0], weight.of * plain[1])
     per = unit(joint)
-    rows = () if per is None else (Const(1),)
-    query = SumQuery(dataset=joint.name, where=where, per=per, group_by=axes(by, joint), terms=(*rows, *terms))
+    rows: tuple[Expression, ...] = () if per is None else (Const(1),)
+    weighing = () if weight is None else (weight.of,)
+    query = SumQuery(
+        dataset=joint.name,
+        where=among(weight, where),
+        per=per,
+        group_by=axes(by, joint),
+        terms=(*rows, *weighing, *terms),
+    )
     scales = shape(query, joint).scales[-2:]
     errors = tuple(_row_error(term, scale, joint) for term, scale in zip(terms, scales, strict=True))
     return Asked(
@@ -134,47 +154,36 @@ def asked(column: str, by: str | None, where: Expression | None, joint: Dataset)
         centre=centre,
         scales=(scales[0], scales[1]),
         row_errors=(errors[0], errors[1]),
+        weight=weight,
     )
-
-
-def numeric(name: str, joint: Dataset) -> Column:
-    """Return the declared column called `name`. Raises Misuse if it does not hold numbers."""
-    column = joint.column(name)
-    if column.kind not in (Kind.INTEGER, Kind.REAL) or column.low is None or column.high is None:
-        raise Misuse(
-            f"column {name!r} is of kind {column.kind.value} and holds no numbers",
-            hint="count(by=...) counts the rows of each category",
-        )
-    if column.kind is Kind.INTEGER and max(abs(column.low), abs(column.high)) >= INTEGER_LIMIT:
-        raise Misuse(f"column {name!r} holds whole numbers of 2^62 and more", hint="its operator publishes it as real")
-    return column
-
-
-def centre_of(column: Column) -> Number:
-    """Return the midpoint of the declared range: a whole number for whole numbers, the nearest binary64 otherwise."""
-    low, high = ends(column)
-    middle = (low + high) / 2
-    return math.floor(middle) if column.kind is Kind.INTEGER else float(middle)
-
-
-def ends(column: Column) -> tuple[Fraction, Fraction]:
-    """Return the joint declared range of a numeric column, exactly."""
-    return Fraction(column.low or 0), Fraction(column.high or 0)
 
 
 def moments(question: Asked, totals: Totals, cell: int) -> Moments:
     """Return the moments that were opened for `cell`."""
     units, *rows, first, second = totals.table[cell]
+    opened = rows.pop() if question.weight else 0
     n = rows[0] if rows else units
     return Moments(
         units=units,
         n=n,
+        size=question.weight.total(opened) if question.weight else Fraction(n),
         centre=Fraction(question.centre),
         first=Fraction(first) / Fraction(2) ** question.scales[0],
         second=Fraction(second) / Fraction(2) ** question.scales[1],
         first_error=n * question.row_errors[0],
         second_error=n * question.row_errors[1],
     )
+
+
+def further(question: Asked, totals: Totals, cell: int, joint: Dataset) -> Fraction | int | None:
+    """Return the most rows, or the most weight, of a cell that parties withhold; None where there is no bound."""
+    rows = rows_left_out(question.query, totals, cell, joint)
+    return rows if question.weight is None else question.weight.most(rows)
+
+
+def weight_in(question: Asked, found: Moments) -> Number | None:
+    """Return the sum of the weights of a cell as a result has it; None without weights."""
+    return None if question.weight is None else number(found.size, question.weight.whole)
 
 
 def root(value: Fraction) -> float:
@@ -204,7 +213,7 @@ def over_cells(
     estimate: Callable[[Asked, Totals, int, str, Dataset], Estimate],
 ) -> Plan[E]:
     """Ask for the moments of a column; return `result` with `estimate(question, totals, cell, label, joint)`s."""
-    question = asked(parameters.column, parameters.by, where, joint)
+    question = asked(parameters.column, parameters.by, where, joint, parameters.weights)
     (totals,) = yield (question.query,)
     require_an_open_cell(totals)
     cells = enumerate(labels(parameters.by, joint))
@@ -216,4 +225,5 @@ def over_cells(
         left_out=left_out(question.query, totals, joint),
         parties=totals.parties,
         k=joint.k,
+        weights=parameters.weights,
     )

@@ -1,14 +1,16 @@
-"""Number of rows, or of rows in which a column has a value: one round, exact, no standard error."""
+"""Number of rows, or of rows in which a column has a value, or the sum of their weights: one round, exact."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from federation.analytics.cells import axes, counted, labels, left_out, require_an_open_cell, unit
+from federation.analytics.cells import counted, left_out, require_an_open_cell, unit
 from federation.analytics.estimates import Estimate, Estimates
-from federation.analytics.moments import numeric
+from federation.analytics.groups import By, axes, labels
 from federation.analytics.plan import Plan
+from federation.analytics.ranges import numeric
 from federation.analytics.statistic import Shown, Statistic
+from federation.analytics.weights import among, weight_of
 from federation.domain.catalogue import Dataset
 from federation.query.expression import Col, Const, Expression
 from federation.query.query import SumQuery, shape
@@ -20,16 +22,21 @@ class CountParameters:
 
     Attributes:
         column: a column of numbers whose rows with a value are counted; None counts all rows.
-        by: a category column, for one count per category.
+        by: a category column, or several, for one count per category or combination.
+        weights: a column of weights; their sum is counted, not rows.
     """
 
     column: str | None = None
-    by: str | None = None
+    by: By = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountResult(Estimates):
-    """Counts; `value` is an int. `units` are distinct units where k protects units that may have several rows."""
+    """Counts; `value` is an int, or the sum of weights.
+
+    `units` are distinct units where k protects units that may have several rows.
+    """
 
     def headings(self) -> tuple[str, ...]:
         return ("units",)
@@ -49,13 +56,19 @@ class Count(Statistic[CountParameters, CountResult]):
         return 1
 
     def plan(self, parameters: CountParameters, where: Expression | None, joint: Dataset) -> Plan[CountResult]:
-        per = unit(joint)
+        per, weight = unit(joint), weight_of(parameters.weights, joint)
         terms: tuple[Expression, ...] = () if per is None else (Const(1),)
         if parameters.column is not None:
             # To the power 0 a value is 1: the term uses the column, so that rows without a value are left out and
             # counted.
             terms = (Col(numeric(parameters.column, joint).name) ** 0,)
-        query = SumQuery(dataset=joint.name, where=where, per=per, group_by=axes(parameters.by, joint), terms=terms)
+        query = SumQuery(
+            dataset=joint.name,
+            where=among(weight, where),
+            per=per,
+            group_by=axes(parameters.by, joint),
+            terms=terms if weight is None else (*terms, weight.of),
+        )
         scale = shape(query, joint).scales[0] if terms else 0
         (totals,) = yield (query,)
         require_an_open_cell(totals)
@@ -64,8 +77,11 @@ class Count(Statistic[CountParameters, CountResult]):
             statistic=self.name,
             column=parameters.column,
             by=parameters.by,
-            estimates=tuple(counted(query, totals, cell, label, joint, scale=scale) for cell, label in cells),
+            estimates=tuple(
+                counted(query, totals, cell, label, joint, scale=scale, weight=weight) for cell, label in cells
+            ),
             left_out=left_out(query, totals, joint),
             parties=totals.parties,
             k=joint.k,
+            weights=parameters.weights,
         )

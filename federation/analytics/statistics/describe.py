@@ -12,8 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from federation.analytics.estimates import Estimate, Number, RowsLeftOut, Suppressed
-from federation.analytics.moments import ColumnParameters, numeric
+from federation.analytics.groups import By, is_named, parts, written
+from federation.analytics.groups import columns as grouping
+from federation.analytics.moments import ColumnParameters
 from federation.analytics.plan import Done, Failure, Outcome, Plan, together
+from federation.analytics.ranges import numeric
 from federation.analytics.statistic import Result, Shown, Statistic, Table
 from federation.analytics.statistics.mean import Mean, MeanResult
 from federation.analytics.statistics.quantile import Quantile, QuantileParameters, QuantileResult
@@ -32,11 +35,13 @@ class DescribeParameters:
 
     Attributes:
         columns: columns of numbers; None is all of them.
-        by: a category column, for one summary per category.
+        by: a category column, or several, for one summary per category or combination.
+        weights: a column of weights: a row of weight w counts as w rows; None for none.
     """
 
     columns: tuple[str, ...] | None = None
-    by: str | None = None
+    by: By = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +89,7 @@ class DescribeResult(Result):
         failed: (column, why) of what has no number.
     """
 
-    by: str | None
+    by: By
     cells: tuple[Described, ...]
     missing: tuple[tuple[str, int | None], ...]
     ranges: tuple[tuple[str, Number, Number], ...]
@@ -93,6 +98,7 @@ class DescribeResult(Result):
     wide: tuple[Suppressed, ...]
     parties: int
     k: int
+    weights: str | None = None
 
     @property
     def n_missing(self) -> tuple[tuple[str, str, int | None], ...]:
@@ -120,24 +126,26 @@ class DescribeResult(Result):
         why = "declared low and high are published ranges: a least or greatest value would be somebody's own figure"
         return (why, *(f"{column}: {reason}" for column, reason in self.failed))
 
-    def __getitem__(self, key: str | tuple[str, str]) -> Described:
-        """Return the summary of a column, or with `by` of (column, category)."""
-        column, label = (key, None) if isinstance(key, str) else key
-        found = [cell for cell in self.cells if cell.column == column and label in (None, cell.label)]
+    def __getitem__(self, key: str | tuple[str, ...]) -> Described:
+        """Return the summary of a column, or with `by` of (column, category), one category per grouping column."""
+        column, *rest = (key,) if isinstance(key, str) else key
+        wanted = rest[0] if len(rest) == 1 else tuple(rest)
+        found = [each for each in self.cells if each.column == column and (not rest or is_named(each.label, wanted))]
         if not found:
             raise Misuse(f"no summary of {key!r}", hint=did_you_mean(column, (cell.column for cell in self.cells)))
         if len(found) > 1:
-            raise Misuse(f"{column!r} has one summary per {self.by!r}", hint=f"index with (column, {self.by})")
+            hint = f"index with (column, {written(self.by)})"
+            raise Misuse(f"{column!r} has one summary per {written(self.by)!r}", hint=hint)
         return found[0]
 
     def table(self) -> Table:
         """Return one row per column and group."""
         missing = dict(self.missing)
         ranges = {column: (low, high) for column, low, high in self.ranges}
-        head = ("column",) if self.by is None else ("column", self.by)
+        head = ("column", *grouping(self.by))
         rows: list[tuple[Shown, ...]] = []
         for cell in self.cells:
-            label: tuple[Shown, ...] = (cell.column,) if self.by is None else (cell.column, cell.label)
+            label: tuple[Shown, ...] = (cell.column,) if self.by is None else (cell.column, *parts(cell.label))
             counts: tuple[Shown, ...] = (cell.n, missing[cell.column])
             mean = cell.mean.value if cell.mean else None
             std = cell.std.value if cell.std else None
@@ -158,20 +166,21 @@ class Describe(Statistic[DescribeParameters, DescribeResult]):
     Parameters = DescribeParameters
 
     def rounds(self, parameters: DescribeParameters, joint: Dataset) -> int:
-        return max(Quantile().rounds(_quartiles(each, parameters.by), joint) for each in _columns(parameters, joint))
+        return max(Quantile().rounds(_quartiles(each, parameters), joint) for each in _columns(parameters, joint))
 
     def later_numbers(self, parameters: DescribeParameters, joint: Dataset) -> int:
         names = _columns(parameters, joint)
-        return sum(Quantile().later_numbers(_quartiles(each, parameters.by), joint) for each in names)
+        return sum(Quantile().later_numbers(_quartiles(each, parameters), joint) for each in names)
 
     def plan(self, parameters: DescribeParameters, where: Expression | None, joint: Dataset) -> Plan[DescribeResult]:
-        names, by = _columns(parameters, joint), parameters.by
+        names = _columns(parameters, joint)
         plans: list[Plan[Any]] = []
         for name in names:
+            of = ColumnParameters(column=name, by=parameters.by, weights=parameters.weights)
             plans += [
-                Mean().plan(ColumnParameters(column=name, by=by), where, joint),
-                Std().plan(ColumnParameters(column=name, by=by), where, joint),
-                Quantile().plan(_quartiles(name, by), where, joint),
+                Mean().plan(of, where, joint),
+                Std().plan(of, where, joint),
+                Quantile().plan(_quartiles(name, parameters), where, joint),
             ]
         outcomes = yield from together(plans)
         parts = [_part(name, outcomes[3 * i : 3 * i + 3]) for i, name in enumerate(names)]
@@ -179,7 +188,7 @@ class Describe(Statistic[DescribeParameters, DescribeResult]):
         if not whole:
             raise _error(outcomes)
         return DescribeResult(
-            by=by,
+            by=parameters.by,
             cells=tuple(cell for part in parts for cell in part.cells()),
             missing=tuple((part.column, part.missing()) for part in parts),
             ranges=tuple((name, _end(name, joint, low=True), _end(name, joint, low=False)) for name in names),
@@ -188,6 +197,7 @@ class Describe(Statistic[DescribeParameters, DescribeResult]):
             wide=tuple(line for part in parts for line in part.wide()),
             parties=whole[0].opened[0].parties,
             k=joint.k,
+            weights=parameters.weights,
         )
 
 
@@ -255,8 +265,8 @@ def _columns(parameters: DescribeParameters, joint: Dataset) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _quartiles(column: str, by: str | None) -> QuantileParameters:
-    return QuantileParameters(column=column, q=QUARTILES, by=by)
+def _quartiles(column: str, parameters: DescribeParameters) -> QuantileParameters:
+    return QuantileParameters(column=column, q=QUARTILES, by=parameters.by, weights=parameters.weights)
 
 
 def _part(column: str, outcomes: Sequence[Outcome]) -> _Part:

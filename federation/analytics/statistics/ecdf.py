@@ -11,16 +11,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from federation.analytics.bins import binned, grid, named, spread
-from federation.analytics.cells import counted, labels, left_out, require_an_open_cell, rows_between
+from federation.analytics.cells import counted, left_out, require_an_open_cell, rows_between
 from federation.analytics.curves import Curve, curve, drawn
-from federation.analytics.estimates import Estimate, LeavesOut, Number, RowsLeftOut, Suppressed, suppressed_cells
+from federation.analytics.estimates import (
+    Estimate,
+    LeavesOut,
+    Number,
+    RowsLeftOut,
+    Suppressed,
+    found,
+    suppressed_cells,
+)
+from federation.analytics.groups import By, labels, parts, written
+from federation.analytics.groups import columns as grouping
 from federation.analytics.ladder import NOTHING, joined, partition
-from federation.analytics.moments import ends, numeric
 from federation.analytics.plan import Plan
+from federation.analytics.ranges import ends, numeric
 from federation.analytics.statistic import Picture, Result, Shown, Statistic, Table
 from federation.analytics.statistics.histogram import nothing
+from federation.analytics.weights import weight_of
 from federation.domain.catalogue import Dataset
-from federation.errors import Misuse, did_you_mean
+from federation.errors import Misuse
 from federation.query.expression import Expression
 from federation.query.query import SumQuery, Totals, shape
 
@@ -38,14 +49,16 @@ class EcdfParameters:
             value for whole numbers of few values, else 256, or 32 where small bins are withheld.
         low: left end of the first bin; None is the least declared value.
         high: right end of the last bin, which is closed; None is the greatest declared value.
-        by: a category column, for one curve per category.
+        by: a category column, or several, for one curve per category or combination.
+        weights: a column of weights, which are summed in place of counting rows; None for none.
     """
 
     column: str
     bins: int | tuple[float, ...] | None = None
     low: float | None = None
     high: float | None = None
-    by: str | None = None
+    by: By = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +68,14 @@ class EcdfGroup:
     Attributes:
         n: opened rows; None where the group is closed.
         bins: rows per bin, and below the first and above the last edge, as they were opened.
+        weight: sum of the opened rows' weights; None where the question has none.
     """
 
     label: str
     n: int | None
     curve: Curve
     bins: tuple[Estimate, ...]
+    weight: Number | None = None
 
     @property
     def value(self) -> tuple[float | None, ...]:
@@ -70,7 +85,8 @@ class EcdfGroup:
     @property
     def se(self) -> tuple[float | None, ...]:
         """Standard error of each share."""
-        return tuple(None if p is None or not self.n else math.sqrt(p * (1 - p) / self.n) for p in self.curve.share)
+        size = self.n if self.weight is None else self.weight
+        return tuple(None if p is None or not size else math.sqrt(p * (1 - p) / size) for p in self.curve.share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,18 +100,19 @@ class EcdfResult(LeavesOut, Result):
     """
 
     column: str
-    by: str | None
+    by: By
     edges: tuple[Number, ...]
     groups: tuple[EcdfGroup, ...]
     left_out: RowsLeftOut
     parties: int
     k: int
+    weights: str | None = None
 
     @property
     def only(self) -> EcdfGroup:
         """The one curve of a result without `by`."""
         if self.by is not None:
-            raise Misuse(f"there is one curve per {self.by!r}", hint=f"index it with a {self.by}")
+            raise Misuse(f"there is one curve per {written(self.by)!r}", hint="index it with a category")
         return self.groups[0]
 
     @property
@@ -119,23 +136,20 @@ class EcdfResult(LeavesOut, Result):
         cells = (cell for group in self.groups for cell in suppressed_cells(group.bins))
         return (*cells, *self.left_out.suppressed)
 
-    def __getitem__(self, label: str) -> EcdfGroup:
-        for group in self.groups:
-            if group.label == label:
-                return group
-        raise Misuse(f"no group {label!r}", hint=did_you_mean(label, (group.label for group in self.groups)))
+    def __getitem__(self, label: str | tuple[str, ...]) -> EcdfGroup:
+        return found(self.groups, label)
 
     def table(self) -> Table:
         """Return one row per group and bin: the share below its right end, se, low, high, rows, withholding parties."""
-        head = () if self.by is None else (self.by,)
         rows: list[tuple[Shown, ...]] = []
         for group in self.groups:
-            label = () if self.by is None else (group.label,)
+            label = () if self.by is None else parts(group.label)
             of = group.curve
             columns = (self.edges, self.edges[1:], of.share, group.se, of.low, of.high, of.n, group.bins[1:])
             for *shown, cell in zip(*columns, strict=False):
                 rows.append((*label, *shown, cell.withheld))
-        return Table(columns=(*head, "from", "to", "share", "se", "low", "high", "n", "withheld"), rows=tuple(rows))
+        head = (*grouping(self.by), "from", "to", "share", "se", "low", "high")
+        return Table(columns=(*head, "n" if self.weights is None else self.weights, "withheld"), rows=tuple(rows))
 
     def picture(self) -> Picture:
         """Return the steps, one curve per group."""
@@ -154,7 +168,7 @@ class Ecdf(Statistic[EcdfParameters, EcdfResult]):
 
     def plan(self, parameters: EcdfParameters, where: Expression | None, joint: Dataset) -> Plan[EcdfResult]:
         edges = _edges(parameters, joint)
-        query = binned(parameters.column, edges, parameters.by, where, joint)
+        query = binned(parameters.column, edges, parameters.by, where, joint, weight_of(parameters.weights, joint))
         shape(query, joint)  # what has no meaning fails here, before anything is asked
         (totals,) = yield (query,)
         require_an_open_cell(totals)
@@ -169,6 +183,7 @@ class Ecdf(Statistic[EcdfParameters, EcdfResult]):
             left_out=left_out(query, totals, joint),
             parties=totals.parties,
             k=joint.k,
+            weights=parameters.weights,
         )
 
 
@@ -193,20 +208,25 @@ def _group(
 ) -> EcdfGroup:
     low, high = ends(numeric(parameters.column, joint))
     start, size = place * (len(edges) + 1), len(edges) + 1
-    cells = [rows_between(query, totals, start + cell, joint) for cell in range(size)]
+    weight = weight_of(parameters.weights, joint)
+    cells = [rows_between(query, totals, start + cell, joint, weight) for cell in range(size)]
     names = [f"below {edges[0]}", *named(edges), f"above {edges[-1]}"]
     before = "" if parameters.by is None else f"{label}: "
-    bins = [counted(query, totals, start + cell, before + name, joint) for cell, name in enumerate(names)]
+    bins = [
+        counted(query, totals, start + cell, before + name, joint, weight=weight) for cell, name in enumerate(names)
+    ]
     if low >= edges[0]:
         cells[0], bins[0] = NOTHING, nothing(bins[0].label)
     if high <= edges[-1]:
         cells[-1], bins[-1] = NOTHING, nothing(bins[-1].label)
     known = partition(range(size + 1), cells)
     ladder = joined(known, known)
-    every = ladder[0].above
+    least, most = ladder[0].above
+    is_closed = least == 0 != most
     return EcdfGroup(
         label=label,
-        n=None if every[0] == 0 and every[1] != 0 else every[0],
-        curve=curve(label, edges, [ladder[i + 1] for i in range(len(edges))]),
+        n=None if is_closed else sum(cell.n or 0 for cell in bins),
+        curve=curve(label, edges, [ladder[i + 1] for i in range(len(edges))], weight),
         bins=tuple(bins),
+        weight=None if is_closed or weight is None else weight.number(least),
     )

@@ -6,13 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from federation.analytics.bins import binned, named, spread
-from federation.analytics.cells import counted, labels, left_out, require_an_open_cell
-from federation.analytics.estimates import Estimate, LeavesOut, Number, RowsLeftOut, Suppressed, suppressed_cells
-from federation.analytics.moments import ends, numeric
+from federation.analytics.cells import counted, left_out, require_an_open_cell
+from federation.analytics.estimates import (
+    Estimate,
+    LeavesOut,
+    Number,
+    RowsLeftOut,
+    Suppressed,
+    found,
+    suppressed_cells,
+)
+from federation.analytics.groups import By, labels, parts, written
+from federation.analytics.groups import columns as grouping
 from federation.analytics.plan import Plan
+from federation.analytics.ranges import ends, numeric
 from federation.analytics.statistic import Drawn, Picture, Result, Series, Shown, Statistic, Table
+from federation.analytics.weights import Weight, weight_of
 from federation.domain.catalogue import Column, Dataset
-from federation.errors import Misuse, did_you_mean
+from federation.errors import Misuse
 from federation.query.expression import Expression
 from federation.query.query import SumQuery, Totals, shape
 
@@ -26,14 +37,16 @@ class HistogramParameters:
         bins: how many of equal width between `low` and `high`, or the edges themselves, increasing.
         low: left end of the first bin; None is the least declared value.
         high: right end of the last bin; None is the greatest declared value.
-        by: a category column, for one histogram per category over the same bins.
+        by: a category column, or several, for one histogram per category over the same bins.
+        weights: a column of weights, which are summed in place of counting rows; None for none.
     """
 
     column: str
     bins: int | tuple[float, ...] = 20
     low: float | None = None
     high: float | None = None
-    by: str | None = None
+    by: By = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,27 +78,29 @@ class Bars:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistogramResult(LeavesOut, Result):
-    """Rows per bin, per group if asked.
+    """Rows per bin, or the sum of their weights, per group if asked.
 
     Attributes:
         edges: one more than bins.
         groups: one per category of `by`, or one.
         left_out: rows that were not used, or whose value was moved, per reason.
+        weights: the column of weights, None for none.
     """
 
     column: str
-    by: str | None
+    by: By
     edges: tuple[Number, ...]
     groups: tuple[Bars, ...]
     left_out: RowsLeftOut
     parties: int
     k: int
+    weights: str | None = None
 
     @property
     def only(self) -> Bars:
         """The one histogram of a result without `by`."""
         if self.by is not None:
-            raise Misuse(f"there is one histogram per {self.by!r}", hint=f"index it with a {self.by}")
+            raise Misuse(f"there is one histogram per {written(self.by)!r}", hint="index it with a category")
         return self.groups[0]
 
     @property
@@ -124,30 +139,29 @@ class HistogramResult(LeavesOut, Result):
         cells = (cell for group in self.groups for cell in (group.below, *group.estimates, group.above))
         return (*suppressed_cells(tuple(cells)), *self.left_out.suppressed)
 
-    def __getitem__(self, label: str) -> Bars:
-        for group in self.groups:
-            if group.label == label:
-                return group
-        raise Misuse(f"no group {label!r}", hint=did_you_mean(label, (group.label for group in self.groups)))
+    def __getitem__(self, label: str | tuple[str, ...]) -> Bars:
+        return found(self.groups, label)
 
     def table(self) -> Table:
-        """Return one row per group and bin: from, to, n, low, high, withholding parties."""
-        head = () if self.by is None else (self.by,)
+        """Return one row per group and bin: from, to, n, weight (with weights), low, high, withholding parties."""
+        extra = () if self.weights is None else ("weight",)
         rows: list[tuple[Shown, ...]] = []
         for group in self.groups:
-            label = () if self.by is None else (group.label,)
+            label = () if self.by is None else parts(group.label)
             for start, end, cell in zip(self.edges, self.edges[1:], group.estimates, strict=False):
-                rows.append((*label, start, end, cell.value, *cell.interval, cell.withheld))
-        return Table(columns=(*head, "from", "to", "n", "low", "high", "withheld"), rows=tuple(rows))
+                weight = () if self.weights is None else (cell.weight,)
+                rows.append((*label, start, end, cell.n, *weight, *cell.interval, cell.withheld))
+        columns = (*grouping(self.by), "from", "to", "n", *extra, "low", "high", "withheld")
+        return Table(columns=columns, rows=tuple(rows))
 
     def picture(self) -> Picture:
         """Return the bars, or one outline per group of which anything was opened."""
         first, *others = [group for group in self.groups if group.n] or self.groups[:1]
         return Picture(
             drawn=Drawn.STEPS,
-            title=f"histogram of {self.column}" + ("" if self.by is None else f" by {self.by}"),
+            title=f"histogram of {self.column}" + ("" if self.by is None else f" by {written(self.by)}"),
             x_label=self.column,
-            y_label="rows",
+            y_label="rows" if self.weights is None else self.weights,
             x=self.edges,
             y=first.value,
             label="" if self.by is None else first.label,
@@ -169,7 +183,8 @@ class Histogram(Statistic[HistogramParameters, HistogramResult]):
     def plan(self, parameters: HistogramParameters, where: Expression | None, joint: Dataset) -> Plan[HistogramResult]:
         column = numeric(parameters.column, joint)
         edges = spread(column, parameters.bins, parameters.low, parameters.high)
-        query = binned(column.name, edges, parameters.by, where, joint)
+        weight = weight_of(parameters.weights, joint)
+        query = binned(column.name, edges, parameters.by, where, joint, weight)
         shape(query, joint)  # what has no meaning fails here, before anything is asked
         (totals,) = yield (query,)
         require_an_open_cell(totals)
@@ -179,29 +194,31 @@ class Histogram(Statistic[HistogramParameters, HistogramResult]):
             by=parameters.by,
             edges=edges,
             groups=tuple(
-                _bars(place, label, parameters.by, column, edges, query, totals, joint)
+                _bars(place, label, parameters.by, column, edges, query, totals, joint, weight)
                 for place, label in enumerate(groups)
             ),
             left_out=left_out(query, totals, joint),
             parties=totals.parties,
             k=joint.k,
+            weights=parameters.weights,
         )
 
 
 def _bars(
     place: int,
     label: str,
-    by: str | None,
+    by: By,
     column: Column,
     edges: Sequence[Number],
     query: SumQuery,
     totals: Totals,
     joint: Dataset,
+    weight: Weight | None,
 ) -> Bars:
     names = (f"below {edges[0]}", *named(edges), f"above {edges[-1]}")
     start, before = place * len(names), "" if by is None else f"{label}: "
     below, *inner, above = (
-        counted(query, totals, start + cell, before + name, joint) for cell, name in enumerate(names)
+        counted(query, totals, start + cell, before + name, joint, weight=weight) for cell, name in enumerate(names)
     )
     low, high = ends(column)
     return Bars(

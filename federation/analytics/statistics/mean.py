@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from federation.analytics.cells import (
-    closed_estimate,
-    is_closed,
-    plain,
-    rows_left_out,
-)
+from federation.analytics.cells import binary64, closed_estimate, is_closed, plain
 from federation.analytics.estimates import Estimate, Estimates
-from federation.analytics.moments import Asked, ColumnParameters, ends, moments, over_cells
+from federation.analytics.moments import Asked, ColumnParameters, further, moments, over_cells, weight_in
 from federation.analytics.plan import Plan
+from federation.analytics.ranges import ends
 from federation.analytics.statistic import Statistic
 from federation.domain.catalogue import Dataset
 from federation.privacy.suppression import mean_between
@@ -40,7 +36,7 @@ class Mean(Statistic[ColumnParameters, MeanResult]):
 
 
 def _estimate(question: Asked, totals: Totals, cell: int, label: str, joint: Dataset) -> Estimate:
-    further = rows_left_out(question.query, totals, cell, joint)
+    most = further(question, totals, cell, joint)
     low, high = ends(question.column)
     withheld = totals.withheld[cell]
     if is_closed(totals, cell):
@@ -52,7 +48,8 @@ def _estimate(question: Asked, totals: Totals, cell: int, label: str, joint: Dat
         se=found.mean_se,
         n=found.n,
         units=found.units,
-        interval=plain(mean_between(found.total, found.n, further, low, high)),
+        weight=weight_in(question, found),
+        interval=plain(mean_between(found.total, found.size, most, low, high)),
         withheld=withheld,
-        encoding_error=float(question.row_errors[0]),
+        encoding_error=binary64(found.first_error / found.size) if found.n else 0.0,
     )

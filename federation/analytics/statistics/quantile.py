@@ -13,16 +13,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from federation.analytics.bins import Grid, binned, grid
-from federation.analytics.bracket import MILLION, Search, fan, first, found, rounds, widest
-from federation.analytics.cells import UNBOUNDED, labels, left_out, require_an_open_cell, rows_between
+from federation.analytics.bracket import Search, fan, first, found, rounds, widest
+from federation.analytics.cells import UNBOUNDED, left_out, require_an_open_cell, rows_between
 from federation.analytics.curves import Curve, curve, drawn
 from federation.analytics.estimates import Estimate, Interval, LeavesOut, Number, RowsLeftOut, Suppressed
+from federation.analytics.estimates import found as found_in
+from federation.analytics.groups import By, labels, parts, within, written
+from federation.analytics.groups import columns as grouping
 from federation.analytics.ladder import NOTHING, Rows
 from federation.analytics.plan import Plan
 from federation.analytics.statistic import Picture, Result, Shown, Statistic, Table
+from federation.analytics.weights import Weight, weight_of
 from federation.domain.catalogue import Dataset
-from federation.errors import Misuse, did_you_mean
-from federation.query.expression import Both, Col, Compare, Expression, Text
+from federation.errors import Misuse
+from federation.query.expression import Expression
 from federation.query.query import SumQuery, Totals, shape
 
 MOST_QUANTILES = 100
@@ -38,13 +42,15 @@ class QuantileParameters:
         q: one or several shares from 0 to 1.
         resolution: width of the finest bin in the column's unit; None is 1 for whole numbers and the declared range
             / 2^20 for others, about a millionth.
-        by: a category column, for the quantiles of each category.
+        by: a category column, or several, for the quantiles of each category or combination.
+        weights: a column of weights: a row of weight w counts as w rows; None for none.
     """
 
     column: str
     q: float | tuple[float, ...] = 0.5
     resolution: float | None = None
-    by: str | None = None
+    by: By = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,19 +111,20 @@ class QuantileResult(LeavesOut, Result):
     """
 
     column: str
-    by: str | None
+    by: By
     groups: tuple[Quantiles, ...]
     resolution: Number
     left_out: RowsLeftOut
     wide: tuple[Suppressed, ...]
     parties: int
     k: int
+    weights: str | None = None
 
     @property
     def only(self) -> Quantiles:
         """The one group of a result without `by`."""
         if self.by is not None:
-            raise Misuse(f"these quantiles are per {self.by!r}", hint=f"index them with a {self.by}")
+            raise Misuse(f"these quantiles are per {written(self.by)!r}", hint="index them with a category")
         return self.groups[0]
 
     @property
@@ -163,24 +170,20 @@ class QuantileResult(LeavesOut, Result):
             lines.append(f"parties withhold bins of fewer than {self.k}: [low, high] allows for what they may hold")
         return tuple(lines)
 
-    def __getitem__(self, key: str | float) -> Quantiles | Estimate:
+    def __getitem__(self, key: str | tuple[str, ...] | float) -> Quantiles | Estimate:
         """Return a group by its category, or without `by` an estimate by its share."""
-        if self.by is None and not isinstance(key, str):
-            return self.only[key]
-        for group in self.groups:
-            if group.label == key:
-                return group
-        raise Misuse(f"no group {key!r}", hint=did_you_mean(str(key), (group.label for group in self.groups)))
+        if isinstance(key, str | tuple):
+            return found_in(self.groups, key)
+        return self.only[key]
 
     def table(self) -> Table:
         """Return one row per group and share: group (with `by`), q, quantile, low, high, n, withheld."""
-        head = () if self.by is None else (self.by,)
         rows: list[tuple[Shown, ...]] = []
         for group in self.groups:
-            label = () if self.by is None else (group.label,)
+            label = () if self.by is None else parts(group.label)
             for q, cell in zip(group.qs, group.estimates, strict=True):
                 rows.append((*label, q, cell.value, *cell.interval, cell.n, cell.withheld))
-        return Table(columns=(*head, "q", "quantile", "low", "high", "n", "withheld"), rows=tuple(rows))
+        return Table(columns=(*grouping(self.by), "q", "quantile", "low", "high", "n", "withheld"), rows=tuple(rows))
 
     def picture(self) -> Picture:
         """Return the distribution function as steps, one curve per group."""
@@ -205,20 +208,23 @@ class Quantile(Statistic[QuantileParameters, QuantileResult]):
         fine = grid(parameters.column, parameters.resolution, joint)
         groups = len(labels(parameters.by, joint))
         cells = widest(fine, joint.k, len(set(shares_of(parameters.q))) * groups, groups)
-        one = shape(_binned(fine, (0, fine.size), None, None, joint), joint)  # a query a group; all count the same
+        weight = weight_of(parameters.weights, joint)
+        one = shape(_binned(fine, (0, fine.size), None, None, joint, weight), joint)  # a query a group; all alike
         return cells * (2 + one.terms) + 2 * groups * len(one.counts)
 
     def plan(self, parameters: QuantileParameters, where: Expression | None, joint: Dataset) -> Plan[QuantileResult]:
-        fine = grid(parameters.column, parameters.resolution, joint)
+        fine, weight = grid(parameters.column, parameters.resolution, joint), weight_of(parameters.weights, joint)
         qs = shares_of(parameters.q)
         groups = labels(parameters.by, joint)
         edges = first(fine, joint.k)
-        asked = _binned(fine, edges, parameters.by, where, joint)
+        asked = _binned(fine, edges, parameters.by, where, joint, weight)
+        if self.rounds(parameters, joint) > 1:
+            within(where, parameters.by, groups[0], joint)  # what cannot be asked again fails before the first round
         (opened,) = yield (asked,)
         require_an_open_cell(opened)
         searches = [Search(grid=fine, qs=tuple(dict.fromkeys(qs)), k=joint.k) for _ in groups]
         for place, search in enumerate(searches):
-            _take(search, edges, asked, opened, place, joint)
+            _take(search, edges, asked, opened, place, joint, weight)
         for _ in range(self.rounds(parameters, joint) - 1):
             spans = [search.spans() for search in searches]
             cut = fan(sum(map(len, spans)))
@@ -226,13 +232,17 @@ class Quantile(Statistic[QuantileParameters, QuantileResult]):
             if not further:
                 break
             queries = {
-                i: _binned(fine, each, None, within(where, parameters.by, groups[i]), joint)
+                i: _binned(fine, each, None, within(where, parameters.by, groups[i], joint), joint, weight)
                 for i, each in further.items()
             }
             answers = yield tuple(queries.values())
             for (i, query), totals in zip(queries.items(), answers, strict=True):
-                _take(searches[i], further[i], query, totals, 0, joint)
-        made = [_group(label, search, qs) for label, search in zip(groups, searches, strict=True)]
+                _take(searches[i], further[i], query, totals, 0, joint, weight)
+        counts = [_rows(asked, opened, place, len(edges) + 1) for place in range(len(groups))]
+        made = [
+            _group(label, search, qs, rows, weight)
+            for label, search, rows in zip(groups, searches, counts, strict=True)
+        ]
         return QuantileResult(
             column=fine.column,
             by=parameters.by,
@@ -242,6 +252,7 @@ class Quantile(Statistic[QuantileParameters, QuantileResult]):
             wide=tuple(_wide(parameters.by, made, searches)),
             parties=opened.parties,
             k=joint.k,
+            weights=parameters.weights,
         )
 
 
@@ -255,45 +266,53 @@ def shares_of(q: float | tuple[float, ...]) -> tuple[float, ...]:
     return qs
 
 
-def within(where: Expression | None, by: str | None, label: str) -> Expression | None:
-    """Return the condition for the rows of one category of `by`."""
-    if by is None:
-        return where
-    of = Compare("==", Col(by), Text(label))
-    return of if where is None else Both(where, of)
+def _binned(
+    fine: Grid, edges: Sequence[int], by: By, where: Expression | None, joint: Dataset, weight: Weight | None
+) -> SumQuery:
+    return binned(fine.column, [fine.edge(edge) for edge in edges], by, where, joint, weight)
 
 
-def _binned(fine: Grid, edges: Sequence[int], by: str | None, where: Expression | None, joint: Dataset) -> SumQuery:
-    return binned(fine.column, [fine.edge(edge) for edge in edges], by, where, joint)
-
-
-def _take(search: Search, edges: Sequence[int], query: SumQuery, totals: Totals, place: int, joint: Dataset) -> None:
+def _take(
+    search: Search,
+    edges: Sequence[int],
+    query: SumQuery,
+    totals: Totals,
+    place: int,
+    joint: Dataset,
+    weight: Weight | None,
+) -> None:
     """Hand one group's cells to its search: below the first edge, the bins, above the last."""
     start, size = place * (len(edges) + 1), len(edges) + 1
     cells: list[Rows] = []
     withheld: list[int] = []
     units = rows = 0
     for cell in range(start, start + size - 1):  # nothing lies above the greatest declared value
-        least, most = rows_between(query, totals, cell, joint)
+        least, most = rows_between(query, totals, cell, joint, weight)
         cells.append((least, most))
         withheld.append(totals.withheld[cell])
         units, rows = units + totals.table[cell][0], rows + least
     if edges[0] == 0:
         cells[0], withheld[0] = NOTHING, 0  # and nothing below the least
     if rows and not search.ladder:
-        search.units = max(1, MILLION * units // rows)
+        search.units, search.rows = max(1, units), rows
     search.take(edges, cells, withheld, totals.parties)
 
 
-def _group(label: str, search: Search, qs: tuple[float, ...]) -> Quantiles:
-    top = search.ladder[search.grid.size].below
-    n = None if top[0] == 0 and top[1] != 0 else top[0]
+def _rows(query: SumQuery, totals: Totals, place: int, size: int) -> int:
+    """Rows of one group that the first round opened."""
+    column = 0 if query.per is None else 1
+    return sum(totals.table[cell][column] for cell in range(place * size, (place + 1) * size))
+
+
+def _group(label: str, search: Search, qs: tuple[float, ...], rows: int, weight: Weight | None) -> Quantiles:
+    least, most = search.ladder[search.grid.size].below
+    n = None if least == 0 != most else rows
     return Quantiles(
         label=label,
         n=n,
         qs=qs,
         estimates=tuple(_estimate(label, search, q, n) for q in qs),
-        curve=curve(label, [search.grid.edge(place) for place in search.ladder], list(search.ladder.values())),
+        curve=curve(label, [search.grid.edge(place) for place in search.ladder], list(search.ladder.values()), weight),
     )
 
 
@@ -316,7 +335,7 @@ def _estimate(label: str, search: Search, q: float, n: int | None) -> Estimate:
     )
 
 
-def _wide(by: str | None, groups: Sequence[Quantiles], searches: Sequence[Search]) -> list[Suppressed]:
+def _wide(by: By, groups: Sequence[Quantiles], searches: Sequence[Search]) -> list[Suppressed]:
     lines: list[Suppressed] = []
     for group, search in zip(groups, searches, strict=True):
         for q, cell in zip(group.qs, group.estimates, strict=True):

@@ -39,6 +39,7 @@ class Std(Statistic[ColumnParameters, StdResult]):
             left_out=spreads.left_out,
             parties=spreads.parties,
             k=spreads.k,
+            weights=spreads.weights,
         )
 
 
@@ -52,6 +53,7 @@ def _rooted(cell: Estimate) -> Estimate:
         value=cell.std,
         n=cell.n,
         units=cell.units,
+        weight=cell.weight,
         interval=(low, high),
         withheld=cell.withheld,
         encoding_error=min(error, cell.encoding_error / cell.std) if cell.std else error,

@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from federation.analytics.cells import (
-    binary64,
-    closed_estimate,
-    is_closed,
-    plain,
-    rows_left_out,
-)
+from federation.analytics.cells import binary64, closed_estimate, is_closed, plain
 from federation.analytics.estimates import Estimate, Estimates
-from federation.analytics.moments import Asked, ColumnParameters, ends, moments, number, over_cells, root
+from federation.analytics.moments import (
+    Asked,
+    ColumnParameters,
+    further,
+    moments,
+    number,
+    over_cells,
+    root,
+    weight_in,
+)
 from federation.analytics.plan import Plan
+from federation.analytics.ranges import ends
 from federation.analytics.statistic import Statistic
 from federation.domain.catalogue import Dataset, Kind
 from federation.privacy.suppression import sum_between
@@ -42,23 +46,25 @@ class Sum(Statistic[ColumnParameters, SumResult]):
 
 
 def _estimate(question: Asked, totals: Totals, cell: int, label: str, joint: Dataset) -> Estimate:
-    further = rows_left_out(question.query, totals, cell, joint)
+    most = further(question, totals, cell, joint)
     low, high = ends(question.column)
     withheld = totals.withheld[cell]
     if is_closed(totals, cell):
         nothing_known = withheld < totals.parties
         return closed_estimate(
-            label, plain(sum_between(Fraction(0), None if nothing_known else further, low, high)), withheld
+            label, plain(sum_between(Fraction(0), None if nothing_known else most, low, high)), withheld
         )
     found = moments(question, totals, cell)
-    value = number(found.total, question.column.kind is Kind.INTEGER)
-    between = sum_between(found.total, further, low, high)
+    whole = question.column.kind is Kind.INTEGER and (question.weight is None or question.weight.whole)
+    value = number(found.total, whole)
+    between = sum_between(found.total, most, low, high)
     return Estimate(
         label=label,
         value=value,
-        se=None if found.variance is None else root(found.n * found.variance),
+        se=None if found.variance is None else root(found.size * found.variance),
         n=found.n,
         units=found.units,
+        weight=weight_in(question, found),
         interval=(value, value) if between == (found.total, found.total) else plain(between),
         withheld=withheld,
         encoding_error=binary64(found.first_error),

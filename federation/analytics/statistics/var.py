@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from federation.analytics.cells import (
-    binary64,
-    closed_estimate,
-    is_closed,
-    plain,
-    rows_left_out,
-)
+from federation.analytics.cells import binary64, closed_estimate, is_closed, plain
 from federation.analytics.estimates import Estimate, Estimates, Number
-from federation.analytics.moments import Asked, ColumnParameters, ends, moments, number, over_cells, root
+from federation.analytics.moments import (
+    Asked,
+    ColumnParameters,
+    further,
+    moments,
+    number,
+    over_cells,
+    root,
+    weight_in,
+)
 from federation.analytics.plan import Plan
+from federation.analytics.ranges import ends
 from federation.analytics.statistic import Shown, Statistic
 from federation.domain.catalogue import Dataset, Kind
 from federation.errors import Misuse
@@ -109,14 +113,17 @@ class Var(Statistic[ColumnParameters, VarResult]):
 
 
 def _estimate(question: Asked, totals: Totals, cell: int, label: str, joint: Dataset) -> Estimate:
-    further = rows_left_out(question.query, totals, cell, joint)
+    most = further(question, totals, cell, joint)
+    whole_weight = question.weight is None or question.weight.whole
     low, high = ends(question.column)
     withheld = totals.withheld[cell]
     if is_closed(totals, cell):
         nothing = Fraction(0)
-        return closed_estimate(label, plain(variance_between(nothing, nothing, 0, None, low, high)), withheld)
+        return closed_estimate(
+            label, plain(variance_between(nothing, nothing, 0, None, low, high, whole=whole_weight)), withheld
+        )
     found = moments(question, totals, cell)
-    whole = question.column.kind is Kind.INTEGER
+    whole = question.column.kind is Kind.INTEGER and whole_weight
     mean = found.mean if found.n else low
     deviations = found.deviations if found.n else Fraction(0)
     variance = found.variance
@@ -125,9 +132,10 @@ def _estimate(question: Asked, totals: Totals, cell: int, label: str, joint: Dat
         value=None if variance is None else binary64(variance),
         n=found.n,
         units=found.units,
-        interval=plain(variance_between(deviations, mean, found.n, further, low, high)),
+        weight=weight_in(question, found),
+        interval=plain(variance_between(deviations, mean, found.size, most, low, high, whole=whole_weight)),
         withheld=withheld,
-        encoding_error=binary64(found.deviations_error / (found.n - 1)) if found.n > 1 else 0.0,
+        encoding_error=binary64(found.deviations_error / (found.size - 1)) if found.size > 1 else 0.0,
         mean=float(found.mean) if found.n else None,
         mean_se=found.mean_se,
         std=None if variance is None else root(variance),
