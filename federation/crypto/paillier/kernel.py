@@ -1,4 +1,4 @@
-"""The compiled kernel, where there is one: powers and combs modulo n^2 for eight numbers at once.
+"""The compiled kernel, where there is one: powers and combs modulo n^2, for eight numbers at once or for one alone.
 
 `make kernel` compiles kernel.c beside this file; nobody needs it. It is used on processors with AVX-512 IFMA, after it
 gave the same as gmpy2 in this process, and lets other threads run. What is computed does not depend on it, nor is it
@@ -17,7 +17,7 @@ from gmpy2 import mpz
 from numpy.typing import NDArray
 
 LANES = 8
-LEAST = 2  # numbers that are worth it: eight take as long as one, and as one takes without the kernel
+LEAST = 6  # numbers that take longer one by one than eight together
 REVISION = 1
 _LIMB_BITS, _MOST_LIMBS, _WINDOW_BITS = 52, 80, 6
 _SLACK_BITS = 4  # of a digit above n, which holds what is not quite reduced
@@ -51,17 +51,22 @@ class Lanes:
         self._into = self._digits([self._r * self._r])
 
     def powers(self, bases: Sequence[int], exponents: Sequence[int]) -> list[mpz]:
-        """Return base^exponent mod n^2, one exponent for each base, none of them negative."""
-        steps = max(1, -(-max(exponent.bit_length() for exponent in exponents) // _WINDOW_BITS))
+        """Return base^exponent mod n^2, one exponent for each base, none of them negative; eight at a time."""
+        windows, steps = _windows(exponents)
         out = np.zeros(2 * len(bases) * self._size, np.uint8)
-        windows = _windows(exponents, steps)
-        bases_bytes = self._digits(bases)
-        failed = self._library.powers(
-            *self._fixed, self._into, bases_bytes, windows.tobytes(), steps, len(bases), out.ctypes.data
-        )
+        given = self._digits(bases)
+        failed = self._library.powers(*self._fixed, self._into, given, windows, steps, len(bases), out.ctypes.data)
         if failed:
             raise MemoryError("the kernel found no memory")
         return [number % self._square for number in self._numbers(out)]
+
+    def power(self, base: int, exponent: int) -> mpz:
+        """Return base^exponent mod n^2, for an exponent that is not negative."""
+        windows, steps = _windows([exponent])
+        out = np.zeros(2 * self._size, np.uint8)
+        if self._library.power(*self._fixed, self._into, self._digits([base]), windows, steps, out.ctypes.data):
+            raise MemoryError("the kernel found no memory")
+        return next(self._numbers(out)) % self._square
 
     def cells(self, digits: Sequence[int]) -> Words:
         """Return entries of a comb for `comb`: shape (entries, limbs)."""
@@ -139,6 +144,7 @@ def loaded(file: str = FILE) -> ctypes.CDLL | None:
     except (OSError, AttributeError):
         return None
     library.powers.argtypes = [*_FIXED, _BYTES, _BYTES, _BYTES, _LONG, _LONG, _PLACE]
+    library.power.argtypes = [*_FIXED, _BYTES, _BYTES, _BYTES, _LONG, _PLACE]
     library.limbs.argtypes = [_BYTES, _LONG, ctypes.c_int, _PLACE]
     library.limbs.restype = None
     library.comb.argtypes = [*_FIXED, _BYTES, *[_PLACE] * 3, *[_LONG] * 3, _PLACE, _PLACE]
@@ -155,6 +161,8 @@ def agrees(library: ctypes.CDLL) -> bool:
         exponents = [mpz(2) ** 70 - 3, mpz(0), mpz(1), *[mpz(3) ** place for place in range(5, 12)]]
         plainly = [gmpy2.powmod(base, exponent, square) for base, exponent in zip(bases, exponents, strict=True)]
         if own.powers(bases, exponents) != plainly:
+            return False
+        if [own.power(base, exponent) for base, exponent in zip(bases, exponents, strict=True)] != plainly:
             return False
         xs, us = [base % n for base in bases], [(base * 11) % n for base in bases]
         places = np.array([[[row, 9 - row], [2, 6], [row, 7]] for row in range(10)])
@@ -173,14 +181,14 @@ def _lanes(library: ctypes.CDLL, n: int) -> Lanes:
     return Lanes(library, n)
 
 
-def _windows(exponents: Sequence[int], steps: int) -> Octets:
-    """Return windows of 6 bits, highest first: shape (exponents, steps)."""
+def _windows(exponents: Sequence[int]) -> tuple[bytes, int]:
+    """Return windows of 6 bits, highest first, of one exponent after the other, and how many each has."""
+    steps = max(1, -(-max(exponent.bit_length() for exponent in exponents) // _WINDOW_BITS))
     size = -(-steps * _WINDOW_BITS // 8)
     data = b"".join([int(exponent).to_bytes(size, "big") for exponent in exponents])
     bits = np.unpackbits(np.frombuffer(data, np.uint8)).reshape(len(exponents), 8 * size)
     windows = bits[:, 8 * size - _WINDOW_BITS * steps :].reshape(len(exponents), steps, _WINDOW_BITS)
-    found: Octets = windows @ (1 << np.arange(_WINDOW_BITS - 1, -1, -1)).astype(np.uint8)
-    return found
+    return (windows @ (1 << np.arange(_WINDOW_BITS - 1, -1, -1)).astype(np.uint8)).tobytes(), steps
 
 
 def _read(out: Octets, size: int) -> Iterator[mpz]:

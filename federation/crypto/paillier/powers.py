@@ -21,7 +21,7 @@ def all_powers(n: int, bases: Sequence[int], exponent: int) -> list[mpz]:
     if exponent < 0:
         bases, exponent = [gmpy2.invert(base, square) for base in bases], -exponent
     own = lanes(n)
-    if own is None or len(bases) < LEAST:
+    if own is None:
         return in_runs(bases, lambda run: gmpy2.powmod_base_list(list(run), exponent, square))
     return _in_lanes(own, bases, [exponent] * len(bases))
 
@@ -29,17 +29,22 @@ def all_powers(n: int, bases: Sequence[int], exponent: int) -> list[mpz]:
 def each_power(n: int, bases: Sequence[int], exponents: Sequence[int]) -> list[mpz]:
     """Return base^exponent mod n^2, one exponent for each base, none of them negative."""
     own, square = lanes(n), mpz(n) ** 2
-    if own is None or len(bases) < LEAST:
+    if own is None:
         pairs = list(zip(bases, exponents, strict=True))
         return in_runs(pairs, lambda run: [gmpy2.powmod(base, exponent, square) for base, exponent in run])
     return _in_lanes(own, bases, exponents)
 
 
 def _in_lanes(own: Lanes, bases: Sequence[int], exponents: Sequence[int]) -> list[mpz]:
-    groups = [(bases[at : at + LANES], exponents[at : at + LANES]) for at in range(0, len(bases), LANES)]
+    """Eights go through the kernel together, and what is left as well, unless it is faster one by one."""
+    rest = len(bases) % LANES
+    together = len(bases) if rest >= LEAST else len(bases) - rest
+    starts = [*range(0, together, LANES), *range(together, len(bases))]
 
-    def run(some: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[mpz]:
-        together = [[number for group in some for number in group[part]] for part in (0, 1)]
-        return own.powers(*together)
+    def run(some: Sequence[int]) -> list[mpz]:
+        first = [start for start in some if start < together]
+        end = min(first[-1] + LANES, len(bases)) if first else 0
+        found = own.powers(bases[first[0] : end], exponents[first[0] : end]) if first else []
+        return found + [own.power(bases[start], exponents[start]) for start in some if start >= together]
 
-    return in_runs(groups, run)
+    return in_runs(starts, run)

@@ -21,7 +21,7 @@ from federation.crypto.paillier.comb import comb
 from federation.crypto.paillier.draws import Draws, hashed, public_numbers, sized
 from federation.crypto.paillier.keys import PublicKey
 from federation.crypto.paillier.multiexp import power_product
-from federation.crypto.paillier.powers import each_power
+from federation.crypto.paillier.powers import all_powers, each_power
 from federation.crypto.paillier.spreading import in_runs
 from federation.crypto.paillier.threshold import JointKey, KeyShare, share_bits
 from federation.errors import Misuse
@@ -121,7 +121,7 @@ def prove_partials(
     combined = _combined(public, given, _challenges(len(given), _DECRYPTED, b"combination", statement))
     nonce = draws.bits(nonce_bits)
     of_base = comb(public.n, joint.base, nonce_bits).powers([nonce])[0]
-    of_all = gmpy2.powmod_base_list([combined], nonce, mpz(public.n) ** 2)[0]
+    of_all = all_powers(public.n, [combined], nonce)[0]
     commitments = sized(of_base, 2 * size) + sized(of_all, 2 * size)
     # A share may be negative: the answer is below zero once in 2^128, and then there is no proof.
     answer = nonce + _challenges(1, _DECRYPTED, statement, commitments)[0] * share.d
@@ -146,7 +146,7 @@ def check_partials(
     shown = _shown(joint, holder, given, answers, context, proof)
     join = _challenges(1, _DECRYPTED, b"join", shown.digest)[0]
     base = joint.base * gmpy2.powmod(_combined(joint.public, given, shown.factors), join, square) % square
-    left = gmpy2.powmod_base_list([base], shown.answer, square)[0]
+    left = all_powers(joint.public.n, [base], shown.answer)[0]
     shares = joint.vk(holder) * gmpy2.powmod(power_product(square, answers, shown.factors), join, square) % square
     right = shown.of_base * power_product(square, [shown.of_all, shares], [join, shown.challenge]) % square
     if left != right:

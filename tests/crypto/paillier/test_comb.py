@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from unittest import mock
 
 import pytest
@@ -45,8 +46,10 @@ def test_every_table_gives_the_power(shape: tuple[int, int] | None, data: st.Dat
 def test_long_exponents_go_through_combs_of_combs(bits: int, public: PublicKey) -> None:
     powers = Comb(public.n, public.hs, public.alpha_bits)
     exponents = [2**bits - 1 - 3**place for place in range(30)] + [2**bits, 5, 0]
-    for _ in range(20):
-        assert powers.powers(exponents, [7] * 33) == [plainly(public, exponent, 7) for exponent in exponents]
+    for turn in range(20):
+        with LeftOut() if turn < 19 else nullcontext():
+            found = powers.powers(exponents, [7] * 33)
+        assert found == [plainly(public, exponent, 7) for exponent in exponents]
     combs, upper = 0, powers._upper
     while upper is not None:
         assert upper._built, "after hundreds of powers a table pays"

@@ -81,6 +81,7 @@ def test_its_powers_are_those_of_python(data: st.DataObject, library: ctypes.CDL
     bases, exponents = [list(each) for each in zip(*pairs, strict=True)]
     expected = [pow(base % square, exponent, square) for base, exponent in pairs]
     assert own.powers([base % square for base in bases], exponents) == expected
+    assert [own.power(base % square, exponent) for base, exponent in pairs] == expected
 
 
 @pytest.mark.usefixtures("in_use")
@@ -132,11 +133,17 @@ def test_keys_open_and_engines_encrypt_alike_with_and_without_it(
 @pytest.mark.usefixtures("in_use")
 def test_powers_of_either_sign_and_many_exponents(public: PublicKey) -> None:
     n, square = public.n, public.n**2
-    bases = [3**place + 1 for place in range(11)]
-    assert all_powers(n, bases, -(7**50)) == [pow(base, -(7**50), square) for base in bases]
-    assert each_power(n, bases, bases) == [pow(base, base, square) for base in bases]
-    assert all_powers(n, [], 5) == each_power(n, [], []) == []
-    assert all_powers(n, [5], 5) == [5**5]
+    for count in (0, 1, 5, 6, 7, 8, 9, 13, 14, 16, 27):
+        bases = [3**place + 1 for place in range(count)]
+        assert all_powers(n, bases, -(7**50)) == [pow(base, -(7**50), square) for base in bases]
+        assert each_power(n, bases, bases) == [pow(base, base, square) for base in bases]
+
+
+@pytest.mark.usefixtures("in_use", "two_threads")
+def test_powers_come_back_in_order_from_two_threads(public: PublicKey) -> None:
+    for count in (1, 2, 5, 8, 9, 15, 17, 29):
+        bases = [5**place + 2 for place in range(count)]
+        assert each_power(public.n, bases, bases) == [pow(base, base, public.n**2) for base in bases]
 
 
 def test_what_it_cannot_take_goes_through_gmpy2(library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,14 +170,14 @@ class Twisted:
             result = function(*arguments)
             self._calls += 1
             if self._calls == self._every:
-                place = -1 if name == "powers" else -2
+                place = -2 if name == "comb" else -1
                 ctypes.c_uint8.from_address(arguments[place]).value ^= 1
             return result
 
         return wrong
 
 
-@pytest.mark.parametrize("function", ["powers", "comb"])
+@pytest.mark.parametrize("function", ["powers", "power", "comb"])
 @pytest.mark.parametrize("every", [1, 6])
 def test_a_kernel_that_errs_in_one_bit_is_not_used(function: str, every: int, library: ctypes.CDLL) -> None:
     assert agrees(library)
