@@ -15,21 +15,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clients.cli.interruption import Interruption
+from clients.cli.interruption import KEYED, MASKED, Interruption
 from clients.cli.options import OutputOption, application
 from clients.cli.output import Format, Plain, answer, on_terminal, say
 from clients.cli.progress import Progress
 from clients.cli.stage import COORDINATOR, MARK, Stage
+from federation.crypto.paillier.keys import PRODUCTION_BITS
 from federation.errors import JobFailed, Misuse
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from clients.cli.interruption import Course
     from clients.researcher.session import Session
     from federation.domain.job import Update
 
@@ -64,6 +67,14 @@ by = "year"
 """,
 }
 
+
+class Protection(StrEnum):
+    """What hides the numbers."""
+
+    MASKS = "masks"
+    PAILLIER = "paillier"
+
+
 app = application(
     "Six jurisdictions, a coordinator and a researcher on this machine, real data, nothing but masked numbers between\n"
     "the processes. New York's airports find their joint delay; mainland China, Hong Kong and Macao their joint rate\n"
@@ -71,6 +82,7 @@ app = application(
     "is killed and started again, and the sum goes on.\n\n"
     "  federation demo          runs both stories and cleans up after itself\n"
     "  federation demo --keep   leaves it running in ./federation-demo\n"
+    "  federation demo --protection paillier   makes two joint keys first, a minute or a few, and sums under them\n"
     "  federation demo --stop   ends what --keep left running"
 )
 
@@ -81,6 +93,11 @@ def demo(
     stop: Annotated[bool, typer.Option("--stop", help="End what --keep left running in --folder.")] = False,
     folder: Annotated[Path, typer.Option("--folder", help="Where --keep puts its files.")] = KEPT,
     pictures: Annotated[Path, typer.Option("--pictures", help="Where the pictures go.")] = PICTURES,
+    protection: Annotated[
+        Protection,
+        typer.Option("--protection", help="What hides the numbers: masks, or a joint key of each circle's daemons."),
+    ] = Protection.MASKS,
+    bits: Annotated[int, typer.Option("--bits", help="Length of these keys; below 2048 they protect nobody.")] = 2048,
     json: Annotated[bool, typer.Option("--json", help="The same as -o json.")] = False,
     output: OutputOption = Format.TABLE,
 ) -> int:
@@ -89,10 +106,13 @@ def demo(
     if stop:
         return _stopped(folder, output)
     with tempfile.TemporaryDirectory(prefix="federation-demo-") as scratch:
-        return _played(folder if keep else Path(scratch) / "demo", pictures, keep=keep, output=output)
+        key_bits = bits if protection is Protection.PAILLIER else None
+        return _played(
+            folder if keep else Path(scratch) / "demo", pictures, keep=keep, key_bits=key_bits, output=output
+        )
 
 
-def _played(folder: Path, pictures: Path, *, keep: bool, output: Format) -> int:
+def _played(folder: Path, pictures: Path, *, keep: bool, output: Format, key_bits: int | None = None) -> int:
     stories = _stories()
     began = time.perf_counter()
     say("Three airports want their joint delay, three places their joint rate of tuberculosis; nobody shows a row.")
@@ -102,12 +122,17 @@ def _played(folder: Path, pictures: Path, *, keep: bool, output: Format) -> int:
             files = list(pool.map(lambda story: story.split(home / story.name), stories))
         configured = [story.tables(own) for story, own in zip(stories, files, strict=True)]
         tables = {party: table for each in configured for party, table in each.items()}
-        stage = Stage(folder, tables, told=_said, wire_log=(VICTIM,))
+        short = key_bits is not None and key_bits < PRODUCTION_BITS
+        stage = Stage(folder, tables, told=_said, wire_log=(VICTIM,), development=short)
         with _timed(f"keys, roster, coordinator and {len(tables)} daemons"):
             started.enter_context(stage)
-        with stage.session() as session:
+        if key_bits is not None:
+            with _timed(f"{len(stories)} joint keys of {key_bits} bits"):
+                stage.make_keys([sorted(own) for own in configured], key_bits)
+        course = MASKED if key_bits is None else KEYED
+        with stage.session(protection="masks" if key_bits is None else "paillier") as session:
             reports = [
-                _interrupted(story, session, own, output, stage)
+                _interrupted(story, session, own, output, stage, course)
                 if story.name == INTERRUPTED
                 else _told(story, session, own, output)
                 for story, own in zip(stories, files, strict=True)
@@ -155,9 +180,18 @@ def _told(
         return story.run(session, files.values())
 
 
-def _interrupted(story: Any, session: Session, files: Mapping[str, Path], output: Format, stage: Stage) -> Any:  # noqa: ANN401
+def _interrupted(
+    story: Any,  # noqa: ANN401
+    session: Session,
+    files: Mapping[str, Path],
+    output: Format,
+    stage: Stage,
+    course: Course,
+) -> Any:  # noqa: ANN401
     """Tell a story in the middle of which a daemon is killed, and say so below its figures."""
-    with Interruption(stage, victim=VICTIM, bystander=BYSTANDER, after=JOBS_BEFORE, told=_said) as interruption:
+    with Interruption(
+        stage, victim=VICTIM, bystander=BYSTANDER, after=JOBS_BEFORE, told=_said, course=course
+    ) as interruption:
         report = _told(story, session, files, output, interruption)
     return replace(report, notes=(*report.notes, interruption.sentence()))
 

@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +37,7 @@ class Stage:
         told: called with a line of progress for people.
         wire_log: who writes every frame to `<folder>/wire/NAME.log`: everybody if True, or these members.
         coordinator_lines: further lines of the coordinator's `[coordinator]` table.
+        development: let the daemons make and use joint keys that protect nobody.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class Stage:
         *,
         wire_log: bool | Collection[str] = False,
         coordinator_lines: str = "",
+        development: bool = False,
     ) -> None:
         self.folder, self._jurisdictions, self._told = folder, dict(jurisdictions), told
         self._wire_log, self._coordinator_lines = wire_log, coordinator_lines
+        self._jurisdiction_lines = "development_keys = true\n" if development else ""
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.address = ""
 
@@ -120,7 +123,7 @@ class Stage:
     def _write_jurisdiction(self, name: str, rest: str) -> None:
         self.jurisdiction_file(name).write_text(
             f'[jurisdiction]\ncoordinator = "{self.address}"\nkeys = "keys/{name}"\nroster = "roster.json"\n'
-            f'state = "state/{name}"\n{self._wire_line(name)}\n{rest}'
+            f'state = "state/{name}"\n{self._wire_line(name)}{self._jurisdiction_lines}\n{rest}'
         )
 
     def _write_profile(self) -> None:
@@ -194,8 +197,14 @@ class Stage:
             process.kill()
         process.wait()
 
-    def session(self) -> Session:
+    def make_keys(self, circles: Sequence[Sequence[str]], bits: int) -> None:
+        """Let the daemons of each circle make a joint key, all at once; return when they have them."""
+        from clients.cli import stage_keys
+
+        stage_keys.made(circles, bits, state=self.state, told=self._told)
+
+    def session(self, *, protection: str = "") -> Session:
         """Return a researcher's session with this federation."""
         from clients.researcher.session import connect
 
-        return connect("demo", home=self.folder)
+        return connect("demo", home=self.folder, protection=protection)

@@ -32,7 +32,7 @@ from federation.domain.roster import Roster
 from federation.domain.verdict import Verdict
 from federation.errors import JobFailed, Misuse, ProtocolViolation, Refused
 from federation.jobs import planner, sums
-from federation.jobs.protection import DEALT, MASKS, PAILLIER, development, trust
+from federation.jobs.protection import MADE, MASKS, PAILLIER, trust
 from federation.protocols.secure_sum import SecureSum
 from federation.wire import evidence as kept
 from federation.wire import messages as m
@@ -190,8 +190,8 @@ class _Audit:
         self._joint = found.joint
         bits = found.joint.public.bits
         self.findings.proven(f"each signed joint key {found.digest.hex()[:12]} of {bits} bits", *found.joint.holders)
-        if development(found.joint):
-            self.findings.open(f"that nobody reads single numbers: {DEALT}")
+        if trust(found.joint) != MADE:
+            self.findings.open(f"that nobody reads single numbers: {trust(found.joint)}")
         else:
             days = " to ".join(_day(at_ms) for at_ms in (found.made_ms, found.expires_ms))
             self.findings.stated(f"they made it together, and nobody holds it alone; for {days}", *found.joint.holders)

@@ -17,7 +17,7 @@ from federation.analytics import statistic
 from federation.analytics.plan import Failure, Outcome
 from federation.domain.job import Computation
 from federation.errors import FederationError, JobFailed, Misuse, Refused
-from federation.jobs.protection import DEALT
+from federation.jobs.protection import MADE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -278,7 +278,7 @@ def signature(receipt: Receipt) -> str:
         counted += f"not counted: {', '.join(receipt.missing)})"
     unsigned = [party for party in receipt.parties if party not in receipt.signed_by]
     signed = f"signed by all but {', '.join(unsigned)}" if unsigned else "signed by all"
-    label = f" ({receipt.trust})" if receipt.trust == DEALT else ""
+    label = f" ({receipt.trust})" if receipt.trust not in ("", MADE) else ""
     return (
         f"{counted}, {receipt.protection}{label}, "
         f"transcript {receipt.transcript.hex()[:12]} replayed here and {signed}; job {receipt.job}"

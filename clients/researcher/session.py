@@ -38,6 +38,7 @@ def connect(
     roster: str | Path | None = None,
     home: Path | None = None,
     on_update: OnUpdate | None = None,
+    protection: str = "",
 ) -> Session:
     """Return a session with a coordinator.
 
@@ -47,15 +48,18 @@ def connect(
         roster: the signed roster's file.
         home: where profiles are; FEDERATION_HOME or `~/.federation` by default.
         on_update: called with each line of a running job's life.
+        protection: "masks" or "paillier" for all jobs that do not say; by default a joint key where the parties have
+            one that fits, and masks elsewhere.
 
     Raises:
-        Misuse: no such profile, or an address without keys and roster.
+        Misuse: another protection, no such profile, or an address without keys and roster.
         Refused: keys that others can read, or a roster that is not in force or does not know these keys.
         Unreachable: nobody answers there, or somebody who is not the roster's coordinator.
     """
     from clients.researcher.remote import RemoteTransport
     from federation.identity import keys, roster_file
 
+    named(protection)
     if ":" in name:
         if identity is None or roster is None:
             raise Misuse(f"{name!r} is an address", hint="it needs identity= (your key folder) and roster= (a file)")
@@ -74,7 +78,7 @@ def connect(
         raise Misuse(
             f"{credentials.name} is a {credentials.role.value}, not a researcher", hint="use a researcher's keys"
         )
-    return Session(RemoteTransport(address, credentials, members), on_update=on_update)
+    return Session(RemoteTransport(address, credentials, members), on_update=on_update, protection=protection)
 
 
 class Session:

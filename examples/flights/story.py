@@ -53,13 +53,10 @@ def run(session: Session, files: Iterable[Path], *, table: str = NAME) -> Report
     flights = session.table(table, purpose=PURPOSE)
     began = time.perf_counter()
     ask = flights.ask
-    questions = [
-        ask.var("arr_delay"),
-        ask.quantile("arr_delay", QUANTILES),
-        ask.ecdf("arr_delay", EDGES),
-        ask.ecdf("arr_delay", EDGES, by="origin"),
-    ]
-    joint, quantiles, all_of_them, each = session.run(questions, data=flights)
+    questions = [ask.var("arr_delay"), ask.ecdf("arr_delay", EDGES), ask.ecdf("arr_delay", EDGES, by="origin")]
+    joint, all_of_them, each = session.run(questions, data=flights)
+    # A job of its own: under a joint key a sum has at most 4,096 numbers, and the questions together have 5,184.
+    (quantiles,) = session.run([ask.quantile("arr_delay", QUANTILES)], data=flights)
     seconds = time.perf_counter() - began
     curves = [
         _curve("All three, jointly", all_of_them.value, joint=True),
@@ -72,7 +69,7 @@ def run(session: Session, files: Iterable[Path], *, table: str = NAME) -> Report
         drawing=_drawing(curves, quantiles.values),
         k=K,
         parties=flights.parties,
-        jobs=1,
+        jobs=2,
         seconds=seconds,
         receipt=signature(joint.receipt),
         notes=NOTES,

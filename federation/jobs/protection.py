@@ -20,6 +20,7 @@ PAILLIER: Final = "paillier_sum"
 SPOKEN: Final = {"masks": MASKS, "paillier": PAILLIER}  # as people say it
 MOST_NUMBERS: Final = 4_096  # of one sum under a joint key: what encryption carries in seconds (DESIGN section 8)
 DEALT: Final = "development key: its dealer could read everything"
+SHORT: Final = "short key: whoever factors its modulus reads everything"
 MADE: Final = "joint key: made by its holders, held by nobody"
 
 
@@ -82,7 +83,9 @@ def development(joint: JointKey) -> bool:
 
 def trust(joint: JointKey) -> str:
     """Return in words whom a sum under this key has to trust."""
-    return DEALT if development(joint) else MADE
+    if development(joint):
+        return DEALT
+    return MADE if joint.public.bits >= PRODUCTION_BITS else SHORT
 
 
 def chosen(asked: str, wanted: Wanted, keys: Sequence[KnownKey]) -> Choice:
@@ -105,7 +108,7 @@ def chosen(asked: str, wanted: Wanted, keys: Sequence[KnownKey]) -> Choice:
     fault = _unfit(wanted, newest)
     if fault is None and newest is not None:
         said = "as asked" if asked else "these parties hold it, and anyone can audit what is summed under it"
-        label = f"; {DEALT}" if development(newest.joint) else ""
+        label = "" if trust(newest.joint) == MADE else f"; {trust(newest.joint)}"
         return Choice(protection=PAILLIER, key=newest.joint.digest, why=f"a joint key: {said}{label}")
     if fault is not None and asked == PAILLIER:
         raise fault

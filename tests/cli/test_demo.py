@@ -128,6 +128,38 @@ def test_what_keep_leaves_running_answers_the_next_commands_until_stop(tmp_path:
     assert not running(tmp_path)
 
 
+@pytest.mark.slow
+def test_under_joint_keys_that_the_daemons_made_both_stories_are_the_same_and_can_be_verified(tmp_path: Path) -> None:
+    kept = tmp_path / "federation-demo"
+    try:
+        done = federation("demo", "--keep", "--json", "--protection", "paillier", "--bits", "512", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert len(re.findall(r"key of .*: 512 bits after \d+ tries", done.stderr)) == 2
+        assert "its encrypted numbers are out, nothing is opened" in done.stderr
+        stories = {story["story"]: story for story in json.loads(done.stdout)["data"]["stories"]}
+        assert all(figure["agrees"] for story in stories.values() for figure in story["figures"])
+        assert all("paillier_sum" in story["receipt"] for story in stories.values())
+        digests = set()
+        for protection in ("masks", "paillier"):
+            receipt, bundle = tmp_path / f"{protection}.receipt", tmp_path / f"{protection}.evidence"
+            given = ("--protection", protection, "--receipt", str(receipt))
+            ran = federation("run", str(kept / "jobs" / "tuberculosis.toml"), *given, cwd=tmp_path, home=kept)
+            assert ran.returncode == 0, ran.stderr
+            said = json.loads(receipt.read_text("utf-8"))
+            assert said["protection"] == {"masks": "masked_sum", "paillier": "paillier_sum"}[protection]
+            digests.add((said["figures"], said["transcript"]))
+            saved = federation("verify", said["job_hash"], "--save", str(bundle), cwd=tmp_path, home=kept)
+            assert saved.returncode == 0, saved.stderr
+            offline = ("--bundle", str(bundle), "--roster", str(kept / "roster.json"))
+            checked = federation("verify", str(receipt), *offline, cwd=tmp_path)
+            assert checked.returncode == 0, checked.stderr
+            assert "every line of it follows from this evidence" in checked.stdout
+        assert len(digests) == 1, "the same figures bit for bit, whatever protects them"
+    finally:
+        federation("demo", "--stop", cwd=tmp_path)
+    assert not running(tmp_path)
+
+
 def test_without_matplotlib_the_figures_come_all_the_same_and_the_extra_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,7 +214,7 @@ def test_a_story_that_fails_ends_what_was_started(tmp_path: Path, monkeypatch: p
         def __exit__(self, *_: object) -> None:
             ended.append("stage")
 
-        def session(self) -> object:
+        def session(self, **_: object) -> object:
             raise JobFailed("planted")
 
     story = SimpleNamespace(name="story", split=lambda _: {}, tables=lambda _: {})

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from clients.cli.interruption import Interruption
+from clients.cli import interruption as interruption_module
+from clients.cli.interruption import KEYED, Course, Interruption
 from federation.domain.job import PartyProgress, State, Update
 from federation.errors import JobFailed, Misuse
 from federation.wire import messages as m
@@ -76,8 +77,22 @@ STORY = (
 )
 
 
-def interrupted(stage: Any, updates: tuple[Update, ...], said: list[str]) -> Interruption:
-    interruption = Interruption(stage, victim="victim", bystander="bystander", after=1, told=said.append)
+KEYED_STORY = (
+    *STORY[:2],
+    update("sent ready 0", "offered", State.UNDER_REVIEW),
+    update("sent ready 0", "sent ready 0"),
+    update("sent ready 0", "sent cipher 0"),
+    update("sent cipher 0", "sent cipher 0"),
+    update("sent partial 0", "sent cipher 0"),
+    update("sent partial 0", "sent partial 0"),
+    update("attested", "attested", State.RELEASED),
+)
+
+
+def interrupted(
+    stage: Any, updates: tuple[Update, ...], said: list[str], course: Course = interruption_module.MASKED
+) -> Interruption:
+    interruption = Interruption(stage, victim="victim", bystander="bystander", after=1, told=said.append, course=course)
     with interruption:
         for each in updates:
             interruption.show(each)
@@ -101,6 +116,34 @@ def test_the_victim_is_killed_when_its_numbers_are_out_and_the_bystander_has_sen
     assert "kill -9 4711" in said[0]
     assert "the same 2 messages, byte for byte" in said[1]
     assert "the same 2 messages, byte for byte" in interruption.sentence()
+
+
+def test_under_a_joint_key_the_bystander_has_sent_no_answer_when_the_victim_is_killed(tmp_path: Path) -> None:
+    stage, said = Processes(tmp_path, [b"ready", b"cipher"], [b"cipher", b"ready", b"partial"]), list[str]()
+    interruption = interrupted(stage, KEYED_STORY, said, KEYED)
+    assert stage.done[:6] == [
+        "freeze bystander",
+        "freeze victim",
+        "thaw bystander",
+        "freeze bystander",
+        "thaw victim",
+        "kill victim",
+    ]
+    assert "its encrypted numbers are out, nothing is opened" in said[0]
+    assert interruption.messages == 2
+    other = tmp_path / "other"
+    other.mkdir()
+    lying = Processes(other, [b"ready", b"cipher"], [b"ready", b"another"])
+    with pytest.raises(JobFailed, match="victim sent other bytes"):
+        interrupted(lying, KEYED_STORY, [], KEYED)
+
+
+@pytest.mark.parametrize("until", range(len(KEYED_STORY)))
+def test_an_answer_that_was_on_its_way_before_the_kill_is_no_sign_of_life(tmp_path: Path, until: int) -> None:
+    """The victim's own answer may be out when it is killed; what needs the bystander's proves that it is back."""
+    stage = Processes(tmp_path, [b"cipher"], [b"cipher"])
+    with pytest.raises(JobFailed, match="was to be killed"):
+        interrupted(stage, KEYED_STORY[:until], [], KEYED)
 
 
 def test_keys_of_a_next_round_go_with_the_numbers(tmp_path: Path) -> None:

@@ -100,6 +100,8 @@ def test_keys_that_protect_nobody_are_never_the_default_and_are_labelled_where_t
     assert "development key: its dealer could read everything" in choice.why
     assert protection.trust(dealer.joint) == protection.DEALT
     assert protection.trust(joint()) == protection.MADE
+    assert protection.trust(joint(512)) == protection.SHORT
+    assert protection.SHORT in chosen(PAILLIER, WANTED, [short]).why
 
 
 JOB = replace(job_of(3), protection=PAILLIER, key=joint().digest, deadline_ms=DEADLINE_MS)
