@@ -72,6 +72,7 @@ bench-secagg: .venv/.dev peers ## masked sums: ours, Flower's and TenSEAL's in t
 	$(BIN)/python benchmarks/masked_sum.py --all
 
 bench-paillier: .venv/.dev peers ## Paillier sums: ours, phe and sf-heu in turn, a joint key, every bar
+	-$(MAKE) --no-print-directory kernel
 	$(BIN)/python benchmarks/paillier.py
 
 bundle: .venv/.demo ## dist/federation-bundle.tar.gz, installs with no index; EXTRAS=examples,plot adds extras

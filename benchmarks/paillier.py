@@ -1,17 +1,19 @@
 """Paillier sums beside phe and sf-heu's ZPaillier, and what a joint key costs: processor time, the clock, bytes.
 
-Ours and the peers take turns in one run, warm, each in its own process. A ratio is the median of the ratios of the
-turns, so that load on the machine hits both. The whole sum is run in full here; peers get a sample of it, scaled up:
-they have no step whose cost does not grow with the numbers. Nothing fails because something is slow, but a sum that is
-not exact ends the run.
+Ours with gmpy2 alone, ours with the compiled kernel where there is one (`make kernel`), and the peers take turns in one
+run, warm, each peer in its own process. A ratio is the median of the ratios of the turns, so that load on the machine
+hits both. The whole sum is run in full here; peers get a sample of it, scaled up: they have no step whose cost does not
+grow with the numbers. Nothing fails because something is slow, but a sum that is not exact ends the run.
 
     python benchmarks/paillier.py                         both tables
     python benchmarks/paillier.py --ours-only --turns 1   without the peers
+    python benchmarks/paillier.py --daemons 0             without the daemons
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -20,14 +22,14 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import gmpy2
-from masked_sum import PEERS_MISSING, PEERS_PYTHON, Peer, Table
+from masked_sum import PEERS_MISSING, PEERS_PYTHON, Peer, Table, child
 from peers.meter import Meter
 from peers.quiet import Quiet
 
@@ -35,10 +37,12 @@ from federation.crypto import blinding
 from federation.crypto.paillier import proofs, threshold
 from federation.crypto.paillier.comb import comb
 from federation.crypto.paillier.engine import Engine
+from federation.crypto.paillier.kernel import LeftOut, loaded
 from federation.crypto.paillier.keys import OwnerKey
 from federation.crypto.paillier.packing import Header, Slots
 from federation.crypto.paillier.threshold import JointKey, KeyShare
 
+HERE = Path(__file__).parent
 PARTIES, VALUE_BITS, CORES = 3, 64, 2
 HOLDERS = ("guangdong", "hongkong", "macao")
 PEERS = {"phe": "phe_paillier.py", "sf-heu": "heu_paillier.py"}
@@ -50,10 +54,27 @@ OURS_AT_ONCE = 256  # ciphertexts that we encrypt in one call, beside one after 
 # times faster than phe and than sf-heu
 CPU, CLOCK, ENCRYPT, DOT = (180.0, 30.0), (300.0, 50.0), (12.0, 1.0), (6.0, 8.0)
 BYTES = 19.0  # on the wire for an int64
+KERNEL = "kernel: "  # before what was measured with it
 GRAM = 1275  # numbers of a matrix of products of 50 columns
 PARTIALS_S, PROOF_MS, KNOWN_MS = 1.0, 60.0, 1.0
 # bits of a joint key, ciphertexts in a round: what one statistic costs all members together
 ROUNDS = ((2048, 1), (3072, 1), (3072, 6))
+DAEMON_BITS = 3072
+DAEMONS_S = {"mean and variance": 0.6, "histogram of 256 bins": 1.0}
+NUMBERS = {"mean and variance": 3, "histogram of 256 bins": 256}  # that a party sends at least
+
+
+def engines() -> tuple[str, ...]:
+    """Return what is before the names of what we measure: nothing for gmpy2 alone, and the kernel's word."""
+    return ("", KERNEL) if loaded() else ("",)
+
+
+@contextmanager
+def engine(which: str) -> Iterator[None]:
+    """Compute with one of them, all tables forgotten."""
+    comb.cache_clear()
+    with nullcontext() if which else LeftOut():
+        yield
 
 
 @contextmanager
@@ -75,7 +96,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": said.get("model name", platform.machine()),
         "cores": os.cpu_count(),
-        "avx512ifma": "avx512ifma" in said.get("flags", ""),
+        "kernel": bool(loaded()),
         "python": platform.python_version(),
         "gmpy2": metadata.version("gmpy2"),
         "gmp": gmpy2.mp_version(),
@@ -108,12 +129,12 @@ class Ours:
         meter = Meter()
         for own in numbers:
             comb.cache_clear()
-            engine = self.engine()
-            sent.append(header.to_bytes() + engine.to_bytes(engine.encrypt(slots.pack(own))))
+            mine = self.engine()
+            sent.append(header.to_bytes() + mine.to_bytes(mine.encrypt(slots.pack(own))))
         meter.lap("encrypt")
         size = len(header.to_bytes())
         whole = Header.of(sent[0][:size]).plus([Header.of(each[:size]) for each in sent[1:]], slots)
-        total = engine.product([engine.from_bytes(each[size:]) for each in sent])
+        total = mine.product([mine.from_bytes(each[size:]) for each in sent])
         meter.lap("sum")
         opened = slots.unpack(self.key.decrypt(total), whole.terms, count)
         meter.lap("decrypt")
@@ -126,24 +147,24 @@ class Ours:
 
     def encrypt(self, at_once: int) -> dict[str, Any]:
         """Encrypt, so many plaintexts in one call, and tell what one took. The table is there."""
-        engine, calls = self.engine(), -(-OURS_AT_ONCE // at_once)
+        mine, calls = self.engine(), -(-OURS_AT_ONCE // at_once)
         plain = [[self.draw.getrandbits(2016) for _ in range(at_once)] for _ in range(calls)]
-        engine.encrypt([0] * 8000)
+        mine.encrypt([0] * 8000)
         meter = Meter()
         for some in plain:
-            engine.encrypt(some)
+            mine.encrypt(some)
         meter.lap("encrypt")
         return {what: meter.found[what] / (calls * at_once) for what in ("cpu_s", "wall_s")}
 
     def dot(self, terms: int) -> dict[str, Any]:
         """Return what a term took of an encrypted dot product with weights of 32 bits; tables are there."""
-        engine = self.engine()
+        mine = self.engine()
         plain = [self.draw.getrandbits(40) for _ in range(terms)]
         weights = [self.draw.getrandbits(32) for _ in plain]
-        given = engine.encrypt(plain)
-        engine.dot(given, weights)  # makes what serves every later one
+        given = mine.encrypt(plain)
+        mine.dot(given, weights)  # makes what serves every later one
         meter = Meter()
-        found = engine.dot(given, weights)
+        found = mine.dot(given, weights)
         meter.lap("dot")
         assert self.key.decrypt([found]) == [sum(map(int.__mul__, plain, weights))]
         return {what: meter.found[what] / terms for what in ("cpu_s", "wall_s")}
@@ -184,12 +205,16 @@ def taken(asked: argparse.Namespace, ours: Ours, quiet: Quiet, *, peers: bool) -
     numbers = ours.numbers(asked.values)
 
     def turn(what: str, work: Callable[[], dict[str, Any]], task: str, counts: dict[str, int], used: int) -> None:
-        def both() -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-            with cores(used):
-                own = work()
+        def all_of_us() -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+            own = {}
+            for which in engines():
+                with engine(which), cores(used):
+                    own[which] = work()
             return own, {name: peer(f"{task} {counts[name]}") for name, peer in processes.items()}
 
-        turns.keep(what, *quiet.calmest(both, pids))
+        own, theirs = quiet.calmest(all_of_us, pids)
+        for which, found in own.items():
+            turns.keep(f"{which}{what}", found, theirs)
 
     for peer in processes.values():  # warm
         peer("sum 2")
@@ -210,42 +235,47 @@ def taken(asked: argparse.Namespace, ours: Ours, quiet: Quiet, *, peers: bool) -
 def compared(table: Table, turns: Turns, asked: argparse.Namespace, slots: Slots) -> dict[str, float]:
     """Add the rows that hold us against the peers; return the ratios with equal packing."""
     count, equal = asked.values, {}
-    for place, peer in enumerate(turns.peers):
-        sample = f"(the peer's {SAMPLE[peer]} x {PARTIES}, scaled)"
-        ratio = turns.ratio(peer, "sum", "cpu_s", count)
-        what = f"{count:,} int64 x {PARTIES}: encrypt, write, sum, decrypt, times {peer}"
-        table.at_least(f"{what}, CPU", CPU[place], ratio, note=sample)
-        ratio = turns.ratio(peer, "sum on both cores", "wall_s", count)
-        both = turns.ratio(peer, "sum on both cores", "cpu_s", count)
-        threads = "one thread" if peer == "phe" else "threads of its own"
-        note = f"(the peer with {threads}; {both:.3g}x in processor time)"
-        table.at_least("  the same on both cores, clock", CLOCK[place], ratio, note=note)
-        equal[peer] = turns.ratio(peer, "packed", "cpu_s", slots.ciphertexts(count))
-        ratio, at_once = (turns.ratio(peer, f"encrypt{how}", "cpu_s") for how in ("", " at once"))
-        note = f"(one in a call; {at_once:.3g}x with {OURS_AT_ONCE} in a call)"
-        table.at_least(
-            f"encrypt one ciphertext with the public key, times {peer}, CPU", ENCRYPT[place], ratio, note=note
-        )
-        ratio = turns.ratio(peer, "dot", "cpu_s")
-        table.at_least(f"encrypted dot product, {TERMS} x 32 bits, a term, times {peer}, CPU", DOT[place], ratio)
+    for which in engines():
+        for place, peer in enumerate(turns.peers):
+            sample = f"(the peer's {SAMPLE[peer]} x {PARTIES}, scaled)"
+            ratio = turns.ratio(peer, f"{which}sum", "cpu_s", count)
+            what = f"{which}{count:,} int64 x {PARTIES}: encrypt to decrypt, times {peer}"
+            table.at_least(f"{what}, CPU", CPU[place], ratio, note=sample)
+            ratio, used = (turns.ratio(peer, f"{which}sum on both cores", of, count) for of in ("wall_s", "cpu_s"))
+            threads = "one thread" if peer == "phe" else "threads of its own"
+            note = f"(the peer with {threads}; {used:.3g}x in processor time)"
+            table.at_least(f"{which}  the same on both cores, clock", CLOCK[place], ratio, note=note)
+            equal[f"{which}{peer}"] = turns.ratio(peer, f"{which}packed", "cpu_s", slots.ciphertexts(count))
+            ratio, at_once = (turns.ratio(peer, f"{which}encrypt{how}", "cpu_s") for how in ("", " at once"))
+            note = f"(one in a call; {at_once:.3g}x with {OURS_AT_ONCE} in a call)"
+            table.at_least(
+                f"{which}encrypt one ciphertext, public key, times {peer}, CPU", ENCRYPT[place], ratio, note=note
+            )
+            ratio = turns.ratio(peer, f"{which}dot", "cpu_s")
+            table.at_least(f"{which}dot product, {TERMS} x 32 bits, a term, times {peer}, CPU", DOT[place], ratio)
     return equal
 
 
 def shown(turns: Turns, equal: dict[str, float], asked: argparse.Namespace) -> None:
     """Print what ratios are made of."""
-    one, both = turns.ours["sum"], "sum on both cores"
-    of = {stage: statistics.median(turn["stage_cpu_s"][stage] for turn in one) for stage in one[0]["stage_cpu_s"]}
-    stages = ", ".join(f"{stage} {used:.2f}" for stage, used in of.items())
-    whole = f"{asked.values:,} int64 x {PARTIES}, {asked.bits} bits"
-    print(f"{whole}: {turns.middle('sum', 'cpu_s'):.2f} s CPU ({stages}); on both cores")
-    print(f"  {turns.middle(both, 'wall_s'):.2f} s on the clock, {turns.middle(both, 'cpu_s'):.2f} s CPU")
-    single, at_once, term = (1e6 * turns.middle(what, "cpu_s") for what in ("encrypt", "encrypt at once", "dot"))
-    print(f"one ciphertext {single:.0f} us, {at_once:.0f} in calls of {OURS_AT_ONCE}; a term {term:.1f} us")
+    for which in engines():
+        one, both = turns.ours[f"{which}sum"], f"{which}sum on both cores"
+        of = {stage: statistics.median(turn["stage_cpu_s"][stage] for turn in one) for stage in one[0]["stage_cpu_s"]}
+        stages = ", ".join(f"{stage} {used:.2f}" for stage, used in of.items())
+        whole = f"{which}{asked.values:,} int64 x {PARTIES}, {asked.bits} bits"
+        print(f"{whole}: {turns.middle(f'{which}sum', 'cpu_s'):.2f} s CPU ({stages});")
+        spent, used = turns.middle(both, "wall_s"), turns.middle(both, "cpu_s")
+        print(f"  on both cores {spent:.2f} s on the clock, {used:.2f} s CPU")
+        single, at_once, term = (
+            1e6 * turns.middle(f"{which}{what}", "cpu_s") for what in ("encrypt", "encrypt at once", "dot")
+        )
+        print(f"  one ciphertext {single:.0f} us, {at_once:.0f} in calls of {OURS_AT_ONCE}; a term {term:.1f} us")
     for peer in turns.peers:
         used = turns.middle_of(peer, "sum", "cpu_s") * asked.values
         single, term = (1e6 * turns.middle_of(peer, what, "cpu_s") for what in ("encrypt", "dot"))
         print(f"{peer}: {used:,.0f} s CPU for the whole, one ciphertext {single:,.0f} us, a term {term:.0f} us;")
-        print(f"  somebody who packs for {peer} by hand as we do has {equal[peer]:.3g}x our processor time")
+        by_hand = " and ".join(f"{equal[f'{which}{peer}']:.3g}x ({which or 'gmpy2'})" for which in engines())
+        print(f"  whoever packs for {peer} by hand as we do has our processor time {by_hand.replace(': ', '')}")
 
 
 # --- a joint key -------------------------------------------------------------------------------------------------
@@ -262,30 +292,32 @@ class Joint:
     def of(cls, bits: int) -> Joint:
         return cls(*threshold.dealt(bits, HOLDERS, bytes(31) + b"\x04"))
 
-    def round(self, count: int, draw: random.Random) -> dict[str, float]:
-        """Open a sum of `count` ciphertexts; return seconds of each kind of work, on the clock."""
+    def round(
+        self, count: int, draw: random.Random, clock: Callable[[], float] = time.perf_counter
+    ) -> dict[str, float]:
+        """Open a sum of `count` ciphertexts; return seconds of each kind of work."""
         key, public, spent = self.key, self.key.public, {}
-        at = time.perf_counter()
+        at = clock()
 
         def lap(what: str) -> None:
             nonlocal at
-            spent[what] = spent.get(what, 0.0) + time.perf_counter() - at
-            at = time.perf_counter()
+            spent[what] = spent.get(what, 0.0) + clock() - at
+            at = clock()
 
         plain = {name: [draw.getrandbits(public.bits - 16) for _ in range(count)] for name in HOLDERS}
         sent, known, answers, shown = {}, {}, {}, {}
         for place, name in enumerate(HOLDERS):
-            engine, context = Engine(public, place.to_bytes(32, "big")), name.encode()
-            at = time.perf_counter()
-            alphas = engine.alphas(plain[name])
-            sent[name] = engine.encrypt(plain[name], alphas)
+            mine, context = Engine(public, place.to_bytes(32, "big")), name.encode()
+            at = clock()
+            alphas = mine.alphas(plain[name])
+            sent[name] = mine.encrypt(plain[name], alphas)
             lap("encrypt")
             known[name] = proofs.prove_plaintexts(public, plain[name], alphas, sent[name], context, bytes(32))
             lap("prove knowledge")
         for name in HOLDERS:
             proofs.check_plaintexts(public, sent[name], name.encode(), known[name])
             lap("check knowledge")
-        total = engine.product(list(sent.values()))
+        total = mine.product(list(sent.values()))
         lap("product")
         for name in HOLDERS:
             answers[name] = threshold.partials(key, self.shares[name], total)
@@ -306,38 +338,38 @@ class Joint:
 
 def joint_rows(table: Table, asked: argparse.Namespace, quiet: Quiet) -> dict[str, Any]:
     """Add the rows of the distributed key; return medians."""
-    joint, draw = Joint.of(asked.bits), random.Random(2)
+    joint, draw, found = Joint.of(asked.bits), random.Random(2), {}
     count = Slots.fitting(value_bits=VALUE_BITS, terms=PARTIES, modulus_bits=asked.bits).ciphertexts(GRAM)
-    found = {}
-    for used in (CORES, 1):
-        with cores(used):
-            joint.round(count, draw)
-            turns = [quiet.calmest(lambda: joint.round(count, draw)) for _ in range(max(3, asked.turns))]
-        found[used] = {what: statistics.median(turn[what] for turn in turns) / PARTIES for what in turns[0]}
-    both, one = found[CORES], found[1]
-
-    def note(what: str, scale: float, unit: str) -> str:
-        return f"({one[what] * scale:.3g} {unit} on one core)"
-
-    what = f"{GRAM:,} numbers of {VALUE_BITS} bits in {count} ciphertexts"
-    table.at_most(f"{what}: partials of a party", PARTIALS_S, both["partials"], " s", note("partials", 1, "s"))
-    for step in ("prove partials", "check partials"):
-        name = f"  {step.split()[0]} a party's partials"
-        table.at_most(name, PROOF_MS, both[step] * 1e3, " ms", note(step, 1e3, "ms"))
-    step, each = "check knowledge", 1e3 / count
-    table.at_most(
-        "  check a party's knowledge, a ciphertext", KNOWN_MS, both[step] * each, " ms", note(step, each, "ms")
-    )
-    return {"ciphertexts": count, "both_cores_s": both, "one_core_s": one}
+    for which in engines():
+        medians = {}
+        for name, used, clock in (("both", CORES, time.perf_counter), ("cpu", 1, time.process_time)):
+            with engine(which), cores(used):
+                joint.round(count, draw)
+                turns = [quiet.calmest(lambda clock=clock: joint.round(count, draw, clock)) for _ in range(3)]
+            medians[name] = {what: statistics.median(turn[what] for turn in turns) / PARTIES for what in turns[0]}
+        both, cpu = medians["both"], medians["cpu"]
+        rows = (
+            (f"{GRAM:,} numbers in {count} ciphertexts: partials of a party", "partials", PARTIALS_S, 1.0, " s"),
+            ("  prove them", "prove partials", PROOF_MS, 1e3, " ms"),
+            ("  check that proof", "check partials", PROOF_MS, 1e3, " ms"),
+            ("  check a party's knowledge, a ciphertext", "check knowledge", KNOWN_MS, 1e3 / count, " ms"),
+        )
+        for what, step, bar, scale, unit in rows:
+            note = f"({cpu[step] * scale:.3g}{unit} CPU)"
+            table.at_most(f"{which}{what}", bar, both[step] * scale, unit, note)
+        found[which or "gmpy2"] = medians
+    return {"ciphertexts": count, "seconds": found}
 
 
 def rounds(quiet: Quiet) -> list[dict[str, Any]]:
     """Print what the integers of a whole round cost three parties and a coordinator who checks as well."""
     found, draw = [], random.Random(3)
-    for bits, count in ROUNDS:
+    for (bits, count), which in itertools.product(ROUNDS, engines()):
         joint = Joint.of(bits)
-        joint.round(count, draw)
-        spent = quiet.calmest(lambda joint=joint, count=count: joint.round(count, draw))
+        with engine(which):
+            for _ in range(3):  # tables grow
+                joint.round(count, draw)
+            spent = quiet.calmest(lambda joint=joint, count=count: joint.round(count, draw, time.process_time))
         members, of_one = PARTIES + 1, {*spent} - {"product", "check all partials", "combine"}
         each = {what: seconds / (PARTIES if what in of_one else 1) for what, seconds in spent.items()}
         checks = (PARTIES - 1) * PARTIES + PARTIES  # every party checks the others' knowledge, the coordinator all
@@ -346,8 +378,26 @@ def rounds(quiet: Quiet) -> list[dict[str, Any]]:
         work |= {what: members * each[what] for what in ("product", "check all partials", "combine")}
         line = ", ".join(f"{what} {1e3 * seconds:.0f}" for what, seconds in each.items())
         whole = sum(work.values())
-        print(f"{bits} bits, {count} ciphertexts, ms on one core: {line}; of all {members} members {whole:.2f} s")
-        found.append({"bits": bits, "ciphertexts": count, "seconds": spent, "of_all_s": whole})
+        print(f"{which}{bits} bits, {count} ciphertexts, ms CPU: {line}; of all {members} members {whole:.2f} s")
+        found.append({"engine": which or "gmpy2", "bits": bits, "ciphertexts": count, "cpu_s": each, "of_all_s": whole})
+    return found
+
+
+def over_daemons(table: Table, asked: argparse.Namespace, quiet: Quiet, *, peers: bool) -> dict[str, Any]:
+    """Add the rows of statistics over three daemons, in a process of its own; phe has no network and one key holder."""
+    command = HERE / "peers" / "keyed.py", "--bits", DAEMON_BITS, "--runs", asked.daemons
+    found = quiet.calmest(lambda: child(*command))
+    each_s = {}
+    if peers:
+        phe = Peer(PEERS["phe"], "--bits", DAEMON_BITS)
+        phe("sum 1")
+        each_s = {"phe": phe("sum 6")["wall_s"] / 6}
+        phe.close()
+    how = "kernel" if loaded() else "gmpy2"
+    for what, bar in DAEMONS_S.items():
+        theirs = f"; phe without network {each_s['phe'] * NUMBERS[what]:.2g} s" if each_s else ""
+        note = f"({how}; by masks {found[f'{what}, masks']:.2g} s{theirs})"
+        table.at_most(f"three daemons, TLS, {DAEMON_BITS} bits: {what}", bar, found[f"{what}, paillier"], " s", note)
     return found
 
 
@@ -360,6 +410,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--bits", type=int, default=2048)
     parser.add_argument("--values", type=int, default=100_000)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--daemons", type=int, default=9, help="runs of each statistic over daemons; none with 0")
     parser.add_argument("--patience", type=float, default=60, help="seconds for measuring again what others disturbed")
     parser.add_argument("--json", action="store_true", help="end with one JSON object on the last line")
     parser.add_argument("--ours-only", action="store_true", help="leave the peers out")
@@ -383,10 +434,13 @@ def main() -> None:
     found = {
         "cpu_s": turns.middle("sum", "cpu_s"),
         "wall_s_both_cores": turns.middle("sum on both cores", "wall_s"),
+        "kernel_cpu_s": turns.middle(f"{KERNEL}sum", "cpu_s") if loaded() else None,
+        "kernel_wall_s_both_cores": turns.middle(f"{KERNEL}sum on both cores", "wall_s") if loaded() else None,
         "bytes_a_value": wire,
         "ratios_with_equal_packing": equal,
         "joint": joint,
         "rounds": rounds(quiet),
+        "daemons_s": over_daemons(table, asked, quiet, peers=peers) if asked.daemons else None,
         "others_used": statistics.median(quiet.shares),
         "others_used_most": max(quiet.shares),
     }
