@@ -43,6 +43,15 @@ def drawn(picture: Picture, ax: Axes | None = None) -> Axes:
             ax.set_xticks(range(len(heights)), [str(label) for label in picture.x])
         case Drawn.STEPS:
             _steps(picture, heights, ax)
+        case Drawn.LINES:
+            _lines(picture, ax)
+        case Drawn.HEAT:
+            _heat(picture, heights, ax)
+        case Drawn.FOREST:
+            ax.errorbar(heights, range(len(heights)), xerr=errors, fmt="o", capsize=3)
+            ax.axvline(0.0, color="grey", linewidth=0.8)
+            ax.set_yticks(range(len(heights)), [str(label) for label in picture.x])
+            ax.set_ylim(len(heights) - 0.5, -0.5)
     ax.set_title(picture.title)
     ax.set_xlabel(picture.x_label)
     ax.set_ylabel(picture.y_label)
@@ -60,6 +69,32 @@ def _steps(picture: Picture, heights: Sequence[float], ax: Axes) -> None:
         ax.stairs(_with_gaps(each.y), each.x, baseline=None, label=each.label, linestyle=style)
     if picture.others:
         ax.legend(title=None)
+
+
+def _lines(picture: Picture, ax: Axes) -> None:
+    for place, line in enumerate(picture.lines):
+        ax.plot(line.x, line.y, label=line.label or None, linestyle=STYLES[place // COLOURS % len(STYLES)])
+    if picture.diagonal:
+        ax.plot((0, 1), (0, 1), color="0.6", linestyle=":")
+    if any(line.label for line in picture.lines):
+        ax.legend(title=None)
+
+
+def _heat(picture: Picture, heights: Sequence[float], ax: Axes) -> None:
+    """Draw labels at the middle of their cells, and edges where they are."""
+    has_edges = not any(isinstance(place, str) for place in (*picture.x, *picture.rows))
+    across, down = (len(side) - has_edges for side in (picture.x, picture.rows))
+    cells = [list(heights[row * across : (row + 1) * across]) for row in range(down)]
+    x = picture.x if has_edges else range(across + 1)
+    y = picture.rows if has_edges else range(down + 1)
+    low, high = picture.span or (None, None)
+    drawing = ax.pcolormesh(x, y, cells, vmin=low, vmax=high, cmap="viridis" if low is None else "RdBu_r")
+    if not has_edges:
+        ax.set_xticks([place + 0.5 for place in range(across)], [str(label) for label in picture.x])
+        ax.set_yticks([place + 0.5 for place in range(down)], [str(label) for label in picture.rows])
+        ax.invert_yaxis()  # the first row is the top one, as in a table
+    if (figure := getattr(ax, "figure", None)) is not None:
+        figure.colorbar(drawing, ax=ax)
 
 
 def _with_gaps(values: Sequence[float | None]) -> list[float]:

@@ -158,6 +158,51 @@ class Table:
         """
         return self._single(computation("describe", columns, by=by, weights=weights))
 
+    def chi2(self, row: str, column: str, correction: bool = True) -> Result:
+        """Test whether two columns are independent, by Pearson's chi-square. Runs one job."""
+        return self._single(computation("chi2", row, column, correction=correction))
+
+    def fisher(
+        self,
+        row: str,
+        column: str,
+        rows: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        alternative: str = "two-sided",
+    ) -> Result:
+        """Test a 2 x 2 table exactly; `rows` and `columns` choose two levels where there are more. Runs one job."""
+        return self._single(computation("fisher", row, column, rows=rows, columns=columns, alternative=alternative))
+
+    def mantel_haenszel(
+        self,
+        row: str,
+        column: str,
+        by: str | Sequence[str],
+        rows: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        correction: bool = False,
+    ) -> Result:
+        """Estimate one odds ratio over the strata of `by`, and test whether it is 1. Runs one job."""
+        asked = computation("mantel_haenszel", row, column, by, rows=rows, columns=columns, correction=correction)
+        return self._single(asked)
+
+    def t_test(
+        self,
+        x: str,
+        by: str | None = None,
+        groups: Sequence[str] | None = None,
+        mu: float = 0.0,
+        equal_variances: bool = False,
+        alternative: str = "two-sided",
+    ) -> Result:
+        """Test a mean, or with `by` the difference of two (Welch, or with equal variances Student). Runs one job."""
+        more = {"equal_variances": equal_variances, "alternative": alternative}
+        return self._single(computation("t_test", x, by=by, groups=groups, mu=mu, **more))
+
+    def anova(self, x: str, by: str, equal_variances: bool = True) -> Result:
+        """Test whether the means of several groups are equal. Runs one job."""
+        return self._single(computation("anova", x, by, equal_variances=equal_variances))
+
     def plan(self, *computations: Computation, purpose: str | None = None) -> Forecast:
         """Return what a job with these questions would open, and to whom. Asks nobody."""
         return self._session.plan(computations, data=self, purpose=purpose)

@@ -49,6 +49,9 @@ class Drawn(StrEnum):
     BARS = "bars"  # one bar per label
     POINTS = "points"  # one point per label, with its error
     STEPS = "steps"  # one bar per interval: one edge more than heights
+    LINES = "lines"  # curves through points
+    HEAT = "heat"  # a matrix of colours
+    FOREST = "forest"  # one line per label from top to bottom, with its interval, and a rule at 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +68,33 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One curve of LINES: its name, and its points."""
+
+    label: str
+    x: tuple[int | float, ...]
+    y: tuple[int | float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y):
+            raise Misuse("a line has as many heights as places")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """A result as something to draw, in plain values; None in `y` is a closed cell and is drawn as a gap.
 
     Attributes:
-        x: labels, or edges (one more than `y`) for STEPS.
-        error: half widths of an error bar, one standard error, as long as `y`; () for none.
+        x: labels, or edges (one more than `y`) for STEPS; of HEAT's columns labels, or edges, one more than columns.
+        error: half widths of an error bar, one standard error (of a FOREST: half a 95 % interval), as long as `y`; ()
+            for none.
         label: the name of the curve `y` where there are others, else "".
         others: further curves of STEPS.
         filled: whether STEPS stand on a filled area (a histogram) or are a curve (a distribution function).
+        lines: the curves of LINES; () otherwise, as `x` and `y` are then.
+        diagonal: whether LINES have the line from (0, 0) to (1, 1) beside them.
+        rows: of HEAT, labels or edges of its rows, from top to bottom; its `y` are the cells, row by row.
+        span: least and greatest colour of HEAT, such as (-1, 1) of correlations; None is what occurs.
     """
 
     drawn: Drawn
@@ -86,6 +107,10 @@ class Picture:
     label: str = ""
     others: tuple[Series, ...] = ()
     filled: bool = True
+    lines: tuple[Line, ...] = ()
+    diagonal: bool = False
+    rows: tuple[int | float | str, ...] = ()
+    span: tuple[float, float] | None = None
 
 
 class Result(ABC):

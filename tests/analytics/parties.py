@@ -22,6 +22,7 @@ from federation.query.round import Round
 MODULUS = 2**128
 MISSING = -9
 GROUPS = ("north", "south", "sea")
+SEXES = ("f", "m")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Party:
 
 
 def dataset(*, k: int, own_figures: bool, low: int = -50, high: int = 50, identifier: bool = False) -> Dataset:
-    """Return a published data set: age (whole), pay (real), area (category), and who if `identifier`."""
+    """Return a published data set: age (whole), pay and gain (real), area, sex and ill, and who if `identifier`."""
     who = (Column(name="who", kind=Kind.IDENTIFIER),) if identifier else ()
     return Dataset(
         name="people",
@@ -46,16 +47,25 @@ def dataset(*, k: int, own_figures: bool, low: int = -50, high: int = 50, identi
             Column(name="age", kind=Kind.INTEGER, low=low, high=high, missing=((str(MISSING), "refused"),)),
             Column(name="area", kind=Kind.CATEGORY, categories=GROUPS),
             Column(name="pay", kind=Kind.REAL, low=float(low), high=high + 0.5),
+            Column(name="sex", kind=Kind.CATEGORY, categories=SEXES),
+            Column(name="ill", kind=Kind.CATEGORY, categories=("no", "yes")),
+            Column(name="gain", kind=Kind.REAL, low=0.0, high=max(abs(low), abs(high)) + 0.5),
         ),
     )
 
 
 def party(published: Dataset, rows: Sequence[tuple[Any, ...]]) -> Party:
-    """Return a party with rows (age, area, pay) or (age, area, pay, who); age may be MISSING, pay may be NaN."""
+    """Return a party with rows (age, area, pay) or (age, area, pay, who); age may be MISSING, pay may be NaN.
+
+    Sex and ill follow from the row's place, and gain is the magnitude of pay.
+    """
     columns: dict[str, Any] = {
         "age": np.array([row[0] for row in rows], dtype=np.int64),
         "area": np.array([row[1] for row in rows], dtype=object),
         "pay": np.array([row[2] for row in rows], dtype=np.float64),
+        "sex": np.array([SEXES[i // 2 % 2] for i in range(len(rows))], dtype=object),
+        "ill": np.array(["yes" if i % 3 == 0 else "no" for i in range(len(rows))], dtype=object),
+        "gain": np.abs(np.array([row[2] for row in rows], dtype=np.float64)),
     }
     if any(column.name == "who" for column in published.columns):
         columns["who"] = np.array([row[3] for row in rows], dtype=object)

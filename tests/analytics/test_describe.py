@@ -83,8 +83,8 @@ def test_columns_and_statistics_share_their_rounds_and_queries() -> None:
     each = parties()
     joint = joint_of(each)
     alone = job([ask("quantile", column="pay")], 3)
-    assert planner.rounds(job([ask("describe")], 3), joint) == planner.rounds(alone, joint) == 2
-    replay = planner.replay(job([ask("describe"), ask("mean", column="age")], 3), joint)
+    assert planner.rounds(job([ask("describe", columns=("age", "pay"))], 3), joint) == planner.rounds(alone, joint) == 2
+    replay = planner.replay(job([ask("describe", columns=("age", "pay")), ask("mean", column="age")], 3), joint)
     assert len(replay.round.queries) == 4, "moments and bins of two columns; mean, std and the further mean are one"
     assert driven(replay, each, joint).rounds_fed == 2
     whole = job([ask("describe", columns=("age",))], 3)
@@ -93,7 +93,7 @@ def test_columns_and_statistics_share_their_rounds_and_queries() -> None:
 
 def test_what_is_missing_is_counted_per_column() -> None:
     each = parties()
-    found = result(each, ask("describe"))
+    found = result(each, ask("describe", columns=("age", "pay")))
     missing = {"age": 0, "pay": 0}
     for one in each:
         missing["age"] += int((one.rows["age"] == MISSING).sum())
@@ -110,7 +110,7 @@ def test_a_summary_of_which_nothing_opens_is_refused_and_one_column_may_fail_alo
     assert (refused.code, refused.rule) == ("refused", "contributors")
     published = dataset(k=3, own_figures=False)
     rows = [(age, "sea", np.nan) for age in range(30)] * 2
-    found = result([party(published, rows)] * 3, ask("describe"))
+    found = result([party(published, rows)] * 3, ask("describe", columns=("age", "pay")))
     assert found["age"].n == 180
     assert (found["pay"].n, found["pay"].p50) == (None, None)
     assert [column for column, _ in found.failed] == ["pay"]

@@ -116,7 +116,16 @@ ASKED = [
     *(ask(name, column="age") for name in ("sum", "mean", "var", "std", "histogram")),
     *(ask(name, column="pay", by="area") for name in ("sum", "mean", "var", "std", "histogram")),
     *(ask(name, column=column, by=by) for name in ("quantile", "ecdf") for column in ("age", "pay") for by in WAYS),
-    *(ask("describe", by=by) for by in WAYS),
+    *(ask("describe", columns=("age", "pay"), by=by) for by in WAYS),
+    ask("count", by=("area", "sex"), weights="gain"),
+    *(ask(name, column="pay", by="sex", weights="gain") for name in ("sum", "mean", "var", "std", "histogram", "ecdf")),
+    ask("quantile", column="age", weights="gain"),
+    ask("t_test", column="pay", mu=1.5),
+    ask("t_test", column="pay", by="sex"),
+    ask("anova", column="pay", by="area"),
+    ask("chi2", row="area", column="sex"),
+    ask("fisher", row="sex", column="ill"),
+    ask("mantel_haenszel", row="sex", column="ill", by="area"),
 ]
 
 
@@ -140,7 +149,12 @@ def test_every_result_shows_itself_in_plain_values(asked: Computation, k: int) -
     assert picture is None or isinstance(picture, Picture)
     if picture is not None:
         assert all(len(each.x) == len(each.y) + 1 for each in picture.others)
-        assert len(picture.x) - len(picture.y) == (1 if picture.drawn == "steps" else 0)
+        assert len(picture.lines) > 0 or picture.drawn != "lines"
+        if picture.drawn == "heat":
+            edges = not any(isinstance(place, str) for place in (*picture.x, *picture.rows))
+            assert (len(picture.x) - edges) * (len(picture.rows) - edges) == len(picture.y)
+        else:
+            assert len(picture.x) - len(picture.y) == (1 if picture.drawn == "steps" else 0)
         assert len(picture.error) in (0, len(picture.y))
     assert found.parties == 3
     assert found.k == k

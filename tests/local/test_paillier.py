@@ -37,7 +37,14 @@ def frames() -> dict[str, pd.DataFrame]:
     for seed, party in enumerate(PARTIES):
         draw = np.random.default_rng(seed)
         made[party] = pd.DataFrame(
-            {"age": draw.integers(-50, 51, 90), "area": draw.choice(GROUPS, 90), "pay": draw.uniform(-50, 50, 90)}
+            {
+                "age": draw.integers(-50, 51, 90),
+                "area": draw.choice(GROUPS, 90),
+                "pay": draw.uniform(-50, 50, 90),
+                "sex": draw.choice(["f", "m"], 90),
+                "ill": draw.choice(["no", "yes"], 90),
+                "gain": draw.uniform(0, 50, 90),
+            }
         )
     return made
 
@@ -47,6 +54,9 @@ def described(k: int, own_figures: bool) -> dict[str, Dataset]:
         Column(name="age", kind=Kind.INTEGER, low=-50, high=50),
         Column(name="area", kind=Kind.CATEGORY, categories=GROUPS),
         Column(name="pay", kind=Kind.REAL, low=-50.0, high=50.5),
+        Column(name="sex", kind=Kind.CATEGORY, categories=("f", "m")),
+        Column(name="ill", kind=Kind.CATEGORY, categories=("no", "yes")),
+        Column(name="gain", kind=Kind.REAL, low=0.0, high=50.5),
     )
     dataset = Dataset(
         name="people", title="People", unit="person", columns=columns, k=k, own_figures=own_figures, version="00" * 32
