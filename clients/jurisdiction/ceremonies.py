@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from clients.jurisdiction.joint_keys import JointKeys
-from clients.jurisdiction.making import Making, Standing, boxes_of
+from clients.jurisdiction.making import Making, Standing, boxes_of, joined, split
+from clients.jurisdiction.outcomes import Shown
 from clients.jurisdiction.vault import Vault
 from federation.crypto.agreement import key_pair
 from federation.crypto.paillier.keys import PRODUCTION_BITS
@@ -27,6 +28,7 @@ from federation.wire.envelope import Opened, Signer, attested, opened, signed
 
 CEREMONIES = b"open key ceremonies"  # the vault's key for the list of those whose end was not seen
 OVER = b"ended key ceremony/"  # before an id, the vault's key of one that is over here
+LAST = b"last key ceremonies"  # the vault's key for how the last few ended
 DOMAINS = (m.KEY_NEWS, m.KEY_ASK, Word.domain)
 EARLY_MS = 10 * 60 * 1000  # how far another member's clock may be ahead
 LAST_ENDED = 5  # that an operator is shown
@@ -51,31 +53,6 @@ class Entry:
     making: Making | None = None
     certificate: m.Signed | None = None
     begun_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """One ceremony as its operator sees it.
-
-    Attributes:
-        state: "proposed", "approved", "making", "signing", "made" or "failed".
-        why: why it failed.
-        key: digest of the key, once it is made.
-        tries: candidates in all, once it is made.
-        transcript: digest over all words, once it is made.
-    """
-
-    id: bytes
-    proposal: m.KeyProposal
-    state: str
-    joined: tuple[str, ...] = ()
-    standing: Standing = field(default_factory=Standing)
-    begun_ms: int = 0
-    ended_ms: int = 0
-    why: str = ""
-    key: bytes = b""
-    tries: int = 0
-    transcript: bytes = b""
 
 
 class Ceremonies:
@@ -246,8 +223,7 @@ class Ceremonies:
             raise self._broken("the certificate of the key that we made", "another one")
         with self._vault.together():
             self._keys.keep(found, made.share)
-            self._close(entry)
-        self._ended.append(self._shown(entry, "made"))
+            self._close(entry, "made")
         self._note("key made", found.digest.hex()[:8], f"{entry.value.bits} bits after {made.tries} tries")
 
     def _owed(self, entry: Entry, news: m.KeyNews | None = None) -> list[m.Frame]:
@@ -368,12 +344,12 @@ class Ceremonies:
             return
         why = "; ".join(blame.message for blame in blames)
         with self._vault.together():
-            self._close(entry)
-        self._ended.append(self._shown(entry, "failed", why))
+            self._close(entry, "failed", why)
         self._note("no key made", ceremony.hex()[:8], why)
 
-    def _close(self, entry: Entry) -> None:
-        """Erase everything of a ceremony but that it was; within a transaction."""
+    def _close(self, entry: Entry, end: str, why: str = "") -> None:
+        """Erase everything of a ceremony but how it ended; within a transaction."""
+        self._ended = [*self._ended, self._shown(entry, end, why)][-LAST_ENDED:]
         self._known_over.add(entry.id)
         del self._entries[entry.id]
         if entry.making is not None:
@@ -381,14 +357,15 @@ class Ceremonies:
         self._vault.erase(approval_of(entry.id))
         self._vault.erase(entry.id)
         self._vault.put(OVER + entry.id, b"over")
+        self._vault.put(LAST, joined([one.to_bytes() for one in self._ended]))
         self._list()
-        del self._ended[:-LAST_ENDED]
 
     def _list(self) -> None:
         self._vault.put(CEREMONIES, b"".join(self._entries))
 
     def _restore(self) -> None:
         """Fold what was sealed; a ceremony of another roster, or of an older version, is over."""
+        self._ended = [Shown.of(one) for one in split(self._vault.get(LAST) or b"")]
         listed = self._vault.get(CEREMONIES) or b""
         for at in range(0, len(listed), 32):
             ceremony = listed[at : at + 32]
@@ -431,7 +408,7 @@ class Ceremonies:
             id=entry.id,
             proposal=entry.value,
             state=end or ("signing" if made is not None else state),
-            joined=tuple(sorted(entry.joins)),
+            joined=tuple(sorted({*entry.joins, *({self._me.member.name} if entry.secret else ())})),
             standing=entry.making.standing if entry.making is not None else Standing(),
             begun_ms=entry.begun_ms,
             ended_ms=self._clock() if end else 0,

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
-from clients.jurisdiction.ceremonies import Ceremonies, Shown
+from clients.jurisdiction.ceremonies import Ceremonies
 from clients.jurisdiction.joint_keys import Held
+from clients.jurisdiction.outcomes import Shown
 from clients.jurisdiction.run import Desk
 from federation.identity.control import Answer, Command
 from federation.protocols.key_ceremony.estimate import estimate_of

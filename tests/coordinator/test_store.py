@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from federation.coordinator.store import Event, MemoryStore, SqliteStore, Store
+from federation.coordinator.store import CEREMONY, Event, MemoryStore, SqliteStore, Store
 from federation.errors import Unavailable
 
 JOB, OTHER = b"j" * 32, b"o" * 32
@@ -65,6 +65,13 @@ def test_jobs_are_in_the_order_of_their_first_event_whatever_their_names(store: 
     for name in reversed(names):
         store.append(name, [("frame", b"later")])
     assert store.jobs() == names
+
+
+def test_key_ceremonies_stand_beside_the_jobs_and_are_none_of_them(store: Store) -> None:
+    store.append(JOB, THREE)
+    store.append(OTHER, [(CEREMONY, b"signed"), ("join", b"signed too")])
+    assert (store.jobs(), store.ceremonies()) == ([JOB], [OTHER])
+    assert store.events(OTHER) == [(CEREMONY, b"signed"), ("join", b"signed too")]
 
 
 def test_what_a_reader_does_with_its_list_does_not_reach_the_store(store: Store) -> None:
