@@ -223,7 +223,9 @@ def taken(asked: argparse.Namespace, ours: Ours, quiet: Quiet, *, peers: bool) -
     for _ in range(asked.turns):
         turn("sum", lambda: ours.sum(numbers), "sum", SAMPLE, 1)
         turn("sum on both cores", lambda: ours.sum(numbers), "sum", SAMPLE, CORES)
-        turn("packed", lambda: ours.sum(numbers), "packed", PACKED, 1)
+        packed = {name: peer(f"packed {PACKED[name]}") for name, peer in processes.items()}
+        for which in engines():
+            turns.keep(f"{which}packed", turns.ours[f"{which}sum"][-1], packed)
         turn("encrypt", lambda: ours.encrypt(1), "encrypt", SINGLES, 1)
         turn("encrypt at once", lambda: ours.encrypt(OURS_AT_ONCE), "encrypt", SINGLES, 1)
         turn("dot", lambda: ours.dot(TERMS), "dot", terms, 1)
@@ -391,11 +393,11 @@ def over_daemons(table: Table, asked: argparse.Namespace, quiet: Quiet, *, peers
     if peers:
         phe = Peer(PEERS["phe"], "--bits", DAEMON_BITS)
         phe("sum 1")
-        each_s = {"phe": phe("sum 6")["wall_s"] / 6}
+        each_s = {"phe": phe("sum 6")["cpu_s"] / 6}
         phe.close()
     how = "kernel" if loaded() else "gmpy2"
     for what, bar in DAEMONS_S.items():
-        theirs = f"; phe without network {each_s['phe'] * NUMBERS[what]:.2g} s" if each_s else ""
+        theirs = f"; phe without network, CPU, {each_s['phe'] * NUMBERS[what]:.2g} s" if each_s else ""
         note = f"({how}; by masks {found[f'{what}, masks']:.2g} s{theirs})"
         table.at_most(f"three daemons, TLS, {DAEMON_BITS} bits: {what}", bar, found[f"{what}, paillier"], " s", note)
     return found

@@ -1,10 +1,10 @@
-/* Powers and combs modulo n^2 for eight numbers at once, in limbs of 52 bits (AVX-512 IFMA). `kernel.py` loads and tests
-   what comes out of this; nothing depends on its being there.
+/* Powers and combs modulo n^2, for eight numbers at once or for one alone, in limbs of 52 bits (AVX-512 IFMA). `kernel.py`
+   loads and tests what comes out of this; nothing depends on its being there (docs/adr/0011).
 
    A number is a + n b with two digits below n (1 + 1/4). Its product with c + n d is a c + n (a d + b c), and Montgomery's
    reduction gives a c = r R - m n, so that the product over R is r + n (a d + b c - m) / R: only products of |n| bits, half
-   the work of Montgomery modulo n^2. Lane j of every vector belongs to number j. How long it takes depends on no number;
-   which table entries are read depends on exponents. */
+   the work of Montgomery modulo n^2. Lane j of every vector belongs to number j, where there are eight. How long it
+   takes depends on lengths, but for one number alone also on carries; which table entries are read depends on exponents. */
 
 #include <immintrin.h>
 #include <stdint.h>
