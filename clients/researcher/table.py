@@ -158,6 +158,18 @@ class Table:
         """
         return self._single(computation("describe", columns, by=by, weights=weights))
 
+    def cov(self, columns: Sequence[str], by: By = None, weights: str | None = None) -> Result:
+        """Return the covariances of several columns, over rows that have all of them. Runs one job."""
+        return self._single(computation("cov", columns, by=by, weights=weights))
+
+    def corr(self, columns: Sequence[str], by: By = None, weights: str | None = None) -> Result:
+        """Return the correlations of several columns, over rows that have all of them. Runs one job."""
+        return self._single(computation("corr", columns, by=by, weights=weights))
+
+    def corr_test(self, x: str, y: str, alternative: str = "two-sided") -> Result:
+        """Test whether two columns are correlated. Runs one job."""
+        return self._single(computation("corr_test", x, y, alternative=alternative))
+
     def chi2(self, row: str, column: str, correction: bool = True) -> Result:
         """Test whether two columns are independent, by Pearson's chi-square. Runs one job."""
         return self._single(computation("chi2", row, column, correction=correction))

@@ -21,7 +21,7 @@ from federation.analytics.plan import Plan
 from federation.analytics.ranges import centre_of, numeric
 from federation.analytics.weights import Weight, among, weight_of
 from federation.domain.catalogue import Column, Dataset
-from federation.query.bounds import interval
+from federation.query.bounds import Interval, interval
 from federation.query.expression import Col, Const, Expression
 from federation.query.query import SumQuery, Totals, shape
 
@@ -147,7 +147,7 @@ def asked(column: str, by: By, where: Expression | None, joint: Dataset, weights
         terms=(*rows, *weighing, *terms),
     )
     scales = shape(query, joint).scales[-2:]
-    errors = tuple(_row_error(term, scale, joint) for term, scale in zip(terms, scales, strict=True))
+    errors = tuple(row_error(interval(term, joint), scale) for term, scale in zip(terms, scales, strict=True))
     return Asked(
         query=query,
         column=declared,
@@ -196,8 +196,8 @@ def number(value: Fraction, whole: bool) -> Number:
     return value.numerator if whole and value.denominator == 1 else binary64(value)
 
 
-def _row_error(term: Expression, scale: int, joint: Dataset) -> Fraction:
-    bound = interval(term, joint)
+def row_error(bound: Interval, scale: int) -> Fraction:
+    """Return what rounding does at most to one row's share of a term within `bound`: to binary64, and to 2^-scale."""
     if bound.integer:
         return Fraction(0)
     widest = max(abs(Fraction(bound.low)), abs(Fraction(bound.high)))

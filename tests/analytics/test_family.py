@@ -120,6 +120,8 @@ ASKED = [
     ask("count", by=("area", "sex"), weights="gain"),
     *(ask(name, column="pay", by="sex", weights="gain") for name in ("sum", "mean", "var", "std", "histogram", "ecdf")),
     ask("quantile", column="age", weights="gain"),
+    *(ask(name, columns=("age", "pay", "gain"), by=by) for name in ("cov", "corr") for by in WAYS),
+    ask("corr_test", x="age", y="pay"),
     ask("t_test", column="pay", mu=1.5),
     ask("t_test", column="pay", by="sex"),
     ask("anova", column="pay", by="area"),
