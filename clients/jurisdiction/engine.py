@@ -9,14 +9,44 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from federation.domain.catalogue import Dataset
 from federation.query.query import Answer, SumQuery
 
 if TYPE_CHECKING:
     from typing import Self
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identities:
+    """Who the rows are, in their order.
+
+    Attributes:
+        rows: 64 bits per row that equal rows share, in every version of the data.
+        units: the same of their units; None where no column identifies one, and every row is its own.
+    """
+
+    rows: npt.NDArray[np.uint64]
+    units: npt.NDArray[np.uint64] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What the largest contributors of a cell hold of a sum.
+
+    Attributes:
+        largest: sum of the two largest absolute contributions of a unit.
+        whole: sum of all absolute contributions.
+    """
+
+    largest: float
+    whole: float
 
 
 class Engine(ABC):
@@ -52,6 +82,21 @@ class Engine(ABC):
         Raises:
             Misuse: a query without a meaning over `joint`, or own ranges that `joint` does not hold.
             Refused: rule "range": the rows hold what the publication refuses; rule "version": the data changed.
+        """
+
+    @abstractmethod
+    def places(self, queries: Sequence[SumQuery], joint: Dataset) -> tuple[npt.NDArray[np.int64], ...]:
+        """Return, per query and row, the cell that the row counts in, -1 for none; for the guard alone. As `sums`."""
+
+    @abstractmethod
+    def identities(self) -> Identities:
+        """Return who the rows of `places` are; for the guard alone."""
+
+    @abstractmethod
+    def largest(self, queries: Sequence[SumQuery], joint: Dataset) -> tuple[tuple[tuple[Share, ...], ...], ...]:
+        """Return, per query and cell, the shares of the largest contributors; for the guard alone. As `sums`.
+
+        One share for each term, and for each column of a Gram, that is not constant.
         """
 
     @abstractmethod

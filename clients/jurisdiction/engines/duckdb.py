@@ -13,16 +13,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 from sqlglot import exp
 
-from clients.jurisdiction.engine import Engine
+from clients.jurisdiction.engine import Engine, Identities, Share
 from clients.jurisdiction.engines import _frames, _typed
 from clients.jurisdiction.engines._sources import DIALECT, Source, opened
 from clients.jurisdiction.sql.layers import ROWS, column, reason, value
+from clients.jurisdiction.sql.places import Places, contributions, identities
 from clients.jurisdiction.sql.rounds import Compiled, Row
 from federation.domain.catalogue import Dataset
 from federation.errors import JobFailed
-from federation.query.query import Answer, SumQuery
+from federation.query.query import Answer, SumQuery, shape
 
 if TYPE_CHECKING:
     from typing import Self
@@ -73,12 +76,48 @@ class DuckDB(Engine):
             self._unchanged()
         return compiled.answers(results)
 
+    def places(self, queries: Sequence[SumQuery], joint: Dataset) -> tuple[npt.NDArray[np.int64], ...]:
+        statement = Places(queries, joint, self._dataset).places.sql(DIALECT, copy=False)
+        with self._one_at_a_time:
+            self._unchanged()
+            found = self._arrays(statement)
+            self._unchanged()
+        return tuple(np.asarray(found[f"p{index}"], dtype=np.int64) for index in range(len(queries)))
+
+    def identities(self) -> Identities:
+        with self._one_at_a_time:
+            self._unchanged()
+            found = self._arrays(identities(self._dataset).sql(DIALECT, copy=False))
+        units = found.get("unit")
+        rows = np.asarray(found["row"], dtype=np.uint64)
+        return Identities(rows, None if units is None else np.asarray(units, dtype=np.uint64))
+
+    def largest(self, queries: Sequence[SumQuery], joint: Dataset) -> tuple[tuple[tuple[Share, ...], ...], ...]:
+        asked = [query for query in queries if contributions(query)]
+        compiled = Places(asked, joint, self._dataset)
+        found: dict[int, tuple[tuple[Share, ...], ...]] = {}
+        with self._one_at_a_time:
+            self._unchanged()
+            for query in asked:
+                rows = self._run(compiled.largest(query).sql(DIALECT, copy=False))
+                found[id(query)] = _shares(rows, shape(query, joint).cells, grouped=bool(query.group_by))
+            self._unchanged()
+        return tuple(found.get(id(query), ((),) * shape(query, joint).cells) for query in queries)
+
     def close(self) -> None:
         self._connection.close()
 
     def _run(self, statement: str) -> list[Row]:
         try:
             return self._connection.execute(statement).fetchall()
+        except duckdb.OutOfMemoryException:
+            raise JobFailed("the round needs more memory than this jurisdiction gives", hint="fewer cells") from None
+        except duckdb.Error as error:
+            raise JobFailed(f"the engine could not run the round ({type(error).__name__})") from None
+
+    def _arrays(self, statement: str) -> dict[str, npt.NDArray[np.generic]]:
+        try:
+            return dict(self._connection.execute(statement).fetchnumpy())
         except duckdb.OutOfMemoryException:
             raise JobFailed("the round needs more memory than this jurisdiction gives", hint="fewer cells") from None
         except duckdb.Error as error:
@@ -92,6 +131,16 @@ class DuckDB(Engine):
         statement = exp.select(column(name)).from_(exp.table_(ROWS, quoted=True))
         found: _frames.Array = self._connection.execute(statement.sql(DIALECT)).fetchnumpy()[name]
         return found
+
+
+def _shares(rows: Sequence[Sequence[float | None]], cells: int, *, grouped: bool) -> tuple[tuple[Share, ...], ...]:
+    found: list[tuple[Share, ...]] = [()] * cells
+    for row in rows:
+        place, numbers = (row[0], row[1:]) if grouped else (0, row)
+        if place is not None:
+            pairs = zip(numbers[::2], numbers[1::2], strict=True)
+            found[int(place)] = tuple(Share(largest or 0.0, whole or 0.0) for largest, whole in pairs)
+    return tuple(found)
 
 
 def _fill(source: Source, dataset: Dataset) -> None:
