@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.domain.catalogue import Dataset
+from federation.errors import Refused
 from federation.query.query import Answer, SumQuery
 
 if TYPE_CHECKING:
@@ -84,24 +85,37 @@ class Engine(ABC):
             Refused: rule "range": the rows hold what the publication refuses; rule "version": the data changed.
         """
 
-    @abstractmethod
-    def places(self, queries: Sequence[SumQuery], joint: Dataset) -> tuple[npt.NDArray[np.int64], ...]:
+    def places(
+        self,
+        queries: Sequence[SumQuery],  # noqa: ARG002
+        joint: Dataset,  # noqa: ARG002
+    ) -> tuple[npt.NDArray[np.int64], ...]:
         """Return, per query and row, the cell that the row counts in, -1 for none; for the guard alone. As `sums`."""
+        raise self._untold()
 
-    @abstractmethod
     def identities(self) -> Identities:
         """Return who the rows of `places` are; for the guard alone."""
+        raise self._untold()
 
-    @abstractmethod
-    def largest(self, queries: Sequence[SumQuery], joint: Dataset) -> tuple[tuple[tuple[Share, ...], ...], ...]:
+    def largest(
+        self,
+        queries: Sequence[SumQuery],  # noqa: ARG002
+        joint: Dataset,  # noqa: ARG002
+    ) -> tuple[tuple[tuple[Share, ...], ...], ...]:
         """Return, per query and cell, the shares of the largest contributors; for the guard alone. As `sums`.
 
         One share for each term, and for each column of a Gram, that is not constant.
         """
+        raise self._untold()
 
     @abstractmethod
     def close(self) -> None:
         """Let go of the rows; a second time does nothing."""
+
+    def _untold(self) -> Refused:
+        """Return what an engine that only sums says: what the guard cannot judge it refuses."""
+        hint = "give the data set k = 1, if it is public, or another engine"
+        return Refused(f"engine {type(self).__name__} cannot tell which rows count", rule="engine", hint=hint)
 
     def __enter__(self) -> Self:
         return self
