@@ -1,4 +1,4 @@
-"""The operator's page is played as written, with real processes on loopback; and a page that lies is caught."""
+"""The operators' pages are played as written, with real processes on loopback; and a page that lies is caught."""
 
 from __future__ import annotations
 
@@ -55,6 +55,13 @@ def played(ground: Path, repository: Path) -> Player:
 def test_the_operators_page_runs_as_written(played: Player) -> None:
     assert len(played.played) > 80
     assert any("f    450  15870" in each for each in played.played)
+
+
+def test_the_page_about_joint_keys_runs_as_written_after_it(played: Player, repository: Path) -> None:
+    player = Player(played.folder, played.replaced)
+    player.page(repository / "docs/keys.md")
+    assert len(player.played) > 25
+    assert any("all holders have signed key and transcript" in each for each in player.played)
 
 
 def test_after_the_page_nothing_runs(played: Player) -> None:
