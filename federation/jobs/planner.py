@@ -200,7 +200,13 @@ def _opening(query: SumQuery, where: str, joint: Dataset) -> Opening:
     for term in query.terms:
         if isinstance(term, Gram):
             weight = expression.written(term.weight, 40)
-            sums += [f"{weight} * {expression.written(x, 40)} * {expression.written(y, 40)}" for x, y in term.pairs()]
+            pairs = [(expression.written(x, 40), expression.written(y, 40)) for x, y in term.pairs()]
+            if term.clusters:
+                sums.append(f"count of distinct {term.clusters}")
+                own = f"(sum of {weight} * {{}} per {term.clusters})"
+                sums += [f"sum of {own.format(x)} * {own.format(y)}" for x, y in pairs]
+            else:
+                sums += [f"{weight} * {x} * {y}" for x, y in pairs]
         else:
             sums.append(f"sum of {expression.written(term, 80)}")
     return Opening(

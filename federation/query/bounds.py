@@ -34,6 +34,8 @@ from federation.query.expression import (
 
 GREATEST_SCALE: Final = 60
 HEADROOM_BITS: Final = 62  # a scaled row is at most 2^62, so rounding and the last ulp stay inside 64 bits
+CLUSTER_ROWS: Final = 2**16  # rows of a cluster in one cell
+CLUSTER_BITS: Final = 80  # a product of its sums is at most 2^80: 2^36 clusters of each of 128 parties are in 128 bits
 _SLACK: Final = 2.0**-48  # engines agree to a few ulp; 16 ulp of a function's value are allowed for
 _LEAST: Final = 5e-324  # the least binary64 above zero
 _LGAMMA_AT: Final = 1.4616321449683623  # where lgamma is least
@@ -48,11 +50,13 @@ class Interval:
         low: least value; an int if `integer`.
         high: greatest value.
         integer: computed exactly in int64; every bound is below 2^62 in magnitude.
+        of_clusters: a product of sums per cluster, which has more bits than a row's.
     """
 
     low: Number
     high: Number
     integer: bool
+    of_clusters: bool = False
 
     @property
     def bound(self) -> Number:
@@ -100,6 +104,9 @@ def term_intervals(terms: Sequence[Term], dataset: Dataset) -> tuple[Interval, .
             continue
         weight = known[id(term.weight)]
         weighted = [multiplied(weight, known[id(x)]) for x in term.columns]
+        if term.clusters:
+            found.extend(_of_clusters(term, weighted))
+            continue
         for i, left in enumerate(weighted):
             products = [multiplied(left, known[id(y)]) for y in term.columns[i:]]
             if not all(math.isfinite(product.bound) for product in (left, *products)):
@@ -110,17 +117,41 @@ def term_intervals(terms: Sequence[Term], dataset: Dataset) -> tuple[Interval, .
     return tuple(found)
 
 
+def weighted(term: Gram, dataset: Dataset) -> tuple[Interval, ...]:
+    """Return the interval of one row's weight * x_i, for each column of a Gram. Raises as `interval`."""
+    known = intervals((term.weight, *term.columns), dataset)
+    return tuple(multiplied(known[id(term.weight)], known[id(x)]) for x in term.columns)
+
+
 def scale(found: Interval) -> int:
-    """Return s, where round(2^s value) is a row's integer: 0 for integers, else min(60, 62 - ceil(log2 bound))."""
+    """Return s, where round(2^s value) is a row's integer: 0 for integers, else min(60, 62 - ceil(log2 bound)).
+
+    Of products of sums per cluster the integer has up to 80 bits, and s is at most 78.
+    """
+    extra = CLUSTER_BITS - HEADROOM_BITS if found.of_clusters else 0
     if found.integer or found.bound == 0:
-        return 0 if found.integer else GREATEST_SCALE
+        return 0 if found.integer else GREATEST_SCALE + extra
     mantissa, exponent = math.frexp(float(found.bound))  # bound = mantissa 2^exponent, 1/2 <= mantissa < 1
-    return min(GREATEST_SCALE, HEADROOM_BITS - (exponent - 1 if mantissa == 0.5 else exponent))
+    return extra + min(GREATEST_SCALE, HEADROOM_BITS - (exponent - 1 if mantissa == 0.5 else exponent))
 
 
 def multiplied(left: Interval, right: Interval) -> Interval:
     """Return the interval of the product, an integer if both are and it stays below 2^62; ends may be infinite."""
     return _hull("*", left, right)
+
+
+def _of_clusters(term: Gram, weighted: Sequence[Interval]) -> list[Interval]:
+    """Return the intervals of a count of clusters, and of products of sums over up to 2^16 rows each."""
+    found = [Interval(0, 1, integer=True)]
+    for i, left in enumerate(weighted):
+        for j, right in enumerate(weighted[i:], start=i):
+            most = float(left.bound) * CLUSTER_ROWS * (float(right.bound) * CLUSTER_ROWS)
+            if not math.isfinite(most):
+                raise Misuse(
+                    f"Gram over {written(term.columns[i])} has no finite bound", hint="bound its parts by clip"
+                )
+            found.append(Interval(0.0 if i == j else -most, most, integer=False, of_clusters=True))
+    return found
 
 
 def _interval(node: Expression, parts: Sequence[Interval], dataset: Dataset) -> Interval | None:

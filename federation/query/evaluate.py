@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.domain.catalogue import Dataset, Kind
-from federation.errors import Misuse
-from federation.query import nodes
-from federation.query.bounds import Interval, intervals, term_intervals
-from federation.query.expression import Col, Const, Expression, Gram, Indicator
+from federation.errors import Misuse, Refused
+from federation.query import bounds, nodes
+from federation.query.bounds import CLUSTER_ROWS, Interval, intervals, term_intervals, weighted
+from federation.query.expression import Col, Const, Expression, Gram, Indicator, Term
 from federation.query.expression import columns as read_by
 from federation.query.query import Answer, Argmin, Axis, Bins, Categories, Shape, SumQuery, roots, shape, used
 from federation.query.rows import Mask, Read, Values, read, within
@@ -51,7 +51,12 @@ def answer(query: SumQuery, joint: Dataset, own: Dataset, columns: Mapping[str, 
     values, finite = _values(query, joint, kept, int(complete.sum()))
     counted["non-finite", "", ""] = int((~finite).sum())
     cells = _cells(query, joint, kept, values, len(finite))[finite]
-    table = _table(query, form, joint, cells, values, finite, kept)
+    clusters = {  # as they are: a name that lies outside its range is a name
+        term.clusters: everything[term.clusters].kept(complete).values[finite].astype(np.str_)
+        for term in query.terms
+        if isinstance(term, Gram) and term.clusters
+    }
+    table = _table(query, form, joint, cells, values, finite, kept, clusters)
     return Answer(table=table, counts=tuple(counted[name.kind, name.column, name.reason] for name in form.counts))
 
 
@@ -133,6 +138,7 @@ def _table(
     values: Mapping[int, nodes.Known],
     finite: Mask,
     columns: Mapping[str, Read],
+    clusters: Mapping[str, Values],
 ) -> tuple[tuple[int, ...], ...]:
     if query.per is None:
         units = np.bincount(cells, minlength=form.cells)
@@ -142,27 +148,66 @@ def _table(
         units = np.bincount(pairs[0], minlength=form.cells)
     sums: list[list[int]] = [units.tolist()]
     found = term_intervals(query.terms, joint)
-    for value, interval, scale in zip(_terms(query, values, found), found, form.scales, strict=True):
-        sums.append(_summed(_scaled(value[finite], interval, scale), cells, form.cells))
+    for term in query.terms:
+        at = len(sums) - 1
+        if isinstance(term, Gram) and term.clusters:
+            sums += _of_clusters(term, values, joint, finite, cells, clusters[term.clusters], form, at)
+            continue
+        for value, interval, scale in zip(_terms(term, values, found[at:]), found[at:], form.scales[at:], strict=False):
+            sums.append(_summed(_scaled(value[finite], interval, scale), cells, form.cells))
     return tuple(zip(*sums, strict=True))
 
 
-def _terms(query: SumQuery, values: Mapping[int, nodes.Known], found: tuple[Interval, ...]) -> list[Values]:
+def _terms(term: Term, values: Mapping[int, nodes.Known], found: tuple[Interval, ...]) -> list[Values]:
     """Every sum's values by row; a Gram's as (weight * x_i) * x_j, each product an integer where its interval is."""
+    if not isinstance(term, Gram):
+        return [values[id(term)].value]
     every: list[Values] = []
-    for term in query.terms:
-        if not isinstance(term, Gram):
-            every.append(values[id(term)].value)
-            continue
-        weight = values[id(term.weight)].value
-        for left, right in term.pairs():
-            x, y = values[id(left)].value, values[id(right)].value
-            if found[len(every)].integer:
-                every.append(weight * x * y)
-            else:
-                with np.errstate(all="ignore"):  # rows that are not finite are excluded and counted, not warned about
-                    every.append(nodes.real(weight) * nodes.real(x) * nodes.real(y))
+    weight = values[id(term.weight)].value
+    for left, right in term.pairs():
+        x, y = values[id(left)].value, values[id(right)].value
+        if found[len(every)].integer:
+            every.append(weight * x * y)
+        else:
+            with np.errstate(all="ignore"):  # rows that are not finite are excluded and counted, not warned about
+                every.append(nodes.real(weight) * nodes.real(x) * nodes.real(y))
     return every
+
+
+def _of_clusters(
+    term: Gram,
+    values: Mapping[int, nodes.Known],
+    joint: Dataset,
+    finite: Mask,
+    cells: npt.NDArray[np.int64],
+    cluster: Values,
+    form: Shape,
+    at: int,
+) -> list[list[int]]:
+    """How many clusters, and sums of products of their own sums in the cell, which are exact before they are real."""
+    _, number = np.unique(cluster, return_inverse=True)
+    pairs, place = np.unique(np.stack([cells, number]), axis=1, return_inverse=True)
+    place, count = place.reshape(-1), pairs.shape[1]
+    if len(place) and np.bincount(place).max() > CLUSTER_ROWS:
+        what = f"a cluster of more than {CLUSTER_ROWS} rows in one cell"
+        raise Refused(f"column {term.clusters!r} holds {what}", rule="range", hint="smaller clusters or cells")
+    own: list[npt.NDArray[np.float64]] = []
+    weight = values[id(term.weight)].value
+    for x, interval in zip(term.columns, weighted(term, joint), strict=True):
+        of = values[id(x)].value
+        with np.errstate(all="ignore"):
+            value = weight * of if interval.integer else nodes.real(weight) * nodes.real(of)
+        whole = _summed(_scaled(value[finite], interval, bounds.scale(interval)), place, count)
+        own.append(np.ldexp(np.array([float(each) for each in whole]), -bounds.scale(interval)))
+    found: list[list[int]] = [np.bincount(pairs[0], minlength=form.cells).tolist()]
+    for i, left in enumerate(own):
+        for right in own[i:]:
+            sums = [0] * form.cells
+            scaled = np.rint(np.ldexp(left * right, form.scales[at + len(found)])).tolist()
+            for cell, product in zip(pairs[0].tolist(), scaled, strict=True):
+                sums[cell] += int(product)
+            found.append(sums)
+    return found
 
 
 def _scaled(value: Values, interval: Interval, scale: int) -> npt.NDArray[np.int64]:

@@ -343,26 +343,34 @@ class Gram:
 
     A sum is computed in int64 where both of its products are integers below 2^62, else in binary64 throughout.
 
+    With `clusters`, weight * x_i is first added up over the rows of each cluster in the cell. The sums are how many
+    clusters there are, and then those of the products of their own sums: what variances between clusters need. Nothing
+    of one cluster is told apart, who is counted stays who it is, and a cluster has at most 2^16 rows in a cell.
+
     Attributes:
         weight: a number per row; `Const(1)` for plain cross products.
         columns: the x_i, at least one.
+        clusters: the column that says which cluster a row is of, "" for none.
     """
 
     weight: Expression
     columns: tuple[Expression, ...]
+    clusters: str = ""
 
     def __post_init__(self) -> None:
         if not _tuple(self.columns):
             raise Misuse("Gram needs at least one column")
         _nodes(self.weight, *self.columns)
+        if self.clusters:
+            _text(self.clusters, "a column's name")
 
     @property
     def sums(self) -> int:
-        """How many sums it is: p (p + 1) / 2."""
-        return len(self.columns) * (len(self.columns) + 1) // 2
+        """How many sums it is: p (p + 1) / 2, and one more with clusters."""
+        return len(self.columns) * (len(self.columns) + 1) // 2 + bool(self.clusters)
 
     def pairs(self) -> tuple[tuple[Expression, Expression], ...]:
-        """Return (x_i, x_j) for i <= j in the order of the sums."""
+        """Return (x_i, x_j) for i <= j in the order of the sums; the number of clusters stands before them."""
         return tuple((x, y) for i, x in enumerate(self.columns) for y in self.columns[i:])
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import prod
 from struct import pack
@@ -112,6 +112,7 @@ class SumQuery:
         per: who is counted, None for rows.
         group_by: axes; the cells are their product in row-major order, one cell without axes.
         terms: what is summed per cell beside the count; a `Gram` is many sums.
+        memo: what was worked out about this very object, which never changes; a plan asks for its shape many times.
     """
 
     dataset: str
@@ -119,12 +120,22 @@ class SumQuery:
     per: Unit | None = None
     group_by: tuple[Axis, ...] = ()
     terms: tuple[Term, ...] = ()
+    memo: Memo = field(default_factory=lambda: Memo(), init=False, repr=False)  # noqa: PLW0108 - defined below
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SumQuery) and canonical(self) == canonical(other)
 
     def __hash__(self) -> int:
         return hash(canonical(self))
+
+
+@dataclass(slots=True, eq=False)
+class Memo:
+    """The canonical bytes of a query, and its shape over the data set that was asked for last."""
+
+    canonical: bytes = b""
+    dataset: Dataset | None = None
+    shape: Shape | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +162,14 @@ class Shape:
         terms: sums per cell, each Gram spelled out.
         counts: what stands in `counts`, in order.
         scales: s per term; the numbers are 2^s times the sum.
+        intervals: where each term lies.
     """
 
     cells: int
     terms: int
     counts: tuple[CountName, ...]
     scales: tuple[int, ...]
+    intervals: tuple[bounds.Interval, ...]
 
     @property
     def rows(self) -> int:
@@ -237,7 +250,8 @@ def used(query: SumQuery) -> tuple[str, ...]:
     """Return the sorted names of the columns that terms, axes and per use; a row that lacks one is excluded."""
     axes = {axis.column for axis in query.group_by if isinstance(axis, Categories)}
     per = {query.per.column} if query.per else set()
-    return tuple(sorted({*columns(roots(query)), *axes, *per}))
+    clusters = {term.clusters for term in query.terms if isinstance(term, Gram) and term.clusters}
+    return tuple(sorted({*columns(roots(query)), *axes, *per, *clusters}))
 
 
 def check(query: SumQuery, dataset: Dataset) -> None:
@@ -248,6 +262,9 @@ def check(query: SumQuery, dataset: Dataset) -> None:
         raise Misuse(f"units are counted by an identifier, column {query.per.column!r} is none")
     if query.where is not None:
         _wanted(query.where, sorts((query.where,), dataset)[id(query.where)], Sort.TRUTH)
+    for term in query.terms:
+        if isinstance(term, Gram) and term.clusters and dataset.column(term.clusters).kind is Kind.REAL:
+            raise Misuse(f"column {term.clusters!r} holds real numbers, which name no clusters", hint="an identifier")
     numbers = roots(query)
     known = sorts(numbers, dataset)
     for root in numbers:
@@ -287,6 +304,13 @@ def shape(query: SumQuery, dataset: Dataset) -> Shape:
     Raises:
         Misuse: no meaning over the data set, a term or axis without finite bounds, or too many numbers.
     """
+    memo = query.memo
+    if memo.shape is None or memo.dataset is not dataset:
+        memo.shape, memo.dataset = _shape(query, dataset), dataset
+    return memo.shape
+
+
+def _shape(query: SumQuery, dataset: Dataset) -> Shape:
     check(query, dataset)
     cells = prod(axis_size(axis, dataset) for axis in query.group_by)
     terms = sum(term.sums if isinstance(term, Gram) else 1 for term in query.terms)
@@ -294,8 +318,9 @@ def shape(query: SumQuery, dataset: Dataset) -> Shape:
     if cells * (1 + terms) + len(named) > MOST_NUMBERS:
         raise Misuse(f"a query asks at most {MOST_NUMBERS} numbers", hint="fewer cells, fewer terms or several rounds")
     bounds.intervals(roots(query), dataset)  # axes too: their nodes need a type
-    scales = tuple(bounds.scale(interval) for interval in bounds.term_intervals(query.terms, dataset))
-    return Shape(cells=cells, terms=terms, counts=named, scales=scales)
+    intervals = bounds.term_intervals(query.terms, dataset)
+    scales = tuple(bounds.scale(interval) for interval in intervals)
+    return Shape(cells=cells, terms=terms, counts=named, scales=scales, intervals=intervals)
 
 
 def canonical(query: SumQuery) -> bytes:
@@ -304,6 +329,12 @@ def canonical(query: SumQuery) -> bytes:
     A table of nodes, equal ones once, in the order of a left-to-right walk over where, axes and terms; then the query
     in indices of the table. Texts are NFC, floats IEEE-754 big-endian, integers tagged apart from floats.
     """
+    if not query.memo.canonical:
+        query.memo.canonical = _canonical(query)
+    return query.memo.canonical
+
+
+def _canonical(query: SumQuery) -> bytes:
     table: dict[bytes, int] = {}
     index: dict[int, int] = {}
     where = () if query.where is None else (query.where,)
@@ -357,7 +388,8 @@ def _axis(axis: Axis, index: dict[int, int]) -> bytes:
 
 def _term(term: Term, index: dict[int, int]) -> bytes:
     if isinstance(term, Gram):
-        return b"g" + _index(index[id(term.weight)]) + _list(_index(index[id(x)]) for x in term.columns)
+        tag = b"c" + _text(term.clusters) if term.clusters else b"g"
+        return tag + _index(index[id(term.weight)]) + _list(_index(index[id(x)]) for x in term.columns)
     return b"e" + _index(index[id(term)])
 
 

@@ -48,6 +48,11 @@ def as_whole(of: exp.Expr) -> exp.Expr:
     return exp.Cast(this=of, to=exp.DataType(this=exp.DataType.Type.BIGINT))
 
 
+def as_wide(of: exp.Expr) -> exp.Expr:
+    """Return `of` as a 128-bit integer; a real is rounded half to even."""
+    return exp.Cast(this=of, to=exp.DataType(this=exp.DataType.Type.INT128))
+
+
 def as_real(of: exp.Expr) -> exp.Expr:
     """Return `of` in binary64."""
     return exp.Cast(this=of, to=exp.DataType(this=exp.DataType.Type.DOUBLE))
@@ -121,22 +126,25 @@ class Layers:
             self._depth[name] = 1 + max((self._depth[used] for used in uses), default=0)
         return self._names[of]
 
-    def select(self, outputs: Sequence[exp.Expr], key: str | None = None, only: exp.Expr | None = None) -> exp.Select:
+    def select(
+        self, outputs: Sequence[exp.Expr], key: str | tuple[str, ...] | None = None, only: exp.Expr | None = None
+    ) -> exp.Select:
         """Return the statement that computes `outputs` over all rows, in one pass.
 
         Args:
             outputs: aggregates; they become part of the statement.
-            key: a column to group by; comes first in every row of the result.
+            key: a column to group by, or several; they come first in every row of the result.
             only: a condition that rows must fulfil.
         """
-        keys = [column(key)] if key else []
+        grouped = (key,) if isinstance(key, str) else key or ()
+        keys = [column(name) for name in grouped]
         needed = self._needed([*outputs, *keys, *([] if only is None else [only])])
         top = max((self._depth[name] for name in needed), default=0)
         found = exp.select(*keys, *outputs, copy=False).from_(_table(top), copy=False)
         if only is not None:
             found.where(only.copy(), copy=False)
-        if key:
-            found.group_by(column(key), copy=False)
+        if grouped:
+            found.group_by(*map(column, grouped), copy=False)
         for depth in range(1, top + 1):
             here = [name for name in needed if self._depth[name] == depth]
             lets = [named(self._lets[name].copy(), name) for name in here]

@@ -19,9 +19,12 @@ from clients.jurisdiction.sql.cells import cell
 from clients.jurisdiction.sql.layers import (
     Layers,
     absent,
+    as_real,
     as_whole,
+    as_wide,
     column,
     every,
+    named,
     present,
     real,
     reason,
@@ -31,7 +34,7 @@ from clients.jurisdiction.sql.layers import (
 )
 from federation.domain.catalogue import Column, Dataset, Kind, Outside
 from federation.errors import Misuse, Refused
-from federation.query.bounds import Interval, term_intervals
+from federation.query.bounds import CLUSTER_ROWS, Interval, scale, weighted
 from federation.query.expression import Expression, Gram, columns
 from federation.query.query import Answer, CountName, Shape, SumQuery, canonical, roots, shape, used
 
@@ -73,15 +76,47 @@ class _Pass:
         return found
 
 
+@dataclass(slots=True)
+class _ClusterPass(_Pass):
+    """Aggregates over the same cells of what every cluster adds up to there: two levels of grouping."""
+
+    cluster: str = ""
+    good: str = ""  # rows that count
+    own: dict[exp.Expr, str] = field(default_factory=dict)  # aggregates of a cluster, by name
+
+    def of_cluster(self, tree: exp.Expr) -> str:
+        """Return the name of a cluster's own aggregate; equal ones are computed once."""
+        return self.own.setdefault(tree, f"t{len(self.own)}")
+
+    def statements(self, layers: Layers) -> list[exp.Select]:
+        """Return what is to be run."""
+        trees, keys = list(self.outputs), (self.key,) if self.key else ()
+        found = []
+        for at in range(0, len(trees), MOST_OUTPUTS):
+            inner = layers.select(
+                [named(tree.copy(), name) for tree, name in self.own.items()],
+                (*keys, self.cluster),
+                column(self.good),
+            )
+            outer = exp.select(*map(column, keys), *trees[at : at + MOST_OUTPUTS], copy=False)
+            outer.from_(inner.subquery(exp.to_identifier("clusters", quoted=True), copy=False), copy=False)
+            if keys:
+                outer.group_by(*map(column, keys), copy=False)
+            found.append(outer)
+        return found
+
+
+_Place: TypeAlias = tuple[_Pass, int]  # an aggregate of a pass
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One query: which aggregates of its pass are its numbers."""
+    """One query: which aggregates of which passes are its numbers."""
 
     form: Shape
-    asked: _Pass
-    cells: tuple[int, ...]  # units, then every sum
-    counts: tuple[int, ...]
-    refusals: tuple[tuple[int, str, str], ...]  # aggregate, column, what it must not hold
+    cells: tuple[_Place, ...]  # units, then every sum
+    counts: tuple[_Place, ...]
+    refusals: tuple[tuple[_Place, str, str], ...]  # aggregate, column, what it must not hold
 
 
 class Compiled:
@@ -122,24 +157,27 @@ class Compiled:
             id(asked): asked.table([next(taken) for _ in run])
             for asked, run in zip(self._passes.values(), self._runs, strict=True)
         }
-        return tuple(self._answer(asked, tables[id(asked.asked)]) for asked in self._asked)
+        return tuple(self._answer(asked, tables) for asked in self._asked)
 
-    def _answer(self, asked: _Asked, table: Mapping[int | None, list[int]]) -> Answer:
-        def total(at: int) -> int:
-            return sum(row[at] for row in table.values())
+    def _answer(self, asked: _Asked, tables: Mapping[int, Mapping[int | None, list[int]]]) -> Answer:
+        def total(place: _Place) -> int:
+            return sum(row[place[1]] for row in tables[id(place[0])].values())
 
-        for at, name, what in asked.refusals:
-            if total(at):
+        for place, name, what in asked.refusals:
+            if total(place):
                 raise Refused(
                     f"column {name!r} of data set {self._own.name!r} holds {what}",
                     rule="range",
                     hint="publish the data set again as it is",
                 )
-        nothing = (0,) * len(asked.cells)
-        cells = (table.get(place) for place in range(asked.form.cells))
+        wanted = [(tables[id(of)], at) for of, at in asked.cells]
+        nothing: list[int] = []
         return Answer(
-            table=tuple(nothing if row is None else tuple(row[at] for at in asked.cells) for row in cells),
-            counts=tuple(total(at) for at in asked.counts),
+            table=tuple(
+                tuple(row[at] if (row := table.get(cell, nothing)) else 0 for table, at in wanted)
+                for cell in range(asked.form.cells)
+            ),
+            counts=tuple(total(place) for place in asked.counts),
         )
 
     # --- one query --------------------------------------------------------------------------------------------------
@@ -154,9 +192,10 @@ class Compiled:
         fate = self._fate(selected, names, form)
         good = self._good(fate, query)
         units = self._units(asked, query, good)
-        sums = self._sums(asked, query, form, joint, good)
-        counts = tuple(self._count(asked, name, fate, good, form) for name in form.counts)
-        return _Asked(form, asked, (units, *sums), counts, tuple(self._refusals(asked, names, fate)))
+        refusals = self._refusals(asked, names, fate)
+        sums = self._sums(asked, query, form, joint, good, refusals)
+        counts = tuple((asked, self._count(asked, name, fate, good, form)) for name in form.counts)
+        return _Asked(form, ((asked, units), *sums), counts, tuple(refusals))
 
     def _selected(self, query: SumQuery) -> str | None:
         """The column that tells whether a row fulfils `where`, None if all rows do."""
@@ -211,8 +250,8 @@ class Compiled:
         moved = exp.NEQ(this=column(inside), expression=column(value(index)))
         return asked.ask(exp.CountIf(this=exp.And(this=absent(column(fate)), expression=moved)))
 
-    def _refusals(self, asked: _Pass, names: tuple[str, ...], fate: str) -> list[tuple[int, str, str]]:
-        found: list[tuple[int, str, str]] = []
+    def _refusals(self, asked: _Pass, names: tuple[str, ...], fate: str) -> list[tuple[_Place, str, str]]:
+        found: list[tuple[_Place, str, str]] = []
         for name in names:
             index = self._index[name]
             item = self._own.columns[index]
@@ -220,23 +259,75 @@ class Compiled:
                 strange = exp.LT(this=column(value(index)), expression=whole(0))
                 tree = exp.CountIf(this=exp.And(this=absent(column(fate)), expression=strange))
                 place = asked.ask(tree)
-                found.append((place, name, "categories that are not in its published list"))
+                found.append(((asked, place), name, "categories that are not in its published list"))
             elif item.kind is not Kind.IDENTIFIER and item.outside is Outside.REFUSE:
-                found.append((self._beyond(asked, fate, index, item), name, "values outside its declared range"))
+                beyond = self._beyond(asked, fate, index, item)
+                found.append(((asked, beyond), name, "values outside its declared range"))
         return found
 
     # --- sums -------------------------------------------------------------------------------------------------------
 
-    def _sums(self, asked: _Pass, query: SumQuery, form: Shape, joint: Dataset, good: str) -> list[int]:
-        found: list[int] = []
-        intervals = term_intervals(query.terms, joint)
+    def _sums(
+        self,
+        asked: _Pass,
+        query: SumQuery,
+        form: Shape,
+        joint: Dataset,
+        good: str,
+        refusals: list[tuple[_Place, str, str]],
+    ) -> list[_Place]:
+        found: list[_Place] = []
+        intervals = form.intervals
         for term in query.terms:
-            if isinstance(term, Gram):
-                self._gram(asked, term, intervals, form.scales, good, found)
-                continue
-            part = self._arithmetic.part(Mode.TERMS, term)
             at = len(found)
-            found.append(_sum(asked, part.number, intervals[at], form.scales[at], good))
+            if isinstance(term, Gram) and term.clusters:
+                found += self._of_clusters(asked, query, term, form, joint, at, good, refusals)
+            elif isinstance(term, Gram):
+                self._gram(asked, term, intervals, form.scales, good, found)
+            else:
+                part = self._arithmetic.part(Mode.TERMS, term)
+                found.append((asked, _sum(asked, part.number, intervals[at], form.scales[at], good)))
+        return found
+
+    def _of_clusters(
+        self,
+        asked: _Pass,
+        query: SumQuery,
+        term: Gram,
+        form: Shape,
+        joint: Dataset,
+        at: int,
+        good: str,
+        refusals: list[tuple[_Place, str, str]],
+    ) -> list[_Place]:
+        """Return how many clusters, and sums of products of their own sums, which are exact before they are real."""
+        cluster = value(self._index[term.clusters])
+        group = canonical(SumQuery(dataset=query.dataset, group_by=query.group_by))
+        name = b"\x00".join((group, cluster.encode(), good.encode()))
+        passes = self._passes.setdefault(name, _ClusterPass(asked.key))
+        if not isinstance(passes, _ClusterPass):
+            raise Misuse("two passes have one name")
+        passes.cluster, passes.good = cluster, good
+        own: list[exp.Expr] = []
+        weight = self._weight(term.weight, good)
+        for item, interval in zip(term.columns, weighted(term, joint), strict=True):
+            made = self._weighted(weight, self._arithmetic.part(Mode.TERMS, item), is_whole=interval.integer)
+            power = scale(interval)
+            integers = (
+                column(made) if interval.integer else as_whole(exp.Mul(this=column(made), expression=real(2.0**power)))
+            )
+            total = column(passes.of_cluster(exp.Sum(this=integers)))
+            own.append(exp.Mul(this=as_real(total), expression=real(2.0**-power)))
+        rows = passes.of_cluster(exp.Count(this=exp.Star()))
+        most = exp.GT(this=column(rows), expression=whole(CLUSTER_ROWS))
+        what = f"a cluster of more than {CLUSTER_ROWS} rows in one cell"
+        refusals.append(((passes, passes.ask(exp.CountIf(this=most))), term.clusters, what))
+        found: list[_Place] = [(passes, passes.ask(exp.Count(this=exp.Star())))]
+        for i, left in enumerate(own):
+            for right in own[i:]:
+                product = exp.Mul(this=exp.Paren(this=left.copy()), expression=exp.Paren(this=right.copy()))
+                grown = exp.Mul(this=exp.Paren(this=product), expression=real(2.0 ** form.scales[at + len(found)]))
+                found.append((passes, passes.ask(exp.Sum(this=as_wide(grown)))))
         return found
 
     def _gram(
@@ -246,7 +337,7 @@ class Compiled:
         intervals: tuple[Interval, ...],
         scales: tuple[int, ...],
         good: str,
-        found: list[int],
+        found: list[_Place],
     ) -> None:
         """Append the sums of (weight * x_i) * x_j; a row that does not count has no weight, which costs one test."""
         weight = self._weight(term.weight, good)
@@ -259,7 +350,7 @@ class Compiled:
                 product: exp.Expr = column(weighted)
                 if not is_one(right):
                     product = exp.Paren(this=exp.Mul(this=product, expression=right.number if exact else right.real))
-                found.append(_sum(asked, product, intervals[at], scales[at], None))
+                found.append((asked, _sum(asked, product, intervals[at], scales[at], None)))
 
     def _weight(self, weight: Expression, good: str) -> Part:
         part = self._arithmetic.part(Mode.TERMS, weight)
