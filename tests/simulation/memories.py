@@ -121,7 +121,8 @@ class MortalStore:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.dies_in, self.dies_after = 0, False
-        self.events, self.jobs, self.document = store.events, store.jobs, store.document
+        self.events, self.jobs, self.ceremonies = store.events, store.jobs, store.ceremonies
+        self.document = store.document
         self.put_document, self.close = store.put_document, store.close
 
     def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
