@@ -86,6 +86,8 @@ def check(file: FileArgument, output: OutputOption = Format.TABLE) -> int:
         own = "publishes own figures" if dataset.own_figures else "no own figures"
         lines.append(f"  {name}: {len(dataset.columns)} columns, unit {dataset.unit}, k {dataset.k}, {own}")
         lines += [f"    warning: {line}" for line in found[name]]
+    if config.jurisdiction.development_keys:
+        lines.append("  warning: development_keys = true: joint keys that protect nobody are made and used here")
     lines.append(f"next: federation jurisdiction start {file}")
     data: dict[str, Plain] = {
         "name": ready.me.name,

@@ -161,8 +161,12 @@ def outcome(seen: Seen) -> str:
 
 
 def day(at_ms: int) -> str:
-    """Return the day of a Unix time in milliseconds."""
-    return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).strftime("%Y-%m-%d")
+    """Return the day of a Unix time in milliseconds, "?" for one that no calendar has."""
+    try:
+        found = dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC)
+    except (OverflowError, OSError, ValueError):
+        return "?"
+    return found.strftime("%Y-%m-%d")
 
 
 def lasting(seconds: float) -> str:

@@ -169,7 +169,7 @@ class Ceremonies:
         return entry.id, self._object(entry, blame)
 
     def shown(self) -> tuple[Shown, ...]:
-        """Return the open ceremonies and the last few that ended, oldest first; any thread may ask."""
+        """Return the last few ceremonies that ended, then those that are open; any thread may ask."""
         return tuple(self._ended) + tuple(self._shown(entry) for entry in list(self._entries.values()))
 
     # --- news -------------------------------------------------------------------------------------------------------

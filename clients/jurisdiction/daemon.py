@@ -50,6 +50,7 @@ import grpc  # isort: skip  # after `connect`, which restricts TLS
 COORDINATOR = "coordinator"  # in the wire log
 ENGINES = "clients.jurisdiction.engines"
 CORES = 2  # that long vectors are masked on
+TICK_S = 60.0  # how late a deadline of a ceremony, or the end of a key's epoch, may be noticed
 STEADY_S = 60.0  # a line that held this long is dialled again at once
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -197,15 +198,14 @@ class App:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stopping.set)
-        attending = asyncio.create_task(line.attend())
+        lasting = {asyncio.create_task(line.attend()), asyncio.create_task(line.keep_time())}
         stopped = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({attending, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if attending.done():
-            attending.result()
-        attending.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await attending
+        done, _ = await asyncio.wait({*lasting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*lasting, stopped):
+            task.cancel()
+        await asyncio.gather(*lasting, return_exceptions=True)
+        for ended in lasting & done:
+            ended.result()  # raises why
         log.info("stopped", name=self._ready.me.name)
 
     def joined(self, connected: bool) -> None:
@@ -286,6 +286,12 @@ class Line:
             with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):
                 await self._send(*self._open, frames)
         return found
+
+    async def keep_time(self) -> None:
+        """Let ceremonies and keys end in time, also while nobody says anything."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            await self.with_keys(lambda: (None, self._ceremonies.tick()))
 
     async def _session(self, stub: Any) -> None:
         loop = asyncio.get_running_loop()

@@ -188,6 +188,8 @@ class Making:
 
     def asked(self, ask: m.KeyAsk) -> list[m.Frame]:
         """Return what another holder lacks; and an ask of our own, if that one owes us its word."""
+        if ask.party not in self._others:
+            return []
         words = [
             frame
             for place in sorted(self._sent)

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from clients.jurisdiction import daemon
 from clients.jurisdiction.daemon import Line, Ready
-from federation.errors import Refused
+from federation.errors import Refused, Unavailable
 from federation.wire import messages as m
 
 FRAME = m.Frame(m.Signed(b"body", bytes(16), bytes(64), m.HELLO))
@@ -74,3 +74,26 @@ def test_a_line_that_broke_while_the_daemon_wrote_is_dialled_again(monkeypatch: 
     assert coordinator.calls == 3
     assert [line["event"] for line in told] == ["not connected"] * 2
     assert not any(attends)
+
+
+def test_a_steady_line_keeps_time_so_that_shares_are_erased_when_their_epoch_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody says anything, and the clock goes on; after a failure of the memory the daemon ends."""
+    ticks: list[int] = []
+
+    class Keys:
+        def tick(self) -> list[m.Frame]:
+            ticks.append(1)
+            if len(ticks) == 3:
+                raise Unavailable("the disk is full")
+            return []
+
+    monkeypatch.setattr(daemon, "TICK_S", 0.0)
+    ceremonies: Any = Keys()
+    with ThreadPoolExecutor(1) as worker:
+        ready = Ready(NOBODY, NOBODY, {}, {})
+        line = Line(ready, "127.0.0.1:1", NOBODY, ceremonies, worker, worker, lambda *_: None, lambda _: None)
+        with pytest.raises(Unavailable):
+            asyncio.run(line.keep_time())
+    assert len(ticks) == 3

@@ -66,3 +66,11 @@ def test_no_box_and_no_body_is_longer_than_was_said(n: int) -> None:
     assert max(len(send.box) for send in sends) < at_2048[0] < 4.2e6
     assert at_2048[1] < 150_000
     assert longest(standard(3, 3072))[0] < 6.4e6
+
+
+def test_times_and_bytes_of_one_holder_grow_with_the_share_of_ceremonies_and_with_a_slower_line() -> None:
+    for bits in (512, 2048, 3072):
+        expected = estimate_of(Ceremony.standard(id=bytes(32), holders=names(3), bits=bits))
+        assert expected.sent() < expected.traffic()
+        assert expected.sent(0.5) < expected.sent() < expected.sent(0.9)
+        assert 0 < expected.seconds(0.5) < expected.seconds(0.9) < expected.seconds(0.9, line=1_000_000)
