@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from clients.researcher import rendering
 from clients.researcher.asking import Ask, Frame, ask, computation, statistics
 from clients.researcher.receipt import Plain
+from clients.researcher.survey import Survey
 from federation.domain.catalogue import Column, Dataset, agreed
 from federation.domain.job import Computation
 from federation.errors import did_you_mean
@@ -158,6 +159,62 @@ class Table:
         """
         return self._single(computation("describe", columns, by=by, weights=weights))
 
+    def skew(self, x: str, by: By = None, weights: str | None = None, bias: bool = True) -> Result:
+        """Return the skewness of a column. Runs one job of two rounds."""
+        return self._single(computation("skew", x, by=by, weights=weights, bias=bias))
+
+    def kurtosis(self, x: str, by: By = None, weights: str | None = None, bias: bool = True) -> Result:
+        """Return the excess kurtosis of a column. Runs one job of two rounds."""
+        return self._single(computation("kurtosis", x, by=by, weights=weights, bias=bias))
+
+    def missing(self, columns: Sequence[str] | None = None, by: By = None, weights: str | None = None) -> Result:
+        """Count rows without a value, column by column and by reason, or per category of `by`. Runs one job."""
+        return self._single(computation("missing", columns, by=by, weights=weights))
+
+    def extent(self, x: str, bins: int | Sequence[float] = 20, by: By = None, weights: str | None = None) -> Result:
+        """Return the range of a column's opened bins; there is no least and greatest value. Runs one job."""
+        return self._single(computation("extent", x, bins, by=by, weights=weights))
+
+    def histogram2d(
+        self,
+        x: str,
+        y: str,
+        x_bins: int | Sequence[float] = 10,
+        y_bins: int | Sequence[float] = 10,
+        by: By = None,
+        weights: str | None = None,
+    ) -> Result:
+        """Count two columns' values in pairs of bins. Runs one job."""
+        return self._single(computation("histogram2d", x, y, x_bins, y_bins, by=by, weights=weights))
+
+    def crosstab(self, row: str, column: str, by: By = None, weights: str | None = None) -> Result:
+        """Count rows by the levels of two columns, with margins and shares. Runs one job."""
+        return self._single(computation("crosstab", row, column, by=by, weights=weights))
+
+    def gini(
+        self, x: str, bins: int | Sequence[float] | None = None, by: By = None, weights: str | None = None
+    ) -> Result:
+        """Return the Gini coefficient of a column of amounts, between bounds; its plot is the Lorenz curve."""
+        return self._single(computation("gini", x, bins, by=by, weights=weights))
+
+    def lorenz(
+        self, x: str, bins: int | Sequence[float] | None = None, by: By = None, weights: str | None = None
+    ) -> Result:
+        """Return the Lorenz curve of a column of amounts, point by point. Runs one job."""
+        return self._single(computation("lorenz", x, bins, by=by, weights=weights))
+
+    def auc(
+        self,
+        score: str,
+        label: str,
+        positive: str | None = None,
+        bins: int | Sequence[float] | None = None,
+        by: By = None,
+        weights: str | None = None,
+    ) -> Result:
+        """Return the area under the ROC curve of a score in bins; its plot is the curve. Runs one job."""
+        return self._single(computation("auc", score, label, positive, bins, by=by, weights=weights))
+
     def cov(self, columns: Sequence[str], by: By = None, weights: str | None = None) -> Result:
         """Return the covariances of several columns, over rows that have all of them. Runs one job."""
         return self._single(computation("cov", columns, by=by, weights=weights))
@@ -211,9 +268,116 @@ class Table:
         more = {"equal_variances": equal_variances, "alternative": alternative}
         return self._single(computation("t_test", x, by=by, groups=groups, mu=mu, **more))
 
+    def mann_whitney(
+        self,
+        x: str,
+        by: str,
+        groups: Sequence[str] | None = None,
+        bins: int | Sequence[float] | None = None,
+        alternative: str = "two-sided",
+        continuity: bool = True,
+    ) -> Result:
+        """Test whether one of two groups ranks higher, on the bins of a column. Runs one job."""
+        more = {"alternative": alternative, "continuity": continuity}
+        return self._single(computation("mann_whitney", x, by, groups=groups, bins=bins, **more))
+
     def anova(self, x: str, by: str, equal_variances: bool = True) -> Result:
         """Test whether the means of several groups are equal. Runs one job."""
         return self._single(computation("anova", x, by, equal_variances=equal_variances))
+
+    def kaplan_meier(
+        self,
+        time: str,
+        event: str,
+        by: By = None,
+        bins: int | Sequence[float] | None = None,
+        resolution: float | None = None,
+        observed: str | int | None = None,
+        alpha: float = 0.05,
+        ci: str = "log-log",
+    ) -> Result:
+        """Estimate survival beyond each time, with Greenwood's errors: `.survival_function_at_times(...)`. One job.
+
+        Args:
+            time: a column of numbers: until the event, or until a row was last seen.
+            event: says which of both: 0 or 1, or a value named by `observed`.
+            by: a category column, or several, for a curve each.
+            bins: how many, or their edges; the event times where all operators publish own figures, else 16.
+            resolution: width in which event times are told apart; 1 for whole numbers.
+            observed: the value of `event` that is an event.
+            alpha: one minus the level of the interval.
+            ci: "log-log" or "plain".
+        """
+        return self._single(computation("kaplan_meier", time, event, by, bins, resolution, observed, alpha, ci))
+
+    def logrank(
+        self,
+        time: str,
+        event: str,
+        by: str | Sequence[str],
+        strata: By = None,
+        weightings: str | None = None,
+        bins: int | Sequence[float] | None = None,
+        resolution: float | None = None,
+        observed: str | int | None = None,
+        **more: float,
+    ) -> Result:
+        """Test whether survival is equal in several groups, within strata if given. Runs one job.
+
+        `weightings` is None, "wilcoxon", "tarone-ware", "peto" or "fleming-harrington", the last with p= and q=; times
+        and events as `kaplan_meier` has them.
+        """
+        named = {"bins": bins, "resolution": resolution, "observed": observed}
+        return self._single(computation("logrank", time, event, by, strata, weightings, **named, **more))
+
+    def cox(
+        self,
+        formula: str,
+        ties: str = "efron",
+        strata: By = None,
+        bins: int | Sequence[float] | None = None,
+        resolution: float | None = None,
+        collapse: Mapping[str, Sequence[Sequence[str]]] | None = None,
+        maxiter: int = 50,
+    ) -> Result:
+        """Fit proportional hazards, `Surv(time, event) ~ age + C(sex)`: `.params`, `.bse`, `.predict(df)`. One job.
+
+        `ties` is "efron" or "breslow"; `strata` have baseline hazards of their own; `collapse={"column": [["a", "b"]]}`
+        joins levels; times as `kaplan_meier` has them.
+        """
+        joined = [(column, groups) for column, groups in (collapse or {}).items()]
+        named = {"bins": bins, "resolution": resolution, "collapse": joined, "maxiter": maxiter}
+        return self._single(computation("cox", formula, ties, strata, **named))
+
+    def pca(self, columns: Sequence[str], ncomp: int | None = None, standardize: bool = True) -> Result:
+        """Return principal components of columns of numbers: `.eigenvals`, `.eigenvecs`, `.transform(df)`. One job."""
+        return self._single(computation("pca", columns, ncomp, standardize))
+
+    def kmeans(
+        self,
+        columns: Sequence[str],
+        k: int,
+        seed: int = 0,
+        n_init: int | None = None,
+        max_iter: int = 50,
+        standardize: bool = True,
+        starts: Sequence[Sequence[float]] | None = None,
+    ) -> Result:
+        """Find k clusters by Lloyd's algorithm from public starts: `.centers`, `.inertia`, `.predict(df)`. One job."""
+        return self._single(computation("kmeans", columns, k, seed, n_init, max_iter, standardize, starts))
+
+    def survey(
+        self, strata: By = None, psu: str | None = None, weights: str | None = None, fpc: str | None = None
+    ) -> Survey:
+        """Return the rows as a survey sample, with `.total`, `.mean`, `.ratio` and `.glm`. Asks nobody yet.
+
+        Args:
+            strata: columns whose combinations were sampled apart.
+            psu: column of the clusters that were drawn; rows were without it.
+            weights: column of weights, one over the chance to be drawn.
+            fpc: column that says how many clusters the row's stratum has in all.
+        """
+        return Survey(self._single, {"strata": strata, "psu": psu, "weights": weights, "fpc": fpc})
 
     def plan(self, *computations: Computation, purpose: str | None = None) -> Forecast:
         """Return what a job with these questions would open, and to whom. Asks nobody."""
