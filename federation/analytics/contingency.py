@@ -220,10 +220,18 @@ def chi_square(table: Counts) -> Span:
     return found.within(0, every.high * (min(len(rows), len(lines)) - 1))
 
 
-def drawn(table: Observed, row: str, column: str, title: str, cells: Sequence[float | None]) -> Picture:
+def drawn(
+    down: tuple[str, ...],
+    across: tuple[str, ...],
+    row: str,
+    column: str,
+    title: str,
+    cells: Sequence[float | None],
+    span: tuple[float, float] | None = None,
+) -> Picture:
     """Return a matrix of colours over the table's levels."""
     return Picture(
-        drawn=Drawn.HEAT, title=title, x_label=column, y_label=row, x=table.across, rows=table.down, y=tuple(cells)
+        drawn=Drawn.HEAT, title=title, x_label=column, y_label=row, x=across, rows=down, y=tuple(cells), span=span
     )
 
 

@@ -65,7 +65,9 @@ class Chi2Result(Tested):
         """Return the residuals as colours: where rows are more or fewer than independence says."""
         flat = tuple(value for line in self.residuals for value in line)
         title = f"{self.row} and {self.column}: residuals of independence"
-        return drawn(self.observed, self.row, self.column, title, flat)
+        widest = max(map(abs, flat), default=1.0)
+        levels = (self.observed.down, self.observed.across)
+        return drawn(*levels, self.row, self.column, title, flat, (-widest, widest))
 
 
 class Chi2(Statistic[Chi2Parameters, Chi2Result]):
