@@ -76,6 +76,33 @@ def together(plans: Sequence[Plan[Any]]) -> Plan[tuple[Outcome, ...]]:
     return tuple(outcomes[index] for index in range(len(plans)))
 
 
+def abreast(plans: Sequence[Plan[R]]) -> Plan[tuple[R, ...]]:
+    """Run the parts of one statistic side by side and return their results in order; what one raises ends them all."""
+    results: dict[int, R] = {}
+    pending: dict[int, tuple[SumQuery, ...]] = {}
+
+    def advance(index: int, answer: tuple[Totals, ...] | None) -> None:
+        try:
+            pending[index] = next(plans[index]) if answer is None else plans[index].send(answer)
+        except StopIteration as end:
+            results[index] = end.value
+
+    try:
+        for index in range(len(plans)):
+            advance(index, None)
+        while pending:
+            totals = yield tuple(query for queries in pending.values() for query in queries)
+            asked, pending = pending, {}
+            at = 0
+            for index, queries in asked.items():
+                advance(index, totals[at : at + len(queries)])
+                at += len(queries)
+    finally:
+        for plan in plans:
+            plan.close()
+    return tuple(results[index] for index in range(len(plans)))
+
+
 def _advance(
     index: int,
     plan: Plan[Any],

@@ -65,8 +65,8 @@ class PredicateError(Misuse):
     """
 
     def __init__(self, what: str, *, text: str, position: int, hint: str = "") -> None:
-        caret = _caret(text, position)
-        super().__init__(f"predicate, character {position + 1}: {what}", hint=f"{hint}\n{caret}" if hint else caret)
+        shown = caret(text, position)
+        super().__init__(f"predicate, character {position + 1}: {what}", hint=f"{hint}\n{shown}" if hint else shown)
         self.position = position
 
     def __str__(self) -> str:
@@ -133,7 +133,8 @@ def _stray(text: str, position: int) -> PredicateError:
     return PredicateError(f"unexpected character {shown}", text=text, position=position, hint=hint)
 
 
-def _caret(text: str, position: int) -> str:
+def caret(text: str, position: int) -> str:
+    """Return two lines: the part of `text` around `position`, and a caret below that place."""
     start = max(0, min(position - _CARET_WIDTH // 2, len(text) - _CARET_WIDTH))
     line = "".join(c if c.isprintable() else "." for c in text[start : start + _CARET_WIDTH])
     return f"    {line}\n    {' ' * (position - start)}^"

@@ -11,7 +11,7 @@ from typing import Final
 
 from federation.domain.catalogue import Dataset
 from federation.query import bounds
-from federation.query.query import SumQuery
+from federation.query.query import SumQuery, shape
 from federation.query.round import Phase, Round
 
 # Rows of one party: 68,718,428,160, so that 2^62 a row, an engine's last ulps included, stays below 2^98 in all.
@@ -38,7 +38,7 @@ def value_bits(asked: Round, dataset: Dataset) -> int:
 
 def _greatest(query: SumQuery, dataset: Dataset) -> int:
     """Return the greatest magnitude that one row adds to any number of the query; rows are counted: at least 1."""
-    return max((_of(found) for found in bounds.term_intervals(query.terms, dataset)), default=1)
+    return max((_of(found) for found in shape(query, dataset).intervals), default=1)
 
 
 def _of(found: bounds.Interval) -> int:
