@@ -17,7 +17,16 @@ from federation.analytics.beginning import beginning
 from federation.analytics.families import Family, Gamma
 from federation.analytics.irls import Fit, Problem, fitted, linear_predictor
 from federation.analytics.plan import Plan, abreast
-from federation.analytics.regression import Model, Start, in_standards, read, refined_standards, started
+from federation.analytics.regression import (
+    Model,
+    Start,
+    effective,
+    in_standards,
+    read,
+    refined_standards,
+    ridge_notes,
+    started,
+)
 from federation.analytics.regression_result import Regression
 from federation.analytics.standard import applied, redone, undone
 from federation.errors import Misuse
@@ -58,7 +67,7 @@ def iterated(model: Model, family: Family) -> Plan[Regression]:
     fits: tuple[Fit, ...] = yield from abreast(plans)
     fit = fits[0]
     nothing = fits[1].loss if len(fits) > 1 else family.null_loss(mean, sums)
-    degrees = start.nobs - len(columns)
+    degrees = start.nobs - effective(start, fit.inverse, fit.information)
     if degrees <= 0:
         raise Misuse("the model has as many coefficients as rows", hint="fewer terms")
     scale = fit.opened.one("pearson") / degrees if family.dispersed else Fraction(1)
@@ -88,7 +97,7 @@ def iterated(model: Model, family: Family) -> Plan[Regression]:
         converged=fit.converged,
         iterations=start.rounds + fit.rounds,
         encoding_errors=refined.spread_of_errors(fit.errors),
-        notes=(*start.notes, *(() if fit.converged else (f"did not converge in {fit.rounds} rounds: raise maxiter",))),
+        notes=(*start.notes, *_late(fit), *ridge_notes(start, degrees)),
         left_out=start.left_out,
         parties=start.opened.totals.parties,
         k=joint.k,
@@ -105,6 +114,10 @@ def _sums(start: Start) -> dict[str, Fraction]:
     found = {name: start.total(name) for name in ("weights", "total", "response")}
     found |= {name: values[0] for name, values in start.opened.sums.items() if len(values) == 1}
     return {**found, "rows": Fraction(start.opened.rows)}
+
+
+def _late(fit: Fit) -> tuple[str, ...]:
+    return () if fit.converged else (f"did not converge in {fit.rounds} rounds: raise maxiter",)
 
 
 def _moved(start: Start, standards: tuple[Any, ...]) -> Start:
@@ -152,6 +165,9 @@ def _covariance(
     else:
         eta = linear_predictor(problem.columns, fit.coefficients, problem.offset)
         residual = problem.family.step(problem.response, eta, fit.reach).residual
+        if start.read.model.meat is not None:
+            inside = yield from start.read.model.meat([residual * x for x in problem.columns])
+            return product(product(inverse, inside), inverse), kind
         residual = residual if problem.weights is None else problem.weights * residual
         question = ask(problem.frame, {"meat": Gram(residual * residual, problem.columns)}, complete=True)
         (totals,) = yield (question.query,)

@@ -19,13 +19,14 @@ from federation.analytics.irls import linear_predictor
 from federation.analytics.iterated import plain, product
 from federation.analytics.linear import Dependent, Factored, multiplied, quadratic, singular
 from federation.analytics.plan import Plan
-from federation.analytics.regression import Model, Start, again, read, solved, started
+from federation.analytics.regression import Model, Start, again, effective, read, ridge_notes, solved, started
 from federation.analytics.regression_result import Regression
 from federation.analytics.standard import applied
 from federation.errors import JobFailed, Misuse
 from federation.query.bounds import interval
 from federation.query.expression import Const, Expression, Gram, total
 
+COVARIANCES: Final = ("nonrobust", "HC0", "HC1", "HC2", "HC3")
 CONDITIONED: Final = 2.0**-20  # least share of a column that its predecessors leave, for the first Gram to do
 EXACT: Final = Fraction(1, 2**20)  # share of the response that residuals are, below which they are summed by row
 POWER: Final = 64  # the greatest leverage is at most the POWER-th root of the sum of their powers
@@ -55,7 +56,7 @@ def least_squares(model: Model) -> Plan[Regression]:
         factor = solved(start)
         if isinstance(factor, Dependent):
             raise singular(factor, start.design.names)
-    degrees = start.nobs - len(start.columns)
+    degrees = start.nobs - effective(start, factor.inverse(), start.gram)
     if degrees <= 0:
         raise Misuse("the model has as many coefficients as rows", hint="fewer terms")
     solution = _solution(start, factor)
@@ -65,7 +66,7 @@ def least_squares(model: Model) -> Plan[Regression]:
         solution = yield from _by_row(start, solution)
         rounds += 1
     covariance, kind, more = yield from _covariance(start, solution, degrees)
-    return _result(model, start, solution, centre, covariance=covariance, cov_type=kind, rounds=rounds + more)
+    return _result(start, solution, centre, degrees, covariance=covariance, cov_type=kind, rounds=rounds + more)
 
 
 def _solution(start: Start, factor: Factored) -> _Solution:
@@ -124,6 +125,9 @@ def _covariance(
         meat = [[scale * value for value in row] for row in start.gram]
         return product(product(inverse, meat), inverse), "penalized", 0
     residual = _residual(start, solution.coefficients)
+    if start.read.model.meat is not None:
+        inside = yield from start.read.model.meat([residual * x for x in start.columns])
+        return product(product(inverse, inside), inverse), kind, 1
     weights = start.read.weights
     square = residual * residual if weights is None else (weights * residual) ** 2
     rounds = 1
@@ -181,21 +185,20 @@ def _centred_squares(start: Start) -> Fraction:
 
 
 def _result(
-    model: Model,
     start: Start,
     solution: _Solution,
     centre: Fraction,
+    degrees: Fraction,
     *,
     covariance: list[list[Fraction]],
     cov_type: str,
     rounds: int,
 ) -> Regression:
-    spec, standard = start.read, start.standards[-1]
+    spec, model, standard = start.read, start.read.model, start.standards[-1]
     unit = Fraction(2) ** standard.shift
     estimates = [unit * value for value in applied(start.rows, solution.coefficients)]
     for column, factor in (start.constant or {}).items():
         estimates[column] += factor * Fraction(standard.centre)
-    degrees = start.nobs - len(start.columns)
     deviance = solution.squares * unit**2
     return Regression(
         statistic=model.statistic,
@@ -220,7 +223,7 @@ def _result(
         converged=True,
         iterations=rounds,
         encoding_errors=start.spread_of_errors([unit * error for error in solution.errors]),
-        notes=start.notes,
+        notes=(*start.notes, *ridge_notes(start, degrees)),
         left_out=start.left_out,
         parties=start.opened.totals.parties,
         k=spec.frame.joint.k,

@@ -7,7 +7,7 @@ least squares their solution, and other families a place to start; its moments g
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final, TypeAlias
@@ -35,6 +35,9 @@ MOST_ITERATIONS: Final = 200
 Groups: TypeAlias = tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
 """The parameter `collapse`: (column, groups of levels that are one)."""
 
+Meat: TypeAlias = Callable[[Sequence[Expression]], Plan[list[list[Fraction]]]]
+"""Asks for the covariance of the weighted sums of scores, an expression per coefficient: what a sandwich has inside."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
@@ -46,6 +49,7 @@ class Model:
         variance: a column: the variance of a row goes down with its weight; None for none.
         offset: a number per row, "" for none.
         ridge: factor of half the sum of squared coefficients, the intercept's left out, that is added to the loss.
+        meat: of a robust covariance that `cov_type` only names; None for those that are known here.
     """
 
     statistic: str
@@ -60,6 +64,7 @@ class Model:
     ridge: float = 0.0
     cov_type: str = "nonrobust"
     maxiter: int = 50
+    meat: Meat | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,6 +346,22 @@ def solved(start: Start) -> Factored | Dependent:
         return factored(start.gram)
     pairs = zip(start.gram, penalty, strict=True)
     return factored(tuple(tuple(x + p for x, p in zip(row, other, strict=True)) for row, other in pairs))
+
+
+def effective(start: Start, inverse: Sequence[Sequence[float]], information: Matrix) -> Fraction:
+    """Return how many parameters the fit has: columns, or with a ridge the trace of what it makes of responses."""
+    if start.read.model.ridge == 0.0:
+        return Fraction(len(start.columns))
+    pairs = zip(inverse, information, strict=True)
+    return sum((Fraction(x) * y for row, other in pairs for x, y in zip(row, other, strict=True)), Fraction(0))
+
+
+def ridge_notes(start: Start, degrees: Fraction) -> tuple[str, ...]:
+    """Return what is to be said of a penalised fit."""
+    if start.read.model.ridge == 0.0:
+        return ()
+    count = float(start.nobs - degrees)
+    return (f"ridge: {count:.4g} effective parameters; standard errors do not know of the bias of shrinking",)
 
 
 def in_standards(design: Design, standards: Sequence[Standard]) -> tuple[Expression, ...]:
