@@ -19,6 +19,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from federation.analytics import groups
+from federation.analytics.asked import nothing
 from federation.analytics.bins import MOST_STEPS, pieces, spread
 from federation.analytics.cells import left_out, require_an_open_cell, rows_between, unit
 from federation.analytics.estimates import Number, RowsLeftOut, Suppressed
@@ -27,7 +28,7 @@ from federation.analytics.plan import Plan
 from federation.domain.catalogue import Column, Dataset, Kind
 from federation.errors import Misuse, did_you_mean
 from federation.query.bounds import interval
-from federation.query.expression import Col, Compare, Const, Expression, Indicator, Text, written
+from federation.query.expression import Col, Compare, Const, Expression, Indicator, Term, Text, written
 from federation.query.query import Argmin, Axis, Bins, Categories, SumQuery, Totals
 
 FINEST = 2**20  # steps in the range of real times unless the question says otherwise
@@ -88,6 +89,7 @@ class Question:
         axes: of the groups; their cells come first in the order of the query's cells.
         labels: of the groups.
         bins: how many, or their edges; None looks for the event times where that is permitted.
+        needs: numbers that a row must have to be counted.
     """
 
     clock: Clock
@@ -95,6 +97,7 @@ class Question:
     axes: tuple[Axis, ...]
     labels: tuple[str, ...]
     bins: int | tuple[float, ...] | None
+    needs: tuple[Expression, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,12 +224,16 @@ def outcome_in(event: Expression, joint: Dataset) -> Outcome:
 
 
 def question(
-    clock: Clock, outcome: Outcome, by: groups.By, bins: int | tuple[float, ...] | None, joint: Dataset
+    clock: Clock,
+    outcome: Outcome,
+    by: groups.By,
+    bins: int | tuple[float, ...] | None,
+    joint: Dataset,
+    needs: tuple[Expression, ...] = (),
 ) -> Question:
     """Return the question for counts per category of `by`. Raises Misuse for columns that do not group."""
-    return Question(
-        clock=clock, outcome=outcome, axes=groups.axes(by, joint), labels=groups.labels(by, joint), bins=bins
-    )
+    labels = groups.labels(by, joint)
+    return Question(clock=clock, outcome=outcome, axes=groups.axes(by, joint), labels=labels, bins=bins, needs=needs)
 
 
 def is_exact(question: Question, joint: Dataset) -> bool:
@@ -275,19 +282,17 @@ def counted(question: Question, where: Expression | None, joint: Dataset) -> Pla
 
 
 def counting(
-    question: Question, edges: Sequence[Number], terms: Iterable[Expression], where: Expression | None, joint: Dataset
+    question: Question, edges: Sequence[Number], terms: Iterable[Term], where: Expression | None, joint: Dataset
 ) -> SumQuery:
-    """Return the query for rows, and sums of `terms`, per group, bin and outcome.
-
-    Rows are column 0, or where units are counted the last term.
-    """
+    """Return the query for sums of `terms` and for rows, per group, bin and outcome; rows are the last number."""
     per = unit(joint)
+    asked = (*terms, *((nothing(question.needs),) if question.needs else ()))
     return SumQuery(
         dataset=joint.name,
         where=where,
         per=per,
         group_by=(*question.axes, Bins(question.clock.of, tuple(edges)), question.outcome.axis),
-        terms=(*terms, *(() if per is None else (Const(1),))),
+        terms=(*asked, Const(1)) if asked or per else (),
     )
 
 
