@@ -263,6 +263,11 @@ def estimated(
     return sums, totals, strata, groups_of(of, sums, totals, strata, by, len(columns))
 
 
+def strata_labels(of: Sample) -> tuple[str, ...]:
+    """Return the strata, in the order of the queries' cells."""
+    return groups.labels(of.strata, of.joint)
+
+
 def degrees(strata: Sequence[Stratum]) -> int:
     """Return clusters less strata."""
     held = [each.clusters for each in strata if each.clusters]
