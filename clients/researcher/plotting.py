@@ -93,8 +93,7 @@ def _heat(picture: Picture, heights: Sequence[float], ax: Axes) -> None:
         ax.set_xticks([place + 0.5 for place in range(across)], [str(label) for label in picture.x])
         ax.set_yticks([place + 0.5 for place in range(down)], [str(label) for label in picture.rows])
         ax.invert_yaxis()  # the first row is the top one, as in a table
-    if (figure := getattr(ax, "figure", None)) is not None:
-        figure.colorbar(drawing, ax=ax)
+    ax.figure.colorbar(drawing, ax=ax)
 
 
 def _with_gaps(values: Sequence[float | None]) -> list[float]:

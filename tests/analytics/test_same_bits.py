@@ -36,6 +36,12 @@ def told(planted: str) -> str:
         asked += [ask("quantile", column=column, q=(0.1, 0.5), by=by) for by in (None, "area")]
         asked.append(ask("ecdf", column=column, by="area"))
     asked.append(ask("describe"))
+    asked += [ask(name, column="pay", by="area") for name in ("skew", "kurtosis")]
+    asked += [ask(name, columns=("age", "pay"), by=by) for name in ("cov", "corr") for by in (None, "sex")]
+    asked += [ask("gini", column="gain"), ask("auc", score="pay", label="ill"), ask("corr_test", x="age", y="pay")]
+    asked += [ask("t_test", column="pay", by="sex"), ask("anova", column="pay", by="area")]
+    asked += [ask("chi2", row="area", column="sex"), ask("fisher", row="sex", column="ill")]
+    asked += [ask("mantel_haenszel", row="sex", column="ill", by="area"), ask("mann_whitney", column="pay", by="sex")]
     joint = joint_of(parties)
     state = hashlib.sha256()
 

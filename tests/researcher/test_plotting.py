@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from clients.researcher.plotting import drawn
 from clients.researcher.session import Session
-from federation.analytics.statistic import Drawn, Picture
+from federation.analytics.statistic import Drawn, Line, Picture
 from federation.errors import Misuse
 from tests.researcher.fake import Fake
 
 
 class Remembering:
     """Axes that remember what was drawn."""
+
+    figure = SimpleNamespace(colorbar=lambda *_, **__: None)
 
     def __init__(self) -> None:
         self.said: dict[str, tuple[tuple[object, ...], dict[str, object]]] = {}
@@ -67,3 +71,44 @@ def test_matplotlib_draws_every_result_that_has_a_picture() -> None:
         ax = result.plot()
         assert ax.get_title() == result.picture().title  # type: ignore[union-attr]
         ax.figure.canvas.draw()
+
+
+def test_a_matrix_of_labels_has_its_first_row_on_top_and_one_of_edges_stands_where_they_are() -> None:
+    ax = Remembering()
+    heat = Picture(
+        drawn=Drawn.HEAT, title="t", x_label="x", y_label="y", x=("a", "b"), rows=("c",), y=(1, None), span=(-1.0, 1.0)
+    )
+    drawn(heat, ax)  # type: ignore[arg-type]
+    (x, y, cells), named = ax.said["pcolormesh"]
+    assert (list(x), list(y), cells[0][0]) == ([0, 1, 2], [0, 1], 1)  # type: ignore[call-overload, index]
+    assert math.isnan(cells[0][1])  # type: ignore[index]
+    assert (named["vmin"], named["vmax"]) == (-1.0, 1.0)
+    assert ax.said["set_xticks"][0] == ([0.5, 1.5], ["a", "b"])
+    assert "invert_yaxis" in ax.said
+    edges = Remembering()
+    drawn(replace(heat, x=(0, 1, 2), rows=(5.0, 6.0)), edges)  # type: ignore[arg-type]
+    assert edges.said["pcolormesh"][0][:2] == ((0, 1, 2), (5.0, 6.0))
+    assert "invert_yaxis" not in edges.said
+
+
+def test_lines_go_through_their_points_beside_the_diagonal() -> None:
+    ax = Remembering()
+    lines = (Line(label="f", x=(0, 0.5, 1), y=(0, 0.2, 1)),)
+    of = Picture(drawn=Drawn.LINES, title="t", x_label="x", y_label="y", x=(), y=(), lines=lines, diagonal=True)
+    drawn(of, ax)  # type: ignore[arg-type]
+    assert ax.said["plot"][0] == ((0, 1), (0, 1)), "the last one is the diagonal"
+    assert "legend" in ax.said
+    with pytest.raises(Misuse):
+        Line(label="", x=(0,), y=())
+
+
+def test_all_kinds_of_pictures_are_drawn_by_matplotlib() -> None:
+    from matplotlib.figure import Figure
+
+    heat = Picture(
+        drawn=Drawn.HEAT, title="t", x_label="", y_label="", x=("a", "b"), rows=("c", "d"), y=(1, 2, 3, None)
+    )
+    lines = (Line(label="", x=(0, 1), y=(0, 1)), Line(label="more", x=(0, 1), y=(1, 0)))
+    for each in (heat, Picture(drawn=Drawn.LINES, title="", x_label="", y_label="", x=(), y=(), lines=lines)):
+        ax = Figure().subplots()
+        assert drawn(each, ax) is ax
