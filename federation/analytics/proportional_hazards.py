@@ -28,7 +28,7 @@ from federation.analytics.plan import Plan, abreast
 from federation.analytics.standard import Spread, Standard, centred, declared, refined
 from federation.analytics.support import Separated, Support, judged, supports
 from federation.domain.catalogue import Dataset, Kind
-from federation.errors import JobFailed, Misuse
+from federation.errors import JobFailed, Misuse, Refused
 from federation.query import exact
 from federation.query.expression import Col, Compare, Const, Expression, Gram, Text, total
 from federation.query.query import MOST_NUMBERS, SumQuery, Totals, shape
@@ -210,22 +210,29 @@ def started(model: Model) -> Plan[Start]:
     """Ask the first rounds: support where small cells are withheld, then the grid and the spread of numbers.
 
     Raises:
-        Refused: rule "support", levels below k; or rule "contributors".
-        JobFailed: no row has the event.
+        Refused: rule "support", levels below k; or rule "contributors", also where no event was opened.
+        JobFailed: no row has the event, where nothing is withheld.
     """
     joint, design = model.joint, model.design
     rounds = 0
     asked: tuple[Support, ...] = ()
     if joint.k > 1:
-        first = supports(design, model.frame, model.event)
-        counts = yield tuple(support.query for support in first)
-        judged(design, first, counts, joint.k)
-        rounds = 1
+        first = tuple(support for support in supports(design, model.frame, model.event) if support.factors)
+        if first:  # events alone are cells of the grid, and withheld there
+            counts = yield tuple(support.query for support in first)
+            judged(design, first, counts, joint.k)
+            rounds = 1
     else:
         asked = supports(design, model.frame, None)
     plans: list[Plan[Any]] = [survival.counted(model.question, model.frame.where, joint), _spread(model, asked)]
     counted, (standards, empty, opened, left) = yield from abreast(plans)
     places = [i for i in range(len(counted.groups[0].bins)) if any(g.bins[i].events[0] for g in counted.groups)]
+    if not places and joint.k > 1:
+        raise Refused(
+            "fewer than 3 parties have enough events in any bin of times, so no risk set was opened",
+            rule="contributors",
+            hint="wider bins=, widen `where`, or ask more parties",
+        )
     if not places:
         raise JobFailed("no row has the event", hint="another event, or fewer conditions")
     edges = counted.edges

@@ -137,6 +137,15 @@ ASKED = [
     ask("chi2", row="area", column="sex"),
     ask("fisher", row="sex", column="ill"),
     ask("mantel_haenszel", row="sex", column="ill", by="area"),
+    *(ask("kaplan_meier", time="gain", event="ill", by=by, bins=3) for by in WAYS),
+    ask("logrank", time="gain", event="ill", by="sex", bins=2),
+    ask("cox", formula="Surv(gain, ill == 'yes') ~ age", bins=2),
+    ask("pca", columns=("age", "pay")),
+    ask("kmeans", columns=("age", "pay"), k=2),
+    ask("survey_total", weights="gain", by="sex"),
+    ask("survey_mean", column="pay", weights="gain", psu="area"),
+    ask("survey_ratio", numerator="pay", denominator="gain", by="area"),
+    ask("survey_glm", formula="pay ~ age", weights="gain"),
 ]
 
 

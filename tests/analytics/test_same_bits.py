@@ -42,6 +42,10 @@ def told(planted: str) -> str:
     asked += [ask("t_test", column="pay", by="sex"), ask("anova", column="pay", by="area")]
     asked += [ask("chi2", row="area", column="sex"), ask("fisher", row="sex", column="ill")]
     asked += [ask("mantel_haenszel", row="sex", column="ill", by="area"), ask("mann_whitney", column="pay", by="sex")]
+    asked += [ask(name, time="gain", event="ill", by="sex", bins=2) for name in ("kaplan_meier", "logrank")]
+    asked += [ask("cox", formula="Surv(gain, ill == 'yes') ~ age", bins=3), ask("pca", columns=("age", "pay"))]
+    asked += [ask("kmeans", columns=("age", "pay"), k=3, max_iter=6), ask("survey_mean", column="pay", weights="gain")]
+    asked += [ask("survey_glm", formula="pay ~ age + I(age**2)", weights="gain", psu="area")]
     joint = joint_of(parties)
     state = hashlib.sha256()
 

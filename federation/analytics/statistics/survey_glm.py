@@ -81,7 +81,11 @@ class SurveyGlm(Statistic[SurveyGlmParameters, Regression]):
         degrees = taylor.degrees(strata) + 1 - len(found.names)
         if degrees <= 0:
             raise JobFailed("the model has as many coefficients as there are clusters", hint="fewer terms")
-        return replace(found, use_t=True, df_resid=degrees, llf=None)
+        covariance = tuple(  # rounding may push a variance below 0 where the fit is perfect
+            tuple(max(value, 0.0) if i == j else value for j, value in enumerate(row))
+            for i, row in enumerate(found.covariance)
+        )
+        return replace(found, covariance=covariance, use_t=True, df_resid=degrees, llf=None)
 
 
 def _sample(parameters: SurveyGlmParameters, where: Expression | None, joint: Dataset) -> Sample:
