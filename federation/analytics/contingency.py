@@ -6,8 +6,10 @@ that stays closed although somebody has enough units has no bound, so a test ove
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import product
 from typing import TypeVar
 
@@ -36,6 +38,7 @@ class Counts:
         n: opened counts, row by row.
         spans: where the counts of all rows lie.
         dropped: levels of which nothing was opened.
+        stratum: its label where there are several.
         withheld: parties that withhold, cell by cell.
     """
 
@@ -45,6 +48,7 @@ class Counts:
     spans: tuple[tuple[Span, ...], ...]
     withheld: tuple[tuple[int, ...], ...]
     dropped: tuple[str, ...] = ()
+    stratum: str = ""
 
     @property
     def rows(self) -> tuple[int, ...]:
@@ -72,7 +76,7 @@ class Counts:
         cells = product(range(len(self.down)), range(len(self.across)))
         return tuple(
             Suppressed(
-                what=f"{self.down[i]}, {self.across[j]}",
+                what=f"{self.stratum}{': ' if self.stratum else ''}{self.down[i]}, {self.across[j]}",
                 withheld=self.withheld[i][j],
                 closed=False,
                 interval=_whole(self.spans[i][j]),
@@ -90,6 +94,7 @@ class Counts:
             n=tuple(tuple(self.n[a][b] for b in j) for a in i),
             spans=tuple(tuple(self.spans[a][b] for b in j) for a in i),
             withheld=tuple(tuple(self.withheld[a][b] for b in j) for a in i),
+            stratum=self.stratum,
         )
 
     @property
@@ -184,7 +189,7 @@ def counts(row: str, column: str, by: By, query: SumQuery, totals: Totals, joint
                 hint="put rare levels together, leave strata out, or ask more parties",
             )
     found = []
-    for stratum in range(len(labels(by, joint))):
+    for stratum, label in enumerate(labels(by, joint)):
         ends = [rows_between(query, totals, stratum * size + cell, joint) for cell in range(size)]
         flags = totals.withheld[stratum * size : (stratum + 1) * size]
         found.append(
@@ -194,6 +199,7 @@ def counts(row: str, column: str, by: By, query: SumQuery, totals: Totals, joint
                 n=_matrix([low for low, _ in ends], len(across)),
                 spans=_matrix([between(*each) for each in ends], len(across)),
                 withheld=_matrix(flags, len(across)),
+                stratum="" if by is None else label,
             )
         )
     return tuple(found)
@@ -202,22 +208,59 @@ def counts(row: str, column: str, by: By, query: SumQuery, totals: Totals, joint
 def chi_square(table: Counts) -> Span:
     """Return where N (sum n_ij^2 / (r_i c_j) - 1) of all rows lies.
 
-    Each term grows with its own cell and falls with the others, so its ends are exact; the sum is also at most
-    N (smaller number of levels - 1).
+    Three bounds at once: of the sum, each term of which grows with its own cell and falls with the others; of the
+    opened table's own figure and its slopes over what is withheld (mean value form), which is the narrower one where
+    little is; and N (smaller number of levels - 1).
     """
     rows = [total(row) for row in table.spans]
     lines = [total(line) for line in zip(*table.spans, strict=True)]
-    every = total(rows)
+    n = total(rows)
     terms = []
     for i, j in product(range(len(rows)), range(len(lines))):
         own = table.spans[i][j]
-        beside = [total(_others(table.spans[i], j)), total(_others([row[j] for row in table.spans], i))]
-        (apart, below), high, low = beside, span(own.high), span(own.low)
+        apart, below = total(_others(table.spans[i], j)), total(_others([row[j] for row in table.spans], i))
+        high, low = span(own.high), span(own.low)
         least = low * low / ((low + apart.high) * (low + below.high))
         most = high * high / ((high + apart.low) * (high + below.low))
         terms.append(Span(least.low if own.low > 0 else 0.0, most.high if own.high > 0 else 0.0).within(0, 1))
-    found = every * (total(terms) - 1)
-    return found.within(0, every.high * (min(len(rows), len(lines)) - 1))
+    share = total(terms)
+    found = (n * (share - 1)).within(0, n.high * (min(len(rows), len(lines)) - 1))
+    if all(table.rows) and all(table.columns):
+        sloped = _sloped(table, rows, lines, share)
+        found = found.within(sloped.low, sloped.high)
+    return found
+
+
+def pearson(table: Counts, *, corrected: bool) -> Fraction:
+    """Return Pearson's chi-square of a table without empty levels, exactly, or with Yates' correction."""
+    found = Fraction(0)
+    for line, r in zip(table.n, table.rows, strict=True):
+        for n, c in zip(line, table.columns, strict=True):
+            expected = Fraction(r * c, table.total)
+            off = abs(n - expected)
+            found += (off - min(off, Fraction(1, 2)) if corrected else off) ** 2 / expected
+    return found
+
+
+def _sloped(table: Counts, rows: Sequence[Span], lines: Sequence[Span], share: Span) -> Span:
+    """The opened table's chi-square, and what withheld units may add: their most times the slope wherever they are."""
+    n = total(rows)
+    squares = [[cell.squared for cell in line] for line in table.spans]
+    down = [
+        total(s / c for s, c in zip(line, lines, strict=True)) / r.squared
+        for line, r in zip(squares, rows, strict=True)
+    ]
+    across = [
+        total(line[j] / r for line, r in zip(squares, rows, strict=True)) / c.squared for j, c in enumerate(lines)
+    ]
+    found = span(pearson(table, corrected=False))
+    for i, r in enumerate(rows):
+        for j, c in enumerate(lines):
+            further = table.spans[i][j] - table.n[i][j]
+            if table.withheld[i][j]:
+                slope = share - 1 + n * (2 * table.spans[i][j] / (r * c) - down[i] - across[j])
+                found = found + further.within(0, math.inf) * slope
+    return found
 
 
 def drawn(

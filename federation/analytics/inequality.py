@@ -32,7 +32,7 @@ from federation.analytics.ranges import ends, numeric
 from federation.analytics.spans import span
 from federation.analytics.statistic import Drawn, Line, Picture, Result, Shown, Table
 from federation.analytics.weights import Weight, among, weight_of
-from federation.domain.catalogue import Column, Dataset
+from federation.domain.catalogue import Dataset
 from federation.errors import Misuse
 from federation.query.expression import Col, Const, Expression
 from federation.query.query import Bins, SumQuery, Totals, shape
@@ -229,7 +229,7 @@ def curves(result: type[R], parameters: InequalityParameters, where: Expression 
     (totals,) = yield (query,)
     require_an_open_cell(totals)
     groups = [
-        _curve(label, place, edges, column, query, scale, totals, joint, weight, parameters.by)
+        _curve(label, place, edges, query, scale, totals, joint, weight, parameters.by)
         for place, label in enumerate(labels(parameters.by, joint))
     ]
     return result(
@@ -248,7 +248,6 @@ def _curve(
     label: str,
     place: int,
     edges: Sequence[Number],
-    column: Column,
     query: SumQuery,
     scale: int,
     totals: Totals,
@@ -268,14 +267,15 @@ def _curve(
     is_shut = not any(cell.n for cell in bins) and any(cell.closed for cell in bins)
     size, owned = sum(sizes, Fraction(0)), sum(sums, Fraction(0))
     most = _left_out(query, totals, cells, joint, weight)
+    is_known = most is not None and not any(most)
     gini: float | None = None
-    interval: Interval = (0.0, 1.0) if most != 0 else (None, None)
+    interval: Interval = (None, None) if is_known else (0.0, 1.0)
     x: tuple[float, ...] = ()
     y: tuple[float, ...] = ()
     if size and owned > 0:
         least, inside = _gini(sizes, sums, edges, size, owned)
         gini = float(least + INSIDE * inside)
-        interval = _between(least, least + inside, size, owned, most, column)
+        interval = _between(least, least + inside, (sizes, sums), edges, most)
         x, y = _points(sizes, sums, size, owned)
     return Inequality(
         label=label,
@@ -298,14 +298,14 @@ def _size(query: SumQuery, row: tuple[int, ...], weight: Weight | None) -> Fract
 
 def _left_out(
     query: SumQuery, totals: Totals, cells: Sequence[int], joint: Dataset, weight: Weight | None
-) -> Fraction | None:
-    """The most rows, or weight, that parties withhold in all bins; None for no bound."""
-    found = Fraction(0)
+) -> list[Fraction] | None:
+    """The most rows, or weight, that parties withhold, bin by bin; None for no bound."""
+    found = []
     for cell in cells:
         rows = rows_left_out(query, totals, cell, joint)
         if rows is None or (is_closed(totals, cell) and totals.withheld[cell] < totals.parties):
             return None
-        found += rows if weight is None else rows * weight.high
+        found.append(Fraction(rows) if weight is None else rows * weight.high)
     return found
 
 
@@ -325,16 +325,31 @@ def _gini(
 
 
 def _between(
-    least: Fraction, most: Fraction, size: Fraction, owned: Fraction, further: Fraction | None, column: Column
+    least: Fraction,
+    most: Fraction,
+    opened: tuple[Sequence[Fraction], Sequence[Fraction]],
+    edges: Sequence[Number],
+    further: Sequence[Fraction] | None,
 ) -> Interval:
-    """The coefficient as the sum of all differences |x - x'| over 2 n times the sum of x, both with further rows."""
+    """Gini's coefficient as the sum of all differences abs(x - x') over 2 n times the sum of x, with further rows.
+
+    Each withheld row lies somewhere in its bin; of rows in other bins it is at most as far as the bins' outer edges.
+    """
     if further is None:
         return 0.0, 1.0
-    low, high = ends(column)
+    sizes, sums = opened
+    size, owned = sum(sizes, Fraction(0)), sum(sums, Fraction(0))
+    low, high = [Fraction(edge) for edge in edges[:-1]], [Fraction(edge) for edge in edges[1:]]
     differences = [2 * size * owned * each for each in (least, most)]
-    width = high - low
-    lower = differences[0] / (2 * (size + further) * (owned + further * high))
-    upper = (differences[1] + (2 * size + further) * further * width) / (2 * size * owned)
+    added = Fraction(0)
+    for i, more in enumerate(further):
+        if more:
+            every = zip(sizes, further, low, high, strict=True)
+            away = sum(((2 * n + m) * max(b - low[i], high[i] - a) for n, m, a, b in every), Fraction(0))
+            added += more * away
+    greatest = owned + sum((more * b for more, b in zip(further, high, strict=True)), Fraction(0))
+    lower = differences[0] / (2 * (size + sum(further, Fraction(0))) * greatest)
+    upper = (differences[1] + added) / (2 * size * owned)
     return max(span(lower).low, 0.0), min(span(upper).high, 1.0)
 
 

@@ -33,14 +33,14 @@ class Ranked:
     Attributes:
         first: the group that is said to rank higher.
         second: the other.
-        further: the most rows, or weight, of each group that parties withhold; None for no bound.
+        further: the most rows, or weight, that parties withhold of each group, bin by bin; None for no bound.
         rows: opened rows of each group.
         withheld: the most parties that withhold a bin.
     """
 
     first: tuple[Fraction, ...]
     second: tuple[Fraction, ...]
-    further: tuple[Fraction | None, Fraction | None]
+    further: tuple[tuple[Fraction, ...] | None, tuple[Fraction, ...] | None]
     rows: tuple[int, int]
     withheld: int
 
@@ -67,7 +67,7 @@ class Ranked:
     @property
     def is_known(self) -> bool:
         """True where no party withholds anything."""
-        return all(more == 0 for more in self.further)
+        return all(more is not None and not any(more) for more in self.further)
 
     @property
     def variances(self) -> Span:
@@ -80,11 +80,12 @@ class Ranked:
         (first, second) = self.further
         if first is None or second is None or whole <= 1:
             return Span(0.0, math.inf)
-        more = first + second
+        most_first, most_second = sum(first, Fraction(0)), sum(second, Fraction(0))
+        more = most_first + most_second
         fullest = max(a + b for a, b in zip(self.first, self.second, strict=True))
         ties = self.ties + (fullest + more) ** 3 - fullest**3
         least = max(m * n / 12 * (whole + 1 - ties / (whole * (whole - 1))), Fraction(0))
-        most = (m + first) * (n + second) / 12 * (whole + more + 1)
+        most = (m + most_first) * (n + most_second) / 12 * (whole + more + 1)
         return Span(span(least).low, span(most).high)
 
     @property
@@ -104,12 +105,15 @@ class Ranked:
 
     @property
     def areas(self) -> Span:
-        """Where the area over all rows lies: further rows may all rank at one end."""
-        m, n = self.sizes
-        if None in self.further or not m or not n:
+        """Where the area over all rows lies.
+
+        It is least where the first group ranks as low, and the second as high, as withheld rows permit at any edge.
+        """
+        first, second = self.further
+        if first is None or second is None or not all(self.sizes):
             return Span(0.0, 1.0)
-        pairs = (m + (self.further[0] or 0)) * (n + (self.further[1] or 0))
-        low, high = self.wins / pairs, 1 - (m * n - self.wins) / pairs
+        low = _area(_steepest(self.first, first), _flattest(self.second, second))
+        high = _area(_flattest(self.first, first), _steepest(self.second, second))
         return Span(span(low).low, span(high).high).within(0, 1)
 
     def curve(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -178,9 +182,10 @@ def ranked(
     possible = range(0 if low_end < edges[0] else 1, bins if high_end > edges[-1] else bins - 1)
     start = place * len(known) * bins
     wanted = ([known.index(names[0])], [known.index(name) for name in names[1]])
-    found, further, rows, withheld = [], [], [], 0
+    found, rows, withheld = [], [], 0
+    further: list[tuple[Fraction, ...] | None] = []
     for group in wanted:
-        sums, more, n = [Fraction(0)] * bins, Fraction(0), 0
+        sums, more, n = [Fraction(0)] * bins, [Fraction(0)] * bins, 0
         bounded = True
         for level in group:
             for i in possible:
@@ -192,9 +197,9 @@ def ranked(
                 sums[i] += low if weight is None else weight.total(low)
                 bounded = bounded and high is not None
                 gap = 0 if high is None else high - low
-                more += gap if weight is None else weight.total(gap)
+                more[i] += gap if weight is None else weight.total(gap)
         found.append(tuple(sums))
-        further.append(more if bounded else None)
+        further.append(tuple(more) if bounded else None)
         rows.append(n)
     return Ranked(
         first=found[0],
@@ -214,3 +219,32 @@ def _placed(mine: Sequence[Fraction], theirs: Sequence[Fraction]) -> Fraction:
         first, second = first + a * share, second + a * share**2
         below += b
     return max(second - first**2 / m, Fraction(0)) / (m - 1)
+
+
+def _steepest(rows: Sequence[Fraction], further: Sequence[Fraction]) -> list[Fraction]:
+    """The greatest distribution function that withheld rows permit, edge by edge."""
+    size, below, more = sum(rows, Fraction(0)), Fraction(0), Fraction(0)
+    found = []
+    for own, extra in zip(rows, further, strict=True):
+        below, more = below + own, more + extra
+        found.append((below + more) / (size + more))
+    return found
+
+
+def _flattest(rows: Sequence[Fraction], further: Sequence[Fraction]) -> list[Fraction]:
+    """The least distribution function that withheld rows permit, edge by edge."""
+    size, rest, below = sum(rows, Fraction(0)), sum(further, Fraction(0)), Fraction(0)
+    found = []
+    for own, extra in zip(rows, further, strict=True):
+        below, rest = below + own, rest - extra
+        found.append(below / (size + rest))
+    return found
+
+
+def _area(first: Sequence[Fraction], second: Sequence[Fraction]) -> Fraction:
+    """How often the first of two distributions is greater, ties half."""
+    found, before, below = Fraction(0), Fraction(0), Fraction(0)
+    for mine, theirs in zip(first, second, strict=True):
+        found += (mine - before) * (below + theirs) / 2
+        before, below = mine, theirs
+    return found

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 
 from federation.analytics.cells import left_out, require_an_open_cell
-from federation.analytics.contingency import Counts, Observed, chi_square, counts, drawn, question
+from federation.analytics.contingency import Counts, Observed, chi_square, counts, drawn, pearson, question
 from federation.analytics.moments import root
 from federation.analytics.plan import Plan
 from federation.analytics.spans import Span, shown, total
@@ -120,17 +119,6 @@ class Chi2(Statistic[Chi2Parameters, Chi2Result]):
             observed=table.shown,
             expected=expected,
         )
-
-
-def pearson(table: Counts, *, corrected: bool) -> Fraction:
-    """Return Pearson's chi-square of a table without empty levels, exactly."""
-    found = Fraction(0)
-    for line, r in zip(table.n, table.rows, strict=True):
-        for n, c in zip(line, table.columns, strict=True):
-            expected = Fraction(r * c, table.total)
-            off = abs(n - expected)
-            found += (off - min(off, Fraction(1, 2)) if corrected else off) ** 2 / expected
-    return found
 
 
 def _spans(table: Counts, smaller: int, *, corrected: bool) -> tuple[Span, Span]:

@@ -158,12 +158,15 @@ def _z(of: Ranked, spread: Fraction, alternative: str, *, continuity: bool) -> f
 def _reach(of: Ranked) -> Span:
     """Where z of all rows lies; the continuity correction moves it by less than the 1 that is allowed for."""
     m, n = of.sizes
-    rows = [between(size, None if more is None else size + more) for size, more in zip((m, n), of.further, strict=True)]
+    rows = [
+        between(size, None if more is None else size + sum(more, Fraction(0)))
+        for size, more in zip((m, n), of.further, strict=True)
+    ]
     away = (of.areas - Fraction(1, 2)) * (rows[0] * rows[1]) + Span(-0.5, 0.5)
     return away / of.variances.root
 
 
 def _line(name: str, place: int, of: Ranked) -> Suppressed:
     size, more = of.sizes[place], of.further[place]
-    high = None if more is None else int(size + more)
+    high = None if more is None else int(size + sum(more, Fraction(0)))
     return Suppressed(what=f"rows of {name}", withheld=of.withheld, closed=False, interval=(int(size), high))
