@@ -7,7 +7,7 @@ house can be asked: a new file in `federation/analytics/statistics/` needs no li
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Final
 
@@ -84,7 +84,7 @@ def computation(statistic: str, /, *positional: object, **named: object) -> Comp
 
 
 def as_value(value: object, what: str) -> Value:
-    """Return `value` as what a job may carry: numpy's numbers become Python's, lists and ranges become tuples.
+    """Return `value` as what a job may carry: numpy's numbers become Python's, lists, ranges and mappings tuples.
 
     Raises:
         Misuse: naming `what`, for anything else; a job carries plain values only.
@@ -98,6 +98,8 @@ def as_value(value: object, what: str) -> Value:
             return float(value)
         case list() | tuple() | range():
             return tuple(as_value(item, what) for item in value)
+        case Mapping():
+            return tuple((as_value(key, what), as_value(item, what)) for key, item in value.items())
     if callable(tolist := getattr(value, "tolist", None)):  # an array is a list, and numpy's bool is a bool
         return as_value(tolist(), what)
     raise Misuse(f"{what} is a {type(value).__name__}", hint="a number, a text, true or false, or a list of them")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 Cell = str | int | float | bool | None
+Fact = tuple[str, Cell]
 Line = TypeVar("Line")
 
 MOST_LINES = 60  # of a table, or of notes, before the middle is left out
@@ -54,13 +55,22 @@ def defused(text: str) -> str:
     )
 
 
-def text(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, title: str = "", notes: Sequence[str] = ()) -> str:
-    """Return an aligned plain table with two spaces between columns; a title above and notes below it."""
+def text(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    title: str = "",
+    notes: Sequence[str] = (),
+    facts: Sequence[Fact] = (),
+) -> str:
+    """Return an aligned plain table with two spaces between columns; title and facts above and notes below it."""
     head = [" ".join(defused(column).split()) for column in columns]
     body = [[" ".join(shown(cell).split()) for cell in row] for row in rows]
     right = [_numeric(rows, i) for i in range(len(columns))]
     widths = [max((_width(line[i]) for line in [head, *body]), default=0) for i in range(len(columns))]
     lines = [defused(title)] if title else []
+    if facts:
+        lines += [text(("",) * 4, beside(facts)), ""]
     for line in [head, *body] if any(head) else body:
         cells = zip(line, widths, right, strict=True)
         lines.append("  ".join(_padded(cell, width, to_right) for cell, width, to_right in cells).rstrip())
@@ -68,13 +78,20 @@ def text(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, title: str =
 
 
 def as_html(
-    columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, title: str = "", notes: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    title: str = "",
+    notes: Sequence[str] = (),
+    facts: Sequence[Fact] = (),
 ) -> str:
     """Return an HTML table; every value is escaped."""
     right = [_numeric(rows, i) for i in range(len(columns))]
     parts = ['<div class="federation-result">']
     if title:
         parts.append(f"<p><strong>{_escaped(title)}</strong></p>")
+    if facts:
+        parts += ["<table><tbody>", *(_row(row, (False,) * 4) for row in beside(facts)), "</tbody></table>"]
     if columns:
         head = "".join(f"<th>{_escaped(column)}</th>" for column in columns)
         parts += [f"<table><thead><tr>{head}</tr></thead>", "<tbody>", *(_row(row, right) for row in rows)]
@@ -84,7 +101,12 @@ def as_html(
 
 
 def for_terminal(
-    columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, title: str = "", notes: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    title: str = "",
+    notes: Sequence[str] = (),
+    facts: Sequence[Fact] = (),
 ) -> Group:
     """Return a rich table with its title above and its notes below; nothing in it is read as markup."""
     from rich import box
@@ -99,7 +121,16 @@ def for_terminal(
         table.add_row(*(Text(shown(cell)) for cell in row))
     # Not the table's own title and caption: those wrap at its width, and a narrow table would break every sentence.
     above = [Text(defused(title), style="bold")] if title else []
+    above += [Text(text(("",) * 4, beside(facts)))] if facts else []
     return Group(*above, table, *(Text(defused(note), style="dim") for note in notes))
+
+
+def beside(facts: Sequence[Fact]) -> list[tuple[Cell, ...]]:
+    """Return facts as the rows of a table, half of them beside the other half."""
+    said: list[tuple[str, str]] = [(f"{name}:", shown(value, 9)) for name, value in facts]
+    half = (len(said) + 1) // 2
+    right = [*said[half:], ("", "")]
+    return [(*left, *other) for left, other in zip(said[:half], right, strict=False)]
 
 
 def _row(row: Sequence[Cell], right: Sequence[bool]) -> str:

@@ -116,15 +116,15 @@ class Result:
 
     def _text(self, last: Sequence[str]) -> str:
         columns, rows, notes = self._shown(last)
-        return rendering.text(columns, rows, title=self._title(), notes=notes)
+        return rendering.text(columns, rows, title=self._title(), notes=notes, facts=self._facts())
 
     def _for_terminal(self, last: Sequence[str]) -> Group:
         columns, rows, notes = self._shown(last)
-        return rendering.for_terminal(columns, rows, title=self._title(), notes=notes)
+        return rendering.for_terminal(columns, rows, title=self._title(), notes=notes, facts=self._facts())
 
     def _html(self, last: Sequence[str]) -> str:
         columns, rows, notes = self._shown(last)
-        return rendering.as_html(columns, rows, title=self._title(), notes=notes)
+        return rendering.as_html(columns, rows, title=self._title(), notes=notes, facts=self._facts())
 
     def _shown(self, last: Sequence[str]) -> tuple[Sequence[str], list[tuple[rendering.Cell, ...]], list[str]]:
         """The table and the lines below it, without the middle of a long one."""
@@ -140,6 +140,11 @@ class Result:
     def _title(self) -> str:
         where = f" where {self.receipt.where}" if self.receipt.where else ""
         return f"{written(self.computation)} of {self.receipt.dataset}{where}"
+
+    def _facts(self) -> Sequence[rendering.Fact]:
+        """What stands above the table of a model: how many rows, how well it fits."""
+        facts: Sequence[rendering.Fact] = getattr(self._result, "facts", ())
+        return facts
 
     def _notes(self) -> list[str]:
         return [*getattr(self._result, "notes", ()), *left_out(self._result), *suppressed(self._result)]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clients.researcher.session import Session
 
 By: TypeAlias = str | Sequence[str] | None
+Collapse: TypeAlias = Mapping[str, Sequence[Sequence[str]]] | None
 
 COLUMNS = ("column", "kind", "unit", "low", "high", "categories", "missing", "outside")
 MOST_SHOWN = 12  # categories of a column that a summary lists
@@ -329,6 +330,82 @@ class Table:
         """
         named = {"bins": bins, "resolution": resolution, "observed": observed}
         return self._single(computation("logrank", time, event, by, strata, weightings, **named, **more))
+
+    def ols(
+        self,
+        formula: str,
+        cov_type: str = "nonrobust",
+        freq_weights: str | None = None,
+        var_weights: str | None = None,
+        collapse: Collapse = None,
+        method: str = "joint",
+        study: str | None = None,
+    ) -> Result:
+        """Fit a linear model, `y ~ a*b + C(region, ref="x") + log(x)`: `.params`, `.bse`, `.rsquared`. One job.
+
+        Args:
+            formula: as R and patsy have it; names are columns, and nothing is evaluated.
+            cov_type: nonrobust, HC0, HC1, HC2 or HC3.
+            freq_weights: a column: a row of weight w counts as w rows.
+            var_weights: a column: the variance of a row goes down with its weight, as in statsmodels' WLS.
+            collapse: levels to join, `{"region": [["a", "b"]]}`.
+            method: "joint", or "meta": one fit per level of `study`, and their fixed and random effects.
+            study: a category column, for method="meta".
+        """
+        named = {"freq_weights": freq_weights, "var_weights": var_weights, "collapse": collapse or {}}
+        return self._single(computation("ols", formula, cov_type, **named, method=method, study=study))
+
+    def glm(
+        self,
+        formula: str,
+        family: str = "gaussian",
+        alpha: float = 1.0,
+        offset: str = "",
+        freq_weights: str | None = None,
+        var_weights: str | None = None,
+        cov_type: str = "nonrobust",
+        maxiter: int = 50,
+        collapse: Collapse = None,
+        method: str = "joint",
+        study: str | None = None,
+    ) -> Result:
+        """Fit a generalized linear model: `.params`, `.bse`, `.pvalues`, `.conf_int()`, `.predict(df)`. One job.
+
+        Args:
+            formula: as R and patsy have it; names are columns, and nothing is evaluated.
+            family: gaussian (identity), binomial (logit), poisson, gamma or negativebinomial (log).
+            alpha: of the negative binomial: the variance is mu + alpha mu^2.
+            offset: a number per row, such as "log(years)", with the coefficient 1.
+            freq_weights: a column: a row of weight w counts as w rows.
+            var_weights: a column: the variance of a row goes down with its weight.
+            cov_type: nonrobust, HC0 or HC1.
+            maxiter: most secure sums of the fit.
+            collapse: levels to join, `{"region": [["a", "b"]]}`; a refusal for small levels says which.
+            method: "joint", or "meta": one fit per level of `study`, and their fixed and random effects.
+            study: a category column, for method="meta".
+        """
+        named = {"offset": offset, "freq_weights": freq_weights, "var_weights": var_weights, "cov_type": cov_type}
+        more = {"maxiter": maxiter, "collapse": collapse or {}, "method": method, "study": study}
+        return self._single(computation("glm", formula, family, alpha, **named, **more))
+
+    def ridge(
+        self,
+        formula: str,
+        alpha: float = 1.0,
+        family: str = "gaussian",
+        offset: str = "",
+        freq_weights: str | None = None,
+        var_weights: str | None = None,
+        maxiter: int = 50,
+        collapse: Collapse = None,
+    ) -> Result:
+        """Fit a model with the penalty alpha times the sum of squared coefficients, the intercept's left out. One job.
+
+        As scikit-learn's Ridge has it, and LogisticRegression with C = 1 / alpha; the rest as `glm`.
+        """
+        named = {"offset": offset, "freq_weights": freq_weights, "var_weights": var_weights}
+        more = {"maxiter": maxiter, "collapse": collapse or {}}
+        return self._single(computation("ridge", formula, alpha, family, **named, **more))
 
     def cox(
         self,

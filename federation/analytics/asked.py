@@ -15,11 +15,12 @@ from federation.analytics.cells import is_closed, require_an_open_cell, unit
 from federation.analytics.moments import ROUNDING
 from federation.domain.catalogue import Dataset
 from federation.errors import JobFailed
-from federation.query.expression import Const, Expression, Gram, Term, total
+from federation.query.expression import Both, Col, Const, Expression, Gram, Missing, Not, Term, total
 from federation.query.query import Axis, SumQuery, Totals, shape
 
 HALF: Final = Fraction(1, 2)
 NEEDED: Final = " needed"
+PADDING: Final = " padding"
 
 Matrix: TypeAlias = tuple[tuple[Fraction, ...], ...]
 
@@ -31,11 +32,28 @@ class Frame:
     Attributes:
         where: a condition, None for all rows.
         needs: numbers that every row of the model has.
+        levels: category columns of which it has a value.
+        padding: columns of a Gram of nothing that is asked beside narrower ones. A party whose units are too few for as
+            many columns withholds a query; where one did, all queries of the model must be as wide.
     """
 
     joint: Dataset
     where: Expression | None
     needs: tuple[Expression, ...]
+    levels: tuple[str, ...] = ()
+    padding: tuple[Expression, ...] = ()
+
+    @property
+    def complete(self) -> Expression | None:
+        """The condition for rows of the model that says of categories that they are there.
+
+        An indicator in a term would say it too, and be a cell in disguise.
+        """
+        found = self.where
+        for name in self.levels:
+            there = Not(Missing(Col(name)))
+            found = there if found is None else Both(found, there)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,17 +136,30 @@ def ask(frame: Frame, parts: Mapping[str, Gram | Sequence[Expression]], *, compl
     if frame.needs and not complete:
         terms.append(nothing(frame.needs))
         names.append((NEEDED, 1))
+    if frame.padding and not any(isinstance(term, Gram) and len(term.columns) >= len(frame.padding) for term in terms):
+        padding = Gram(Const(0), frame.padding)
+        terms.append(padding)
+        names.append((PADDING, padding.sums))
     per = unit(frame.joint)
-    query = SumQuery(
-        dataset=frame.joint.name, where=frame.where, per=per, terms=(*((Const(1),) if per else ()), *terms)
-    )
+    where = frame.where if complete else frame.complete
+    query = SumQuery(dataset=frame.joint.name, where=where, per=per, terms=(*((Const(1),) if per else ()), *terms))
     return Asked(query, frame, tuple(names))
 
 
 def supporting(frame: Frame, axes: tuple[Axis, ...]) -> SumQuery:
-    """Return the query for how many units each cell of `axes` has among the rows of `frame`."""
-    per = unit(frame.joint)
-    return SumQuery(dataset=frame.joint.name, where=frame.where, per=per, group_by=axes, terms=(nothing(frame.needs),))
+    """Return the query for how many units each cell of `axes` has among the rows of `frame`.
+
+    Where small cells are withheld, the numbers stay closed: a count of some levels, and one of them and a small one
+    joined, would tell the small one.
+    """
+    return SumQuery(
+        dataset=frame.joint.name,
+        where=frame.complete,
+        per=unit(frame.joint),
+        group_by=axes,
+        terms=(nothing(frame.needs),),
+        flags_only=frame.joint.k > 1,
+    )
 
 
 def nothing(needs: Sequence[Expression]) -> Expression:

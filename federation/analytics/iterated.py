@@ -47,7 +47,7 @@ def iterated(model: Model, family: Family) -> Plan[Regression]:
     family.mean_eta(mean)  # a response that is all alike has nothing to explain
     refined = _moved(start, standards)
     problem = Problem(
-        frame=spec.frame,
+        frame=refined.frame,
         family=family,
         columns=columns,
         names=start.design.names,

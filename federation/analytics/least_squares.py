@@ -94,7 +94,7 @@ def _by_row(start: Start, solution: _Solution) -> Generator[Any, Any, _Solution]
     weights = start.read.weights
     weighted = residual if weights is None else weights * residual
     score = [weighted if isinstance(x, Const) else weighted * x for x in start.columns]
-    question = ask(start.read.frame, {"squares": [weighted * residual], "score": score}, complete=True)
+    question = ask(start.frame, {"squares": [weighted * residual], "score": score}, complete=True)
     (totals,) = yield (question.query,)
     opened = question.read(totals, start.opened.rows)
     penalty = start.penalty()
@@ -135,7 +135,7 @@ def _covariance(
         rest, more = yield from _leverage(start, solution.factor)
         square = square / rest if kind == "HC2" else square / (rest * rest)
         rounds += more
-    question = ask(start.read.frame, {"meat": Gram(square, start.columns)}, complete=True)
+    question = ask(start.frame, {"meat": Gram(square, start.columns)}, complete=True)
     (totals,) = yield (question.query,)
     factor = start.nobs / degrees if kind == "HC1" else Fraction(1)
     opened = question.read(totals, start.opened.rows).matrix("meat")
@@ -159,7 +159,7 @@ def _leverage(start: Start, factor: Factored) -> Generator[Any, Any, tuple[Expre
     joint = start.read.frame.joint
     if interval(leverage, joint).high <= ROOM:
         return 1 - leverage, 0
-    powers: Asked = ask(start.read.frame, {"powers": [leverage.clip(0.0, 1.0) ** POWER]}, complete=True)
+    powers: Asked = ask(start.frame, {"powers": [leverage.clip(0.0, 1.0) ** POWER]}, complete=True)
     (totals,) = yield (powers.query,)
     opened = powers.read(totals, start.opened.rows)
     most = float(opened.one("powers") + opened.errors["powers"][0])

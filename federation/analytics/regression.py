@@ -26,7 +26,7 @@ from federation.analytics.weights import Weight, weight_of
 from federation.domain.catalogue import Column, Dataset
 from federation.errors import Misuse, did_you_mean
 from federation.query.bounds import interval
-from federation.query.expression import Const, Expression, Gram
+from federation.query.expression import Col, Const, Expression, Gram
 from federation.query.expression import columns as columns_of
 from federation.query.query import MOST_NUMBERS
 
@@ -101,7 +101,7 @@ class Read:
     def columns(self) -> tuple[Column, ...]:
         """What the catalogue says of the columns that the model reads."""
         weights = () if self.weights is None else (self.weights,)
-        names = columns_of((*self.frame.needs, self.response, *weights))
+        names = sorted({*columns_of((*self.frame.needs, self.response, *weights)), *self.frame.levels})
         return tuple(self.model.joint.column(name) for name in names)
 
 
@@ -129,6 +129,14 @@ class Start:
     empty: tuple[tuple[int, tuple[int, ...]], ...]
     notes: tuple[str, ...]
     rounds: int
+
+    @property
+    def frame(self) -> Frame:
+        """The rows of the model, with what keeps them the same where a party withheld the Gram."""
+        frame = self.read.frame
+        if not self.opened.totals.withheld[0]:
+            return frame
+        return replace(frame, padding=(*self.columns, self.read.response))
 
     @property
     def gram(self) -> Matrix:
@@ -239,10 +247,12 @@ def read(model: Model) -> Read:
     weight = weight_of(model.frequency or model.variance, joint)
     design = designed(formula, joint, model.merges)
     needs = [response if model.family is None else model.family.working(response)]
-    needs += [number.of for number in design.numbers] + [factor.indicator(factor.ref) for factor in design.factors]
+    needs += [number.of for number in design.numbers]
+    needs += [Col(factor.column) for factor in design.factors if factor.whole]
     needs += [] if offset is None else [offset]
     needs += [] if weight is None else [weight.of]
     where = model.where if weight is None else weight.among(model.where)
+    levels = tuple(sorted({factor.column for factor in design.factors if not factor.whole}))
     return Read(
         model=model,
         formula=formula,
@@ -250,7 +260,7 @@ def read(model: Model) -> Read:
         offset=offset,
         weight=weight,
         design=design,
-        frame=Frame(joint=joint, where=where, needs=tuple(needs)),
+        frame=Frame(joint=joint, where=where, needs=tuple(needs), levels=levels),
     )
 
 

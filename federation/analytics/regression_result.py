@@ -166,6 +166,18 @@ class Regression(LeavesOut, Result):
         return 1 - (self.nobs - (len(self.names) - self.df_model)) / self.df_resid * (1 - self.rsquared)
 
     @property
+    def fvalue(self) -> float | None:
+        """F of all coefficients beside the constant being 0; of least squares without robust covariance."""
+        if self.rsquared is None or self.null_deviance is None or self.cov_type != "nonrobust" or not self.df_model:
+            return None
+        return (self.null_deviance - self.deviance) / self.df_model / self.scale if self.scale else None
+
+    @property
+    def f_pvalue(self) -> float | None:
+        """Its p-value."""
+        return None if self.fvalue is None else tails.f_sf(self.fvalue, self.df_model, self.df_resid)
+
+    @property
     def encoding_error(self) -> float:
         """The greatest of `encoding_errors`."""
         return max(self.encoding_errors, default=0.0)
@@ -199,6 +211,7 @@ class Regression(LeavesOut, Result):
             ("Df Residuals", self.df_resid),
             ("Df Model", self.df_model),
             *((("R-squared", self.rsquared), ("Adj. R-squared", self.rsquared_adj)) if squares else ()),
+            *((("F-statistic", self.fvalue), ("Prob (F)", self.f_pvalue)) if self.fvalue is not None else ()),
             ("Scale", self.scale),
             ("Log-Likelihood", self.llf),
             ("Deviance", self.deviance),

@@ -3,7 +3,8 @@
 Every party, and the researcher afterwards, runs the same replay on totals that it checked itself; equal totals give
 equal rounds, results and transcript. Before sums are opened, a round of support opens how many parties withhold each
 cell; cells with fewer than three contributors are then closed, and everybody sends zeros for them. Where all
-operators publish their own figures there is no support round and nothing is closed. Recovery is a new replay fed with
+operators publish their own figures there is no support round and nothing is closed, unless a query asks for such flags
+alone. Recovery is a new replay fed with
 the recorded numbers.
 
 Whoever is counted in the first sum is counted in all of them: a plan that steers by one set and reads another would
@@ -130,9 +131,11 @@ class Replay:
         if asked.phase is Phase.SUPPORT:
             withheld = self._supported(asked, numbers)
             self._record(asked, numbers)
+            if self._joint.own_figures and all(query.flags_only for query in asked.queries):
+                self._send(tuple(map(self._flagged, asked.queries, withheld)))
+                return
             self._withheld = withheld
-            closed = tuple(tuple(closes(f, len(self._contributors)) for f in row) for row in withheld)
-            self._ask(Phase.SUMS, asked.queries, closed)
+            self._ask(Phase.SUMS, asked.queries, tuple(map(self._closed, asked.queries, withheld)))
         else:
             totals = self._opened(asked, numbers)
             self._record(asked, numbers)
@@ -143,6 +146,25 @@ class Replay:
                 self._round, self._last = None, totals
             else:
                 self._send(totals)
+
+    def _closed(self, query: SumQuery, withheld: tuple[int, ...]) -> tuple[bool, ...]:
+        """Return which rows stay closed: all of a query for flags, else those with too few contributors."""
+        if query.flags_only:
+            return (True,) * len(withheld)
+        parties = len(self._contributors)
+        return tuple(not self._joint.own_figures and closes(f, parties) for f in withheld)
+
+    def _flagged(self, query: SumQuery, withheld: tuple[int, ...]) -> Totals:
+        """Return the totals of a query for flags: nothing is open."""
+        form = shape(query, self._joint)
+        return Totals(
+            table=((0,) * (1 + form.terms),) * form.cells,
+            counts=(0,) * len(form.counts),
+            withheld=withheld[: form.cells],
+            withheld_counts=withheld[form.cells :],
+            parties=len(self._contributors),
+            closed=(True,) * form.cells,
+        )
 
     def _supported(self, asked: Round, numbers: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         withheld = support(asked, self._joint, numbers)
@@ -168,7 +190,7 @@ class Replay:
         except StopIteration as end:
             self._round, self._results = None, end.value
             return
-        if self._joint.own_figures:
+        if self._joint.own_figures and not any(query.flags_only for query in queries):
             self._ask(Phase.SUMS, queries, None)
         else:
             self._ask(Phase.SUPPORT, queries, ())

@@ -9,14 +9,13 @@ separation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 from typing import Final, TypeAlias
 
 from federation.analytics.asked import Frame, supporting
-from federation.analytics.cells import is_closed
 from federation.analytics.design import Design, Level, Levels
 from federation.errors import JobFailed, Misuse, Refused
 from federation.query.expression import Const, Expression, total
@@ -78,36 +77,46 @@ class Verdict:
 
 
 def supports(design: Design, frame: Frame, outcome: Expression | None) -> tuple[Support, ...]:
-    """Return the support queries of a design; `outcome` is a response of 0 and 1, None for another response."""
-    sets = [set(item) for item in design.products]
-    largest = [item for item in design.products if not any(set(item) < other for other in sets)]
-    if not largest and outcome is not None and frame.joint.k > 1:
-        largest = [()]
-    found = []
-    for factors in largest:
-        axes: list[Axis] = []
-        firsts, sizes = [], []
-        for place in factors:
-            axis, size, first = _axis(design.factors[place], frame)
-            axes.append(axis)
-            sizes.append(size)
-            firsts.append(first)
-        if outcome is not None:
-            axes.append(Bins(outcome, OUTCOMES))
-        if prod(sizes) * 4 > MOST_CELLS:
-            named = ":".join(design.factors[place].text for place in factors)
-            raise Misuse(f"{named} has too many combinations of levels", hint="`collapse=` levels")
-        found.append(
-            Support(
-                factors=factors,
-                binary=outcome is not None,
-                query=supporting(frame, tuple(axes)),
-                sizes=tuple(sizes),
-                firsts=tuple(firsts),
-                levels=tuple(len(design.factors[place].levels) for place in factors),
-            )
-        )
-    return tuple(found)
+    """Return the support queries of a design; `outcome` is a response of 0 and 1, None for another response.
+
+    Where small cells are withheld, all that the cross products of the design's columns are about is asked: two factors
+    together, also where the model has no product of them.
+    """
+    asked = [(factors, outcome) for factors in _largest(design.products)]
+    if frame.joint.k > 1:
+        asked = asked or [((), outcome)]
+        products = {tuple(sorted({*a, *b})) for a in design.products for b in design.products}
+        asked += [(factors, None) for factors in _largest(products) if (factors, None) not in asked]
+    return tuple(_support(design, frame, factors, of) for factors, of in asked if factors or of is not None)
+
+
+def _largest(products: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Return the sets of factors that are in no other."""
+    sets = [set(item) for item in products]
+    return sorted((tuple(sorted(item)) for item in sets if not any(item < other for other in sets)), key=len)
+
+
+def _support(design: Design, frame: Frame, factors: tuple[int, ...], outcome: Expression | None) -> Support:
+    axes: list[Axis] = []
+    firsts, sizes = [], []
+    for place in factors:
+        axis, size, first = _axis(design.factors[place], frame)
+        axes.append(axis)
+        sizes.append(size)
+        firsts.append(first)
+    if outcome is not None:
+        axes.append(Bins(outcome, OUTCOMES))
+    if prod(sizes) * 4 > MOST_CELLS:
+        named = ":".join(design.factors[place].text for place in factors)
+        raise Misuse(f"{named} has too many combinations of levels", hint="`collapse=` levels")
+    return Support(
+        factors=factors,
+        binary=outcome is not None,
+        query=supporting(frame, tuple(axes)),
+        sizes=tuple(sizes),
+        firsts=tuple(firsts),
+        levels=tuple(len(design.factors[place].levels) for place in factors),
+    )
 
 
 def judged(design: Design, asked: Sequence[Support], opened: Sequence[Totals], k: int) -> Verdict:
@@ -121,7 +130,7 @@ def judged(design: Design, asked: Sequence[Support], opened: Sequence[Totals], k
         passes: dict[Place, tuple[bool, ...]] = {}
         rows: dict[Place, tuple[int, ...]] = {}
         for place, cells in support.cells().items():
-            passes[place] = tuple(not is_closed(totals, cell) and not totals.withheld[cell] for cell in cells)
+            passes[place] = tuple(not totals.withheld[cell] for cell in cells)
             rows[place] = tuple(totals.table[cell][0] for cell in cells)
         verdict.passes.append(passes)
         if k > 1:
@@ -223,10 +232,10 @@ def _refused(
     merge = collapse(design, asked, passes)
     binary = any(support.binary for support in asked)
     return Refused(
-        f"some levels of {', '.join(map(repr, names))} have fewer than {k} units"
+        f"some levels of {', '.join(map(repr, dict.fromkeys(names)))} have fewer than {k} units"
         f"{' of each outcome' if binary else ''} at some party",
         rule="support",
-        hint=f"`collapse={written(merge)}` passes" if merge else "leave it out, or widen `where`",
+        hint=f"`collapse={written(merge)}` passes" if merge else "leave it out, widen `where`, or ask other parties",
     )
 
 

@@ -209,14 +209,16 @@ def _opening(query: SumQuery, where: str, joint: Dataset) -> Opening:
                 sums += [f"{weight} * {x} * {y}" for x, y in pairs]
         else:
             sums.append(f"sum of {expression.written(term, 80)}")
+    if query.flags_only:
+        counted, sums = "nothing but how many parties withhold each cell", []
     return Opening(
         opens=(counted, *sums),
         per=" x ".join(_axis(axis) for axis in query.group_by) or "all rows",
         where=where,
         cells=found.cells,
-        numbers=found.numbers,
+        numbers=0 if query.flags_only else found.numbers,
         flags=found.rows,
-        own_releases=found.cells if joint.own_figures else 0,
+        own_releases=found.cells if joint.own_figures and not query.flags_only else 0,
     )
 
 

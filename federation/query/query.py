@@ -112,6 +112,7 @@ class SumQuery:
         per: who is counted, None for rows.
         group_by: axes; the cells are their product in row-major order, one cell without axes.
         terms: what is summed per cell beside the count; a `Gram` is many sums.
+        flags_only: whether nothing opens but how many parties withhold each cell: no cell is open.
         memo: what was worked out about this very object, which never changes; a plan asks for its shape many times.
     """
 
@@ -120,6 +121,7 @@ class SumQuery:
     per: Unit | None = None
     group_by: tuple[Axis, ...] = ()
     terms: tuple[Term, ...] = ()
+    flags_only: bool = False
     memo: Memo = field(default_factory=lambda: Memo(), init=False, repr=False)  # noqa: PLW0108 - defined below
 
     def __eq__(self, other: object) -> bool:
@@ -345,6 +347,8 @@ def _canonical(query: SumQuery) -> bytes:
     body.append(_list([_text(query.per.column)] if query.per else []))
     body.append(_list(_axis(axis, index) for axis in query.group_by))
     body.append(_list(_term(term, index) for term in query.terms))
+    if query.flags_only:
+        body.append(b"flags")
     return b"federation/query/v1\x00" + _list(_sized(encoded) for encoded in table) + b"".join(body)
 
 

@@ -45,6 +45,9 @@ def compare(found: Any, expected: Any, rel: float = 1e-8) -> None:
     assert found.aic == pytest.approx(expected.aic, rel=1e-9)
     assert found.bic == pytest.approx(expected.bic, rel=1e-9)
     assert (found.df_resid, found.df_model) == (expected.df_resid, expected.df_model)
+    if found.cov_type == "nonrobust":
+        assert found.fvalue == pytest.approx(expected.fvalue, rel=1e-9)
+        assert found.f_pvalue == pytest.approx(expected.f_pvalue, rel=1e-6, abs=1e-300)
 
 
 @pytest.mark.parametrize("cov_type", ["nonrobust", "HC0", "HC1", "HC2", "HC3"])

@@ -36,6 +36,9 @@ def told(planted: str) -> str:
         asked += [ask("quantile", column=column, q=(0.1, 0.5), by=by) for by in (None, "area")]
         asked.append(ask("ecdf", column=column, by="area"))
     asked.append(ask("describe"))
+    asked.append(ask("ols", formula="pay ~ age*area + age**2", cov_type="HC3"))
+    asked.append(ask("glm", formula="I(pay > 3) ~ age + area", family="binomial"))
+    asked.append(ask("glm", formula="I(clip(pay, 0, 90) + 1) ~ age", family="gamma"))
     asked += [ask(name, column="pay", by="area") for name in ("skew", "kurtosis")]
     asked += [ask(name, columns=("age", "pay"), by=by) for name in ("cov", "corr") for by in (None, "sex")]
     asked += [ask("gini", column="gain"), ask("auc", score="pay", label="ill"), ask("corr_test", x="age", y="pay")]
@@ -54,7 +57,7 @@ def told(planted: str) -> str:
         state.update(repr(numbers).encode())
 
     replay = driven(
-        planner.replay(job(asked, 4, where="pay > -15.5 or age < 0", max_rounds=16), joint), parties, joint, watch
+        planner.replay(job(asked, 4, where="pay > -15.5 or age < 0", max_rounds=99), joint), parties, joint, watch
     )
     state.update(replay.transcript)
     state.update(repr(replay.results).encode())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from federation.analytics.families import family
-from federation.analytics.iterated import iterated
-from federation.analytics.least_squares import least_squares
+from federation.analytics.fitting import fit
+from federation.analytics.meta import MetaRegression, is_meta, levels_of, studied
 from federation.analytics.plan import Plan
 from federation.analytics.regression import Groups, Model, checked, later_numbers, merges_of, most_rounds
 from federation.analytics.regression_result import Regression
@@ -29,6 +29,8 @@ class GlmParameters:
         cov_type: nonrobust, HC0 or HC1.
         maxiter: most secure sums of the fit.
         collapse: (column, lists of levels that are one).
+        method: "joint" for one model of all rows; "meta" for one per level of `study`, with fixed and random effects.
+        study: a category column, for method="meta".
     """
 
     formula: str
@@ -40,9 +42,11 @@ class GlmParameters:
     cov_type: str = "nonrobust"
     maxiter: int = 50
     collapse: Groups = ()
+    method: str = "joint"
+    study: str | None = None
 
 
-class Glm(Statistic[GlmParameters, Regression]):
+class Glm(Statistic[GlmParameters, Regression | MetaRegression]):
     """A generalized linear model of complete cases."""
 
     name = "glm"
@@ -53,13 +57,16 @@ class Glm(Statistic[GlmParameters, Regression]):
         return most_rounds(_model(self.name, parameters, None, joint))
 
     def later_numbers(self, parameters: GlmParameters, joint: Dataset) -> int:
-        return later_numbers(_model(self.name, parameters, None, joint))
+        studies = len(levels_of(parameters.study, joint)) if is_meta(parameters.method) else 1
+        return studies * later_numbers(_model(self.name, parameters, None, joint))
 
-    def plan(self, parameters: GlmParameters, where: Expression | None, joint: Dataset) -> Plan[Regression]:
+    def plan(
+        self, parameters: GlmParameters, where: Expression | None, joint: Dataset
+    ) -> Plan[Regression | MetaRegression]:
         model = _model(self.name, parameters, where, joint)
-        if model.family is None:
-            return least_squares(model)
-        return iterated(model, model.family)
+        if is_meta(parameters.method):
+            return studied(model, parameters.study, fit)
+        return fit(model)
 
 
 def _model(name: str, parameters: GlmParameters, where: Expression | None, joint: Dataset) -> Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from federation.analytics.least_squares import COVARIANCES, least_squares
+from federation.analytics.meta import MetaRegression, is_meta, levels_of, studied
 from federation.analytics.plan import Plan
 from federation.analytics.regression import Groups, Model, checked, later_numbers, merges_of, most_rounds
 from federation.analytics.regression_result import Regression
@@ -23,6 +24,8 @@ class OlsParameters:
         freq_weights: a column: a row of weight w counts as w rows.
         var_weights: a column: the variance of a row goes down with its weight, as in statsmodels' WLS.
         collapse: (column, lists of levels that are one).
+        method: "joint" for one model of all rows; "meta" for one per level of `study`, with fixed and random effects.
+        study: a category column, for method="meta".
     """
 
     formula: str
@@ -30,9 +33,11 @@ class OlsParameters:
     freq_weights: str | None = None
     var_weights: str | None = None
     collapse: Groups = ()
+    method: str = "joint"
+    study: str | None = None
 
 
-class Ols(Statistic[OlsParameters, Regression]):
+class Ols(Statistic[OlsParameters, Regression | MetaRegression]):
     """A linear model of complete cases by least squares."""
 
     name = "ols"
@@ -43,10 +48,16 @@ class Ols(Statistic[OlsParameters, Regression]):
         return most_rounds(_model(self.name, parameters, None, joint))
 
     def later_numbers(self, parameters: OlsParameters, joint: Dataset) -> int:
-        return later_numbers(_model(self.name, parameters, None, joint))
+        studies = len(levels_of(parameters.study, joint)) if is_meta(parameters.method) else 1
+        return studies * later_numbers(_model(self.name, parameters, None, joint))
 
-    def plan(self, parameters: OlsParameters, where: Expression | None, joint: Dataset) -> Plan[Regression]:
-        return least_squares(_model(self.name, parameters, where, joint))
+    def plan(
+        self, parameters: OlsParameters, where: Expression | None, joint: Dataset
+    ) -> Plan[Regression | MetaRegression]:
+        model = _model(self.name, parameters, where, joint)
+        if is_meta(parameters.method):
+            return studied(model, parameters.study, least_squares)
+        return least_squares(model)
 
 
 def _model(name: str, parameters: OlsParameters, where: Expression | None, joint: Dataset) -> Model:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from federation.analytics.families import family
-from federation.analytics.iterated import iterated
-from federation.analytics.least_squares import least_squares
+from federation.analytics.fitting import fit
 from federation.analytics.plan import Plan
 from federation.analytics.regression import Groups, Model, later_numbers, merges_of, most_rounds
 from federation.analytics.regression_result import Regression
@@ -56,8 +55,7 @@ class Ridge(Statistic[RidgeParameters, Regression]):
         return later_numbers(_model(self.name, parameters, None, joint))
 
     def plan(self, parameters: RidgeParameters, where: Expression | None, joint: Dataset) -> Plan[Regression]:
-        model = _model(self.name, parameters, where, joint)
-        return least_squares(model) if model.family is None else iterated(model, model.family)
+        return fit(_model(self.name, parameters, where, joint))
 
 
 def _model(name: str, parameters: RidgeParameters, where: Expression | None, joint: Dataset) -> Model:
