@@ -31,6 +31,7 @@ def _bound(value: object) -> object:
 
 
 LONGEST_ENGINE: Final = 64
+DOMINANCE: Final = 85  # percent, the default of sdcTable and of many statistical offices
 # They reorder what follows them on a screen, so that one name could be read as another one.
 _TURNING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")  # as predicates read one
@@ -63,6 +64,7 @@ class DatasetConfig(_Table):
     unit: str = "row"
     k: int = Field(default=10, ge=1)
     publish_own_figures: bool = False
+    dominance: int | None = Field(default=None, ge=0, le=100)
     columns: Mapping[str, ColumnConfig] = Field(min_length=1)
     _inside: Inside | None = PrivateAttr(default=None)
 
@@ -87,6 +89,7 @@ class PolicyConfig(_Table):
     researchers: tuple[str, ...] | None = None
     minimum_parties: int = Field(default=3, ge=3)
     most_numbers: int | None = Field(default=None, ge=1)
+    differencing: bool = True
 
 
 class IdentityConfig(_Table):
@@ -118,6 +121,7 @@ class JurisdictionConfig(_Table):
             researchers=policy.researchers,
             minimum_parties=policy.minimum_parties,
             most_numbers=policy.most_numbers,
+            differencing=policy.differencing,
         )
 
 
@@ -167,6 +171,7 @@ def described(config: DatasetConfig) -> Dataset:
         ),
         k=config.k,
         own_figures=config.publish_own_figures,
+        dominance=(DOMINANCE if config.k > 1 else 0) if config.dominance is None else config.dominance,
     )
     try:  # what the others could not read would be this jurisdiction's violation, every time it attends
         body = convert.BODIES[m.PUBLICATION]

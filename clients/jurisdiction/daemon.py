@@ -27,6 +27,7 @@ from clients.jurisdiction.config import JurisdictionConfig, described
 from clients.jurisdiction.driver import Driver
 from clients.jurisdiction.engine import Engine
 from clients.jurisdiction.guard import Guard
+from clients.jurisdiction.history import History
 from clients.jurisdiction.joint_keys import JointKeys
 from clients.jurisdiction.key_commands import KeyCommands
 from clients.jurisdiction.run import Desk
@@ -146,7 +147,7 @@ async def serve(config: JurisdictionConfig, software: str, started: Callable[[st
             roster=ready.roster,
             engines=ready.engines,
             published=ready.published,
-            guard=Guard(ready.me.name, config.settings(), ready.published),
+            guard=Guard(ready.me.name, config.settings(), ready.published, History(vault)),
             vault=vault,
             entropy=secrets.token_bytes,
             joint_keys=JointKeys(vault),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from clients.jurisdiction.engine import Engine
-from clients.jurisdiction.guard import Guard
+from clients.jurisdiction.guard import Answered, Guard
 from clients.jurisdiction.joint_keys import Held, JointKeys
 from clients.jurisdiction.records import Records, query_ids
 from clients.jurisdiction.sums import Sum
@@ -22,12 +22,12 @@ from federation.analytics.replay import Replay
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Job
 from federation.domain.roster import Roster
-from federation.errors import JobFailed, ProtocolViolation
+from federation.errors import JobFailed, ProtocolViolation, Refused
 from federation.jobs import sums
 from federation.protocols.events import Abort, Contribute, Intend, PartyEffect, Release, Send
 from federation.protocols.secure_sum import SecureSum
 from federation.protocols.setup import Setup, Spec
-from federation.query.query import Answer, SumQuery
+from federation.query.query import SumQuery
 from federation.query.query import digest as query_digest
 from federation.query.round import Round, encoded, round_digest
 from federation.wire import messages as m
@@ -94,7 +94,7 @@ class Run:
         self._records = Records(desk.vault)
         self._rounds = 0
         self._sums: dict[int, Sum] = {}
-        self._answers: dict[bytes, Answer] = {}
+        self._answers: dict[bytes, Answered] = {}
 
     # --- what the driver calls --------------------------------------------------------------------------------------
 
@@ -225,7 +225,14 @@ class Run:
         own = self._desk.published[self.job.dataset]
         if not self._records.bind(query_ids(due, own.version), open_sum.setup):
             raise self._desk.guard.other_set(self.job)
-        vector = encoded(due, self._joint, self._answered(due.queries), own.k)
+        answered = self._answered(due.queries)
+        try:
+            self._desk.guard.judge_answers(self.job, due, self._joint, answered, self._desk.engines[self.job.dataset])
+        except Refused:
+            self._records.withdrawn(query_ids(due, own.version), open_sum.setup)  # nobody has a number of it
+            raise
+        withheld = [one.withheld for one in answered] if any(one.withheld for one in answered) else ()
+        vector = encoded(due, self._joint, [one.answer for one in answered], own.k, withheld)
         number = self._records.next_answer()
         effects = open_sum.contribute(Contribute.of(self._spec(open_sum.setup), vector, number))
         # Keys of the next round travel with this vector, so that they are there when its numbers are.
@@ -271,10 +278,11 @@ class Run:
         if dropped is not None:
             dropped.erase()
 
-    def _answered(self, queries: Sequence[SumQuery]) -> tuple[Answer, ...]:
+    def _answered(self, queries: Sequence[SumQuery]) -> tuple[Answered, ...]:
         ids = [query_digest(query) for query in queries]
         if any(query_id not in self._answers for query_id in ids):
-            answers = self._desk.engines[self.job.dataset].sums(queries, self._joint)
+            engine = self._desk.engines[self.job.dataset]
+            answers = self._desk.guard.answered(self.job, queries, self._joint, engine)
             self._answers = dict(zip(ids, answers, strict=True))
         return tuple(self._answers[query_id] for query_id in ids)
 

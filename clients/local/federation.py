@@ -15,6 +15,7 @@ from clients.jurisdiction.driver import Driver as Jurisdiction
 from clients.jurisdiction.engine import Engine
 from clients.jurisdiction.engines.duckdb import DuckDB
 from clients.jurisdiction.guard import Guard
+from clients.jurisdiction.history import History
 from clients.jurisdiction.joint_keys import JointKeys
 from clients.jurisdiction.run import Desk
 from clients.jurisdiction.vault import MemoryVault, Vault
@@ -145,7 +146,9 @@ def desk_of(
         roster=roster,
         engines={name: engine for name, (_, engine) in data.items()},
         published={name: dataset for name, (dataset, _) in data.items()},
-        guard=Guard(me.name, policy or Settings(), {name: dataset for name, (dataset, _) in data.items()}),
+        guard=Guard(
+            me.name, policy or Settings(), {name: dataset for name, (dataset, _) in data.items()}, History(vault)
+        ),
         vault=vault,
         entropy=secrets.token_bytes,
         joint_keys=JointKeys(vault),

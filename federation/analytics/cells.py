@@ -14,6 +14,7 @@ from federation.domain.catalogue import Dataset, Kind
 from federation.errors import JobFailed, Refused
 from federation.privacy.suppression import LEAST_CONTRIBUTORS, closes, most_left_out
 from federation.query.bounds import intervals
+from federation.query.expression import Const
 from federation.query.query import SumQuery, Totals, Unit, counts, roots
 
 UNBOUNDED: Interval = (None, None)
@@ -88,10 +89,15 @@ def unit(joint: Dataset) -> Unit | None:
 
 
 def rows_left_out(query: SumQuery, totals: Totals, cell: int, joint: Dataset) -> int | None:
-    """Return the most rows of the cell that parties withhold; None where a withheld unit may have many rows."""
-    if query.per is not None and totals.withheld[cell]:
+    """Return the most rows of the cell that parties withhold.
+
+    None where there is no such number: a withheld unit may have many rows, and a cell that two units dominate many
+    units.
+    """
+    dominated = joint.dominance and not all(isinstance(term, Const) for term in query.terms)
+    if totals.withheld[cell] and (query.per is not None or dominated):
         return None
-    return most_left_out(totals.withheld[cell], joint.k)
+    return most_left_out(totals.withheld[cell], least_units(query, joint.k))
 
 
 def plain(between: tuple[Fraction | None, Fraction | None] | None) -> Interval:

@@ -63,6 +63,8 @@ class Dataset:
         own_figures: the operator's clause `publish_own_figures`: a cell to which fewer than three parties contribute
             may open.
         version: SHA-256 (hex) over the data; a change of the data is a new version.
+        dominance: most percent of a sum's absolute contributions that two units may hold in a cell of the
+            jurisdiction's own before it withholds the cell; 0 for any.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Dataset:
     k: int = 10
     own_figures: bool = False
     version: str = ""
+    dominance: int = 0
 
     def column(self, name: str) -> Column:
         """Return the column called `name`. Raises Misuse with the nearest name if there is none."""
@@ -87,7 +90,8 @@ def agreed(published: Mapping[str, Dataset]) -> Dataset:
     """Return the joint data set that all parties' publications describe.
 
     The joint range of a column is the hull of the declared ranges, k is the greatest k, `own_figures` holds only
-    where every party has the clause, and the version is empty: versions belong to parties.
+    where every party has the clause, `dominance` is the least share that a party set, and the version is empty:
+    versions belong to parties.
 
     Args:
         published: party name -> its publication; at least one.
@@ -126,6 +130,7 @@ def agreed(published: Mapping[str, Dataset]) -> Dataset:
         columns=tuple(columns),
         k=max(published[party].k for party in parties),
         own_figures=all(published[party].own_figures for party in parties),
+        dominance=min((one.dominance for one in published.values() if one.dominance), default=0),
     )
 
 

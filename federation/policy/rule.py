@@ -1,8 +1,9 @@
 """The contract of a rule, what an operator may set, and what is judged.
 
-A rule is a pure function of the job, the data sets' descriptions and the operator's settings: no row, no clock, no
-history. Only the jurisdiction's own judgement counts; a researcher may run the same rules to learn beforehand what
-would be refused.
+A rule is a pure function of the job, the data sets' descriptions and the operator's settings: no row, no clock. Only
+the jurisdiction's own judgement counts; a researcher may run the same rules to learn beforehand what would be refused.
+What a rule has to know of the jurisdiction's own rows, and of what was opened of them before, the guard looks up and
+hands over as a `Look`, which never leaves.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from federation.domain.catalogue import Dataset
 from federation.domain.job import Job
 from federation.domain.verdict import Reason
 from federation.errors import Misuse
+from federation.privacy.differencing import Finding
+from federation.query.query import SumQuery
 from federation.query.round import Round
 
 LEAST_PARTIES = 3  # two can subtract (DESIGN section 2); no operator may go below
@@ -30,6 +33,8 @@ class Settings:
         researchers: member names.
         minimum_parties: fewest parties of a job, at least 3.
         most_numbers: most numbers that one round may open, below what its protection allows anyway; None for that.
+        differencing: whether what a project opens is compared with what it opened before; without it nothing keeps two
+            questions from being subtracted.
     """
 
     purposes: tuple[str, ...] | None = None
@@ -37,6 +42,7 @@ class Settings:
     researchers: tuple[str, ...] | None = None
     minimum_parties: int = LEAST_PARTIES
     most_numbers: int | None = None
+    differencing: bool = True
 
     def __post_init__(self) -> None:
         if self.minimum_parties < LEAST_PARTIES:
@@ -66,6 +72,33 @@ class Request:
     job_hash: bytes = b""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One cell of the jurisdiction's own, before anything of it is sent.
+
+    Attributes:
+        units: how many of its own units are in it.
+        share: the greatest part of a sum's absolute contributions that two units hold, from 0 to 1.
+    """
+
+    units: int
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the guard saw of the jurisdiction's own rows for one round of sums.
+
+    Attributes:
+        indicated: per query, the fewest own units that fulfil, or do not fulfil, a condition inside a sum, or two of
+            them, in a cell that opens; None for a query without conditions inside sums.
+        difference: what the round would add to what the project has opened.
+    """
+
+    indicated: tuple[int | None, ...]
+    difference: Finding = Finding.NOTHING
+
+
 class Rule(ABC):
     """One clause of a jurisdiction.
 
@@ -84,6 +117,14 @@ class Rule(ABC):
     def judge_round(self, request: Request, settings: Settings, asked: Round) -> Reason | None:  # noqa: ARG002
         """Return why this round of the job is refused, or None. Runs before any row is touched for it."""
         return None
+
+    def judge_look(self, request: Request, settings: Settings, asked: Round, look: Look) -> Reason | None:  # noqa: ARG002
+        """Return why this round is refused, or None, after a look at own rows and before a number leaves."""
+        return None
+
+    def withholds(self, request: Request, query: SumQuery, cell: Cell) -> bool:  # noqa: ARG002
+        """Return whether the jurisdiction withholds its part of a cell, which then looks like an empty one."""
+        return False
 
     def refused(self, remedy: str) -> Reason:
         """Return the refusal: this rule, its clause, and what would be permitted."""

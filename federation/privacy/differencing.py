@@ -99,6 +99,7 @@ class Openings:
         self._norms: list[float] = []  # rows, per set
         self._names: list[set[Name]] = []
         self._basis: list[int] = []  # which sets are independent
+        self._before: tuple[int, int, Reals, list[tuple[int, Name]]] = (0, 0, self._leverage.copy(), [])
         self._inverse = np.zeros((0, 0))  # of the Cholesky factor of the basis' inner products
         self._counted()
 
@@ -140,8 +141,8 @@ class Openings:
         """
         for sets in further:
             self._split(sets.labels)
-        count, rank, leverage = len(self._norms), len(self._basis), self._leverage.copy()
         named: list[tuple[int, Name]] = []
+        self._before = (len(self._norms), len(self._basis), self._leverage.copy(), named)
         found = Finding.NOTHING
         for sets in further:
             if found is Finding.NOTHING:
@@ -149,15 +150,21 @@ class Openings:
         if found is Finding.NOTHING and self.leverage > MOST_LEVERAGE + _ROUNDING:
             found = Finding.LEVERAGE
         if found is not Finding.NOTHING:
-            for place, name in named:
-                self._names[place].discard(name)
-            del self._norms[count:], self._names[count:], self._basis[rank:]
-            self._leverage = leverage
-            self._lines[count:] = 0
-            self._words[(count + 15) // 16 :] = 0
-            if count % 16:
-                self._words[count // 16] &= np.uint16((1 << count % 16) - 1)
+            self.undo()
         return found
+
+    def undo(self) -> None:
+        """Close what the last call of `opened` opened; no rows may have been added since."""
+        count, rank, leverage, named = self._before
+        for place, name in named:
+            self._names[place].discard(name)
+        del self._norms[count:], self._names[count:], self._basis[rank:]
+        self._leverage = leverage
+        self._lines[count:] = 0
+        self._words[(count + 15) // 16 :] = 0
+        if count % 16:
+            self._words[count // 16] &= np.uint16((1 << count % 16) - 1)
+        self._before = (count, rank, leverage.copy(), [])
 
     # --- one set ----------------------------------------------------------------------------------------------------
 
@@ -245,18 +252,16 @@ class Openings:
             seen = np.zeros(self._atoms * width, dtype=np.bool_)
             seen[keys] = True
             present = np.flatnonzero(seen)
-            if len(present) == self._atoms:
-                return
             places = np.zeros(self._atoms * width, dtype=np.int64)
             places[present] = np.arange(len(present))
             place = places[keys]
         else:
             present, place = np.unique(keys, return_inverse=True)
-            if len(present) == self._atoms:
-                return
         parent = present // width
         fresh = np.zeros(len(parent), dtype=np.bool_)
         fresh[1:] = parent[1:] == parent[:-1]
+        if not fresh.any():
+            return
         atoms = self._atoms + int(fresh.sum())
         number = np.where(fresh, self._atoms - 1 + np.cumsum(fresh), parent)
         self._room(len(self._norms), atoms)

@@ -16,8 +16,10 @@ from typing import Final
 from federation.domain import job
 from federation.domain.catalogue import Dataset
 from federation.errors import Misuse, ProtocolViolation
+from federation.query.expression import Gram
 from federation.query.query import Answer, Shape, SumQuery, Totals, canonical, shape
 
+UNITS_PER_PARAMETER: Final = 3
 _SOMEBODY: Final = "one of the parties"  # a sum does not tell whose number was wrong; the evidence does
 
 
@@ -57,7 +59,18 @@ def length(asked: Round, dataset: Dataset) -> int:
     return sum(_length(asked.phase, found) for found in _shapes(asked, dataset))
 
 
-def encoded(asked: Round, dataset: Dataset, answers: Sequence[Answer], k: int) -> list[int]:
+def least_units(query: SumQuery, k: int) -> int:
+    """Return the fewest units of its own with which a party shows a cell of `query`: k, and 3 for each parameter.
+
+    The parameters of a query are the columns of its widest Gram: a model, or a matrix of covariances.
+    """
+    widest = max((len(term.columns) for term in query.terms if isinstance(term, Gram)), default=0)
+    return max(k, UNITS_PER_PARAMETER * widest) if k > 1 else k
+
+
+def encoded(
+    asked: Round, dataset: Dataset, answers: Sequence[Answer], k: int, withheld: Sequence[Sequence[bool]] = ()
+) -> list[int]:
     """Return one party's vector: its numbers where it may show them, zeros and a flag where it withholds.
 
     Args:
@@ -65,6 +78,7 @@ def encoded(asked: Round, dataset: Dataset, answers: Sequence[Answer], k: int) -
         dataset: the joint description.
         answers: one per query.
         k: least units in a row of this party's own; 1 or less withholds nothing.
+        withheld: per query, cells that a rule of this party withholds besides those; () for none.
 
     Raises:
         Misuse: an answer does not have its query's shape.
@@ -80,6 +94,9 @@ def encoded(asked: Round, dataset: Dataset, answers: Sequence[Answer], k: int) -
             raise Misuse("an answer does not have the terms of its query")
         rows = [*answer.table, *((count,) for count in answer.counts)]
         flags = [int(k > 1 and row[0] < k) for row in rows]
+        if withheld and withheld[index]:
+            also = zip(flags[: found.cells], withheld[index], strict=True)
+            flags[: found.cells] = [int(a or b) for a, b in also]
         if asked.phase is Phase.SUPPORT:
             vector += flags
             continue

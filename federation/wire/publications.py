@@ -15,6 +15,7 @@ _KINDS = {
     Kind.CATEGORY: catalogue_pb2.KIND_CATEGORY,
     Kind.IDENTIFIER: catalogue_pb2.KIND_IDENTIFIER,
 }
+MOST_DOMINANCE = 100  # percent
 _OUTSIDE = {Outside.CLIP: catalogue_pb2.OUTSIDE_CLIP, Outside.REFUSE: catalogue_pb2.OUTSIDE_REFUSE}
 
 
@@ -85,6 +86,7 @@ def publication_to(value: m.Publication) -> bytes:
             k=d.k,
             own_figures=d.own_figures,
             version=d.version,
+            dominance=d.dominance,
         )
     )
 
@@ -97,6 +99,8 @@ def publication_from(body: bytes) -> m.Publication:
         raise Malformed("two columns of one name")
     if p.k < 1:
         raise Malformed("a k below 1")
+    if p.dominance > MOST_DOMINANCE:
+        raise Malformed("a share above all")
     return m.Publication(
         party=name(p.party, "a party"),
         dataset=Dataset(
@@ -107,5 +111,6 @@ def publication_from(body: bytes) -> m.Publication:
             k=p.k,
             own_figures=p.own_figures,
             version=text(p.version, "a version", LONGEST_NAME),
+            dominance=p.dominance,
         ),
     )

@@ -85,6 +85,7 @@ def test_a_file_says_who_where_what_and_under_which_policy(tmp_path: Path) -> No
         unit="person",
         k=5,
         own_figures=True,
+        dominance=85,
         columns=(
             Column(
                 name="age",

@@ -99,14 +99,15 @@ def test_a_new_rule_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_query_of_a_plan_that_hides_a_group_in_a_sum_is_refused() -> None:
-    """The planted fault: a statistic that sums an indicator instead of grouping by it."""
+    """The planted fault: a statistic that sums an indicator instead of grouping by it. Three people are 33."""
+    from federation.policy.rule import Look
     from federation.query.expression import Col, Compare, Const, Indicator
     from federation.query.query import SumQuery
 
     hidden = SumQuery(dataset="people", terms=(Indicator(Compare("==", Col("age"), Const(33))),))
     asked = request(dataset(k=10, own_figures=False), job(MANY, 3))
-    reasons = review.judge_round(asked, OPEN, Round(index=0, phase=Phase.SUPPORT, queries=(hidden,)))
-    assert [reason.rule for reason in reasons] == ["indicators"]
+    sums = Round(index=1, phase=Phase.SUMS, queries=(hidden,))
+    assert [reason.rule for reason in review.judge_look(asked, OPEN, sums, Look(indicated=(3,)))] == ["indicators"]
 
 
 def test_the_settings_are_any_by_default_and_identifiers_are_kinds() -> None:

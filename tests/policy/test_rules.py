@@ -12,8 +12,9 @@ from federation.domain.job import Computation, Job
 from federation.domain.verdict import Reason
 from federation.errors import Misuse
 from federation.policy import review
-from federation.policy.rule import Request, Rule, Settings
-from federation.query.expression import Col, Compare, Const, Indicator
+from federation.policy.rule import Cell, Look, Request, Rule, Settings
+from federation.privacy.differencing import Finding
+from federation.query.expression import Col, Compare, Const, Gram, Indicator
 from federation.query.query import Bins, Categories, SumQuery, Unit
 from federation.query.round import Phase, Round
 
@@ -135,9 +136,6 @@ OLD = Compare(">", Col("age"), Const(65))
         ("identifiers", request(own=WHO), OPEN, sums(SumQuery(dataset="tb", terms=(Col("id") * 2,)))),
         ("identifiers", request(own=WHO), OPEN, sums(SumQuery(dataset="tb", group_by=(Bins(Col("id"), (0, 1)),)))),
         ("identifiers", request(own=WHO), OPEN, sums(SumQuery(dataset="tb", where=Compare("==", Col("id"), Const(7))))),
-        ("indicators", request(), OPEN, sums(SumQuery(dataset="tb", terms=(Indicator(OLD),)))),
-        ("indicators", request(), OPEN, sums(SumQuery(dataset="tb", terms=(Col("age") * Indicator(OLD) + 1,)))),
-        ("indicators", request(), OPEN, sums(SumQuery(dataset="tb", group_by=(Bins(Indicator(OLD), (0, 1)),)))),
         ("minimum_units", request(own=WHO), OPEN, sums(AGE)),
         ("own_figures", request(), OPEN, sums(AGE, phase=Phase.SUMS)),
         ("cells", request(), Settings(most_numbers=1), sums(AGE)),
@@ -158,8 +156,6 @@ def test_a_round_against_a_clause_is_refused_with_a_remedy(
     ("name", "asked", "round_"),
     [
         ("identifiers", request(own=WHO), sums(SumQuery(dataset="tb", per=Unit("id"), terms=(Col("age"),)))),
-        ("indicators", request(), sums(SumQuery(dataset="tb", where=OLD))),
-        ("indicators", request(own=PUBLIC), sums(SumQuery(dataset="tb", terms=(Indicator(OLD),)))),
         ("minimum_units", request(own=WHO), sums(SumQuery(dataset="tb", per=Unit("id")))),
         ("minimum_units", request(own=replace(WHO, k=1, own_figures=True)), sums(AGE)),
         ("own_figures", request(own=PUBLIC), sums(AGE, phase=Phase.SUMS)),
@@ -168,6 +164,65 @@ def test_a_round_against_a_clause_is_refused_with_a_remedy(
 )
 def test_a_round_within_a_clause_is_permitted(name: str, asked: Request, round_: Round) -> None:
     assert rule(name).judge_round(asked, OPEN, round_) is None
+
+
+IN_A_SUM = sums(SumQuery(dataset="tb", terms=(Indicator(OLD),)))
+MODEL = SumQuery(dataset="tb", terms=(Gram(Const(1), (Const(1), Col("age"), Col("age") * 2, Col("age") ** 2)),))
+
+
+@pytest.mark.parametrize(
+    ("name", "look"),
+    [
+        ("indicators", Look(indicated=(9,))),
+        ("indicators", Look(indicated=(None, 0))),
+        ("differencing", Look(indicated=(None,), difference=Finding.FEW)),
+        ("differencing", Look(indicated=(None,), difference=Finding.ALIKE)),
+        ("differencing", Look(indicated=(None,), difference=Finding.LEVERAGE)),
+    ],
+)
+def test_what_the_guard_saw_of_own_rows_is_refused_with_a_remedy_and_without_a_figure(name: str, look: Look) -> None:
+    says(rule(name).judge_look(request(), OPEN, IN_A_SUM, look), name)
+    (reason,) = review.judge_look(request(), OPEN, IN_A_SUM, look)
+    assert reason.rule == name
+    assert not set("0123456789") & set(reason.clause + reason.remedy)
+
+
+def test_no_refusal_after_a_look_tells_none_from_few() -> None:
+    """S19: an empty side of a condition or of a difference is refused in the words of a small one."""
+    assert len({review.judge_look(request(), OPEN, IN_A_SUM, Look(indicated=(n,))) for n in (0, 1, 9)}) == 1
+    found = (Finding.FEW, Finding.ALIKE, Finding.LEVERAGE)
+    assert (
+        len({review.judge_look(request(), OPEN, IN_A_SUM, Look(indicated=(), difference=each)) for each in found}) == 1
+    )
+
+
+def test_a_look_within_the_clauses_is_permitted() -> None:
+    assert review.judge_look(request(), OPEN, IN_A_SUM, Look(indicated=(10, None))) == ()
+    assert review.judge_look(request(own=PUBLIC), OPEN, IN_A_SUM, Look(indicated=(0,))) == ()
+    few = Look(indicated=(None,), difference=Finding.FEW)
+    assert review.judge_look(request(), Settings(differencing=False), IN_A_SUM, few) == ()
+
+
+def test_a_cell_that_two_units_dominate_is_withheld_at_the_published_share() -> None:
+    asked = request(own=replace(DATASET, dominance=85))
+    assert review.withholds(asked, AGE, Cell(units=500, share=0.851))
+    assert not review.withholds(asked, AGE, Cell(units=500, share=0.85))
+    assert not review.withholds(request(), AGE, Cell(units=500, share=1.0))
+    says(rule("dominance").judge(replace(asked, joint=DATASET), OPEN), "dominance")
+
+
+def test_a_model_with_four_columns_is_withheld_below_twelve_units() -> None:
+    assert review.withholds(request(), MODEL, Cell(units=11))
+    assert not review.withholds(request(), MODEL, Cell(units=12))
+    assert not review.withholds(request(own=PUBLIC), MODEL, Cell(units=1))
+
+
+def test_a_rule_that_cannot_judge_a_cell_withholds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(type(rule("dominance")), "withholds", broken)
+    assert review.withholds(request(), AGE, Cell(units=500))
 
 
 def test_an_operator_may_not_go_below_three_parties() -> None:

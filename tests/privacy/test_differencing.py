@@ -28,6 +28,10 @@ def plain(rows: int) -> Openings:
     return Openings(np.arange(rows))
 
 
+def inner(a: list[Fraction], b: list[Fraction]) -> Fraction:
+    return sum((x * y for x, y in zip(a, b, strict=True)), Fraction(0))
+
+
 def exact_leverage(rows: int, sets: list[list[int]]) -> Fraction:
     """Return the greatest leverage of a row, by Gram-Schmidt in Fractions."""
     basis: list[list[Fraction]] = []
@@ -35,9 +39,9 @@ def exact_leverage(rows: int, sets: list[list[int]]) -> Fraction:
     for members in sets:
         left = [Fraction(int(i in members)) for i in range(rows)]
         for vector in basis:
-            share = sum(a * b for a, b in zip(left, vector, strict=True)) / sum(a * a for a in vector)
+            share = inner(left, vector) / inner(vector, vector)
             left = [a - share * b for a, b in zip(left, vector, strict=True)]
-        length = sum(a * a for a in left)
+        length = inner(left, left)
         if length:
             basis.append(left)
             found = [h + a * a / length for h, a in zip(found, left, strict=True)]
@@ -153,6 +157,14 @@ def test_rows_that_come_later_are_compared_with_what_was_opened_before() -> None
     assert audit.opened([one(53, range(53), "all", "")], K) is Finding.FEW
     audit.grow(np.arange(53, 60))
     assert audit.opened([one(60, range(60), "all", "")], K) is Finding.NOTHING
+
+
+def test_an_audit_may_begin_before_there_are_rows() -> None:
+    audit = Openings(np.zeros(0, dtype=np.int64))
+    audit.grow(np.arange(100))
+    assert audit.opened([one(100, range(100), "all")], K) is Finding.NOTHING
+    assert audit.opened([one(100, range(60), "sixty")], K) is Finding.NOTHING
+    assert audit.opened([one(100, range(95), "but five")], K) is Finding.FEW
 
 
 def test_a_thousand_cells_of_one_grouping_open_together() -> None:

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from federation.domain.verdict import Reason
-from federation.policy.rule import Request, Rule, Settings
-from federation.query.expression import Indicator, ordered
-from federation.query.query import SumQuery, roots
+from federation.policy.rule import Look, Request, Rule, Settings
 from federation.query.round import Round
 
 
 class Indicators(Rule):
-    """A sum over the rows that fulfil a condition is a cell, and is asked as one, so that its units are counted.
+    """A condition inside a sum is a cell in disguise: at least k units fulfil it, and at least k do not.
 
-    An indicator inside a sum would open a cell without the count of units that the least number k is compared with.
-    Where all operators publish their own figures nothing is compared, and it may stand. Queries come from reviewed
-    plans, never from a researcher, so a step that is built of other functions is a matter of review, not of this rule.
+    So do the two conditions of a product, as in the cross products of a model with two factors. An empty cell is
+    refused like a small one, which also keeps a sum from being one party's own. Where all operators publish their own
+    figures nothing is compared, and it may stand. Queries come from reviewed plans, never from a researcher, so a step
+    that is built of other functions is a matter of review, not of this rule.
     """
 
     name = "indicators"
-    clause = "a sum over the rows that fulfil a condition is a cell, and its units are counted"
+    clause = "a condition inside a sum is a cell: at least k of our units fulfil it, and at least k do not"
 
-    def judge(self, request: Request, settings: Settings) -> Reason | None:  # noqa: ARG002 - judged per round
+    def judge(self, request: Request, settings: Settings) -> Reason | None:  # noqa: ARG002 - judged with a look
         return None
 
-    def judge_round(self, request: Request, settings: Settings, asked: Round) -> Reason | None:  # noqa: ARG002
-        if request.joint.own_figures or not any(map(_has_indicator, asked.queries)):
+    def judge_look(self, request: Request, settings: Settings, asked: Round, look: Look) -> Reason | None:  # noqa: ARG002
+        if request.joint.own_figures:
             return None
-        return self.refused("group by the condition's column, or put the condition into `where`")
-
-
-def _has_indicator(query: SumQuery) -> bool:
-    return any(isinstance(node, Indicator) for node in ordered(roots(query)))
+        if all(units is None or units >= request.own.k for units in look.indicated):
+            return None
+        return self.refused("join levels with `collapse=`, leave the condition out, or group by it")

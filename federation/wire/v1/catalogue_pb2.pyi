@@ -66,7 +66,7 @@ class Column(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[Kind, str]] = ..., unit: _Optional[str] = ..., low: _Optional[_Union[Number, _Mapping]] = ..., high: _Optional[_Union[Number, _Mapping]] = ..., categories: _Optional[_Iterable[str]] = ..., missing: _Optional[_Iterable[_Union[MissingCode, _Mapping]]] = ..., outside: _Optional[_Union[Outside, str]] = ...) -> None: ...
 
 class Publication(_message.Message):
-    __slots__ = ("party", "name", "title", "unit", "columns", "k", "own_figures", "version")
+    __slots__ = ("party", "name", "title", "unit", "columns", "k", "own_figures", "version", "dominance")
     PARTY_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +75,7 @@ class Publication(_message.Message):
     K_FIELD_NUMBER: _ClassVar[int]
     OWN_FIGURES_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    DOMINANCE_FIELD_NUMBER: _ClassVar[int]
     party: str
     name: str
     title: str
@@ -83,4 +84,5 @@ class Publication(_message.Message):
     k: int
     own_figures: bool
     version: str
-    def __init__(self, party: _Optional[str] = ..., name: _Optional[str] = ..., title: _Optional[str] = ..., unit: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., k: _Optional[int] = ..., own_figures: bool = ..., version: _Optional[str] = ...) -> None: ...
+    dominance: int
+    def __init__(self, party: _Optional[str] = ..., name: _Optional[str] = ..., title: _Optional[str] = ..., unit: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., k: _Optional[int] = ..., own_figures: bool = ..., version: _Optional[str] = ..., dominance: _Optional[int] = ...) -> None: ...
