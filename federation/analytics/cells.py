@@ -16,6 +16,7 @@ from federation.privacy.suppression import LEAST_CONTRIBUTORS, closes, most_left
 from federation.query.bounds import intervals
 from federation.query.expression import Const
 from federation.query.query import SumQuery, Totals, Unit, counts, roots
+from federation.query.round import least_units
 
 UNBOUNDED: Interval = (None, None)
 
