@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from federation.analytics.cells import is_closed, left_out, require_an_open_cell, rows_left_out, unit
@@ -180,7 +180,7 @@ class Question:
         centres: per column.
         away: per column, where d = x - centre lies.
         scales: of the Gram's sums.
-        errors: bounds on what rounding does to one row's share of each of them.
+        errors: bounds on what rounding does to one row's share of each of them; () before `read`.
     """
 
     query: SumQuery
@@ -188,8 +188,8 @@ class Question:
     centres: tuple[Number, ...]
     away: tuple[Span, ...]
     scales: tuple[int, ...]
-    errors: tuple[Fraction, ...]
     weight: Weight | None
+    errors: tuple[Fraction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,9 +242,14 @@ def asked(
         centres=tuple(centres),
         away=tuple(between(*reach[2 * i : 2 * i + 2]) for i in range(len(names))),
         scales=scales,
-        errors=tuple(row_error(*each) for each in zip(term_intervals((gram,), joint), scales, strict=True)),
         weight=weight,
     )
+
+
+def read(question: Question, joint: Dataset) -> Question:
+    """Return the question with its error bounds, which only whoever shapes a result needs."""
+    every = zip(term_intervals(question.query.terms[-1:], joint), question.scales, strict=True)
+    return replace(question, errors=tuple(row_error(*each) for each in every))
 
 
 def opened(question: Question, totals: Totals, cell: int) -> Sums:
@@ -297,6 +302,7 @@ def over_groups(
     question = asked(parameters.columns, parameters.by, where, joint, parameters.weights)
     (totals,) = yield (question.query,)
     require_an_open_cell(totals)
+    question = read(question, joint)
     groups = []
     for cell, label in enumerate(labels(parameters.by, joint)):
         shut = is_closed(totals, cell)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from federation.analytics.cells import left_out, require_an_open_cell, rows_left_out
 from federation.analytics.estimates import Interval, Suppressed
-from federation.analytics.matrices import asked, interval_of, opened, spans
+from federation.analytics.matrices import asked, interval_of, opened, read, spans
 from federation.analytics.plan import Plan
 from federation.analytics.spans import between, shown, span
 from federation.analytics.statistic import Statistic
@@ -68,6 +68,7 @@ class CorrTest(Statistic[CorrTestParameters, CorrTestResult]):
         question = asked((parameters.x, parameters.y), None, where, joint)
         (totals,) = yield (question.query,)
         require_an_open_cell(totals)
+        question = read(question, joint)
         known = opened(question, totals, 0)
         r = correlation(known, 0, 1)
         if r is None or known.n < 3:
