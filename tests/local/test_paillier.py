@@ -37,6 +37,9 @@ QUESTIONS = [
     ask("kaplan_meier", time="days", event="died"),
     ask("kaplan_meier", time="days", event="died", by="area", bins=8),
     ask("logrank", time="days", event="died", by="area"),
+    ask("ols", formula="pay ~ age + sex"),
+    ask("glm", formula="died ~ age + sex", family="binomial"),
+    ask("ridge", formula="pay ~ age + sex", alpha=2.0),
 ]
 
 
