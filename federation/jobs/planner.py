@@ -23,6 +23,7 @@ from federation.query.expression import Expression, Gram
 from federation.query.query import Argmin, Axis, Bins, Categories, SumQuery, shape
 
 FAMILY = "federation.analytics.statistics"
+MOST_SPELLED = 10  # products of a matrix that are told one by one
 MOST_COMPUTATIONS = 1_000  # of one job: a bound on the work of reading it, not a rule
 
 

@@ -20,6 +20,7 @@ from federation.analytics import support
 from federation.analytics.design import Levels, designed
 from federation.analytics.formula import parse
 from federation.analytics.plan import Done
+from federation.domain.job import Computation
 from federation.errors import JobFailed, Misuse, Refused
 from federation.jobs import planner
 from federation.query.round import Phase, Round
@@ -193,3 +194,29 @@ def test_a_query_for_flags_opens_flags_alone(own_figures: bool) -> None:
             assert asked.phase is Phase.SUPPORT or all(all(closed) for closed in asked.closed)
     assert sum(any(query.flags_only for query in asked.queries) for asked, _ in seen) == (1 if own_figures else 2)
     assert isinstance(plan.results[0], Done)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ask("ols", formula="pay ~ age*area", cov_type="HC3"),
+        ask("glm", formula="I(pay > 3) ~ age + area", family="binomial", offset="age / 50"),
+        ask("glm", formula="I(clip(pay, 0, 50) + 1) ~ age", family="gamma", method="meta", study="area"),
+        ask("ridge", formula="pay ~ area", alpha=2.0),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_no_round_is_longer_or_later_than_was_foretold(asked: Computation, k: int) -> None:
+    dice = np.random.default_rng(1)
+    parties = []
+    for size in (300, 200, 120):
+        rows = zip(dice.integers(-50, 50, size), dice.choice(GROUPS, size), dice.normal(3, 9, size), strict=True)
+        parties.append(party(dataset(k=k, own_figures=k == 1), [(int(a), str(g), float(p)) for a, g, p in rows]))
+    joint = joint_of(parties)
+    one = job([asked], 3, max_rounds=300)
+    lengths: list[int] = []
+    plan = driven(planner.replay(one, joint), parties, joint, lambda _, numbers: lengths.append(len(numbers)))
+    assert isinstance(plan.results[0], Done), plan.results[0]
+    assert len(lengths) <= planner.rounds(one, joint)
+    assert max(lengths) <= planner.most_numbers(one, joint)
