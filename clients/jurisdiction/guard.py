@@ -91,7 +91,9 @@ class Guard:
             opening(query, one.answer, _shown(one, closed, own.k), joint)
             for query, one, closed in zip(asked.queries, answers, asked.closed, strict=True)
         ]
-        seen = self._history.seen(job.project, engine, own, joint, openings, keep=self._settings.differencing)
+        seen = self._history.seen(
+            job.project, engine, own, joint, openings, keep=self._settings.differencing, nested=asked.index > 1
+        )
         look = Look(indicated=seen.fewest, difference=seen.finding)
         self._refuse(review.judge_look(self._request(job, joint), self._settings, asked, look), asked)
 

@@ -83,7 +83,15 @@ class History:
         self._identities: dict[tuple[str, str], Identities] = {}
 
     def seen(
-        self, project: str, engine: Engine, own: Dataset, joint: Dataset, asked: Sequence[Opening], *, keep: bool
+        self,
+        project: str,
+        engine: Engine,
+        own: Dataset,
+        joint: Dataset,
+        asked: Sequence[Opening],
+        *,
+        keep: bool,
+        nested: bool = False,
     ) -> Seen:
         """Look at what a round would open, and remember it if it may.
 
@@ -92,6 +100,8 @@ class History:
             engine: over the rows of `own`.
             asked: one per query of the round.
             keep: whether to compare and remember; without it only conditions are counted.
+            nested: whether an earlier round of the same job led to this one: finer bins of it are one opening with the
+                coarser ones, so counts in bins that do not fit beside what is open are not remembered, and open.
         """
         frame = self._frame(project, own.name)
         shown = [one for one in asked if any(one.open)]
@@ -106,14 +116,19 @@ class History:
         fewest = {id(one): self._fewest(frame, rows, one, places[id(one)]) for one in fresh}
         finding = Finding.NOTHING
         if keep and all(count is None or count >= own.k for count in fewest.values()):
-            finding = self._opened(frame, rows, [(one, places[id(one)]) for one in fresh], joint, own)
+            finer = [one for one in fresh if nested and one.counts_only]
+            others = [one for one in fresh if one not in finer]
+            finding = self._opened(frame, rows, [(one, places[id(one)]) for one in others], joint, own)
             if finding is Finding.NOTHING:
-                self._measured(frame, own, shown)
+                for one in finer:
+                    self._opened(frame, rows, [(one, places[id(one)])], joint, own)
+                self._measured(frame, own, others)
+                self._measured(frame, own, [one for one in shown if one not in fresh])
         return Seen(fewest=tuple(fewest.get(id(one)) for one in asked), finding=finding)
 
     def _needed(self, frame: _Frame, own: Dataset, one: Opening) -> bool:
         """Return whether rows have to be looked at: sets that are new, or new to a column's own audit."""
-        if _known(own.version, one.key) not in frame.known:
+        if not one.excludes and _known(own.version, one.key) not in frame.known:
             return True
         if one.loses:
             return _known(own.version, one.lost_key) not in frame.known
@@ -139,16 +154,17 @@ class History:
         events: list[tuple[str, bytes]] = []
         known: list[bytes] = []
         for one, found in fresh:
-            counted = self._sets(one, found[0], found, rows, frame, joint)
-            by_audit[_BY_ALL] += counted
-            known.append(_known(own.version, one.key))
-            events += [(_SETS, _packed((one.key.hex(), own.version), sets)) for sets in counted]
-            measured = counted
+            measured = counted = self._sets(one, found[0], found, rows, frame, joint)
             if one.loses:
                 measured = self._sets(one, found[1], found, rows, frame, joint)
                 known.append(_known(own.version, one.lost_key))
                 events += [(_LOST, _packed((*one.measured, *([_BY_ALL] * one.excludes)), sets)) for sets in measured]
-                by_audit[_BY_ALL] += measured if one.excludes else []
+            if one.excludes:  # who is left out for a value is left out of what is counted, too
+                by_audit[_BY_ALL] += measured
+            else:
+                by_audit[_BY_ALL] += counted
+                known.append(_known(own.version, one.key))
+                events += [(_SETS, _packed((one.key.hex(), own.version), sets)) for sets in counted]
             for column in one.measured:
                 if one.loses or column in frame.partial:
                     by_audit.setdefault(column, []).extend(measured)

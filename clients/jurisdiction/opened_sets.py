@@ -74,6 +74,13 @@ class Opening:
         """32 bytes that name the sets of rows, and which are lost."""
         return job.digest("federation/opening-lost/v1", self.key, canonical(self.query))
 
+    @property
+    def counts_only(self) -> bool:
+        """Whether it opens nothing of a row but that it is in a bin."""
+        return all(isinstance(term, Const) for term in self.query.terms) and any(
+            isinstance(axis, Bins) for axis in self.query.group_by
+        )
+
     def asked(self) -> tuple[SumQuery, ...]:
         """Return the queries whose places `sets` needs: the base, the query where it loses rows, the conditions."""
         own = (self.query,) if self.loses else ()
