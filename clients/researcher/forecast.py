@@ -6,6 +6,7 @@ be told: later ones depend on what is opened.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,21 +16,29 @@ from clients.researcher.receipt import Plain, as_mapping, losses
 from clients.researcher.results import error_of
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Job
+from federation.domain.verdict import Verdict
 from federation.jobs import planner, sums
+from federation.policy import review
+from federation.policy.rule import Request, Settings
 
 if TYPE_CHECKING:
     from rich.console import Group
 
+LOOKED_AT = "indicators, saturation, dominance and differencing"  # rules that need a look at own rows
 COLUMNS = ("in every cell", "cells are", "cells", "numbers", "flags")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a job would do; `preview` has the figures, `why` says in one sentence why it is protected so."""
+    """What a job would do; `preview` has the figures, `why` says in one sentence why it is protected so.
+
+    `verdicts` are those that every party's rules come to on what is published: the job and its first round.
+    """
 
     job: Job
     preview: planner.Preview
     why: str = ""
+    verdicts: tuple[Verdict, ...] = ()
 
     @property
     def failures(self) -> tuple[tuple[str, str, str], ...]:
@@ -71,9 +80,26 @@ class Forecast:
             if seen.k > 1
             else "k = 1: no party withholds small cells",
             own_releases(seen),
+            *self._judged(),
         ]
         if n == 3:
             lines.append("with 3 parties, two who collude can subtract their own figures and read the third's")
+        return lines
+
+    def _judged(self) -> list[str]:
+        """Return what is known of the parties' verdicts: one sentence for each rule that says no, or for all."""
+        said: dict[tuple[str, str, str], list[str]] = {}
+        for verdict in self.verdicts:
+            for reason in verdict.reasons:
+                said.setdefault((reason.rule, reason.clause, reason.remedy), []).append(verdict.party)
+        lines = [
+            f"{', '.join(parties)} would refuse by rule {rule}: {clause}" + (f" ({remedy})" if remedy else "")
+            for (rule, clause, remedy), parties in said.items()
+        ]
+        if self.verdicts and not lines:
+            lines.append(f"verdicts: by what is published, none of the {len(self.verdicts)} parties would refuse")
+        if self.preview.k > 1:
+            lines.append(f"rules {LOOKED_AT} are judged by each party with a look at its own rows, when it is asked")
         return lines
 
     def _bears(self) -> str:
@@ -104,6 +130,7 @@ class Forecast:
             "questions": [written(each) for each in job.computations],
             **as_mapping(self.preview),
             "least": self.least,
+            "verdicts": [as_mapping(verdict) for verdict in self.verdicts],
             "failures": [{"question": q, "message": why, "hint": hint} for q, why, hint in self.failures],
         }
 
@@ -130,6 +157,21 @@ def own_releases(seen: planner.Preview) -> str:
         f"own figures: {seen.own_releases} cells may be one party's own figure ({cells}); k = {seen.k}, all operators "
         "publish own figures"
     )
+
+
+def verdicts(job: Job, published: Mapping[str, Dataset], joint: Dataset) -> tuple[Verdict, ...]:
+    """Return what the rules of every party come to on what is published; an operator's own clauses are not."""
+    found = []
+    first = planner.replay(job, joint).round
+    for party in job.parties:
+        request = Request(job=job, own=published[party], joint=joint, me=party)
+        reasons = review.judge(request, Settings()).reasons
+        if first is not None:
+            known = {reason.rule for reason in reasons}
+            later = review.judge_round(request, Settings(), first)
+            reasons += tuple(reason for reason in later if reason.rule not in known)
+        found.append(Verdict(party=party, job_hash=b"", reasons=reasons))
+    return tuple(found)
 
 
 def check(job: Job, joint: Dataset) -> None:

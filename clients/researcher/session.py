@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from clients.researcher.asking import Asked, Frame
-from clients.researcher.forecast import Forecast, check
+from clients.researcher.forecast import Forecast, check, verdicts
 from clients.researcher.handle import Handle, OnUpdate
 from clients.researcher.results import Results
 from clients.researcher.submission import TOKEN_BYTES, Draft, drafted
@@ -223,7 +223,8 @@ class Session:
         """Return what `run` with the same arguments would open, and to whom. Asks nobody."""
         frame = _framed(data.frame, purpose, protection, minimum_parties, deadline_s, name)
         draft = self._draft(asked, data.framed(frame))
-        return Forecast(job=draft.job, preview=planner.preview(draft.job, data.joint), why=draft.why)
+        judged = verdicts(draft.job, data.publications, data.joint)
+        return Forecast(job=draft.job, preview=planner.preview(draft.job, data.joint), why=draft.why, verdicts=judged)
 
     def submit(self, asked: Sequence[Computation], *, data: Table) -> Handle:
         """Hand in a job in the frame of `data` and return at once, also when it awaits a person.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
 
+import federation as fed
 from clients.researcher.session import Session
 from tests.researcher.fake import PARTIES, Fake, publication
 
@@ -78,3 +80,16 @@ def test_more_parties_bear_more_colluders_and_no_warning_for_three() -> None:
     plan = table.plan(table.ask.count())
     assert plan.preview.colluders == 3
     assert "two who collude" not in plan.summary()
+
+
+def test_a_plan_shows_who_would_refuse_by_which_rule_before_anybody_is_asked() -> None:
+    frames = {party: pd.DataFrame({"x": range(40)}) for party in ("a", "b", "c")}
+    hidden = fed.local(frames, k=1, own_figures=False).table("data")
+    refused = hidden.plan(hidden.ask.mean("x"))
+    assert [reason.rule for verdict in refused.verdicts for reason in verdict.reasons] == ["minimum_units"] * 3
+    assert "a, b, c would refuse by rule minimum_units" in refused.summary()
+    table = fed.local(frames, k=10, own_figures=False).table("data")
+    permitted = table.plan(table.ask.mean("x"))
+    assert all(verdict.permits for verdict in permitted.verdicts)
+    assert "none of the 3 parties would refuse" in permitted.summary()
+    assert "with a look at its own rows" in permitted.summary()
