@@ -28,7 +28,7 @@ from federation.analytics.regression import (
     started,
 )
 from federation.analytics.regression_result import Regression
-from federation.analytics.standard import applied, redone, undone
+from federation.analytics.standard import Standard, applied, redone, undone
 from federation.errors import Misuse
 from federation.query import exact
 from federation.query.expression import Const, Gram
@@ -38,35 +38,14 @@ def iterated(model: Model, family: Family) -> Plan[Regression]:
     """Fit; see `irls.fitted` for what is refused."""
     spec = read(model)
     start = yield from started(spec)
-    joint = spec.frame.joint
     standards = refined_standards(start)
-    columns = in_standards(start.design, standards)
     sums = _sums(start)
-    reach = family.reach(sums)
     mean = sums["response"] / sums["weights"]
     family.mean_eta(mean)  # a response that is all alike has nothing to explain
     refined = _moved(start, standards)
-    problem = Problem(
-        frame=refined.frame,
-        family=family,
-        columns=columns,
-        names=start.design.names,
-        response=spec.response,
-        offset=spec.offset,
-        weights=spec.weights,
-        penalty=refined.penalty(),
-        reach=reach,
-        rows=start.opened.rows,
-        indicators=start.indicators,
-    )
-    plans: list[Plan[Any]] = [
-        fitted(problem, applied(redone(start.design, standards), beginning(start, family, mean)), model.maxiter)
-    ]
-    if spec.offset is not None:
-        plans.append(_null(problem, family, mean, model.maxiter))
-    fits: tuple[Fit, ...] = yield from abreast(plans)
-    fit = fits[0]
-    nothing = fits[1].loss if len(fits) > 1 else family.null_loss(mean, sums)
+    problem = _problem(refined, family, family.reach(sums))
+    fits = yield from _fits(model, start, problem, mean, standards)
+    fit, nothing = fits[0], fits[1].loss if len(fits) > 1 else family.null_loss(mean, sums)
     degrees = start.nobs - effective(start, fit.inverse, fit.information)
     if degrees <= 0:
         raise Misuse("the model has as many coefficients as rows", hint="fewer terms")
@@ -87,7 +66,7 @@ def iterated(model: Model, family: Family) -> Plan[Regression]:
         n=start.opened.rows,
         units=start.opened.units,
         nobs=plain(start.nobs),
-        df_model=len(columns) - 1,
+        df_model=len(refined.columns) - 1,
         df_resid=plain(degrees),
         scale=float(scale),
         deviance=float(family.deviance(fit.loss, sums)),
@@ -100,12 +79,42 @@ def iterated(model: Model, family: Family) -> Plan[Regression]:
         notes=(*start.notes, *_late(fit), *ridge_notes(start, degrees)),
         left_out=start.left_out,
         parties=start.opened.totals.parties,
-        k=joint.k,
+        k=spec.frame.joint.k,
         withheld=start.opened.totals.withheld[0],
         columns=spec.columns,
         merges=model.merges,
         empty=start.empty,
         offset=model.offset,
+    )
+
+
+def _fits(
+    model: Model, start: Start, problem: Problem, mean: Fraction, standards: tuple[Standard, ...]
+) -> Generator[Any, Any, tuple[Fit, ...]]:
+    """Return the fit, and where there is an offset that of a constant alone."""
+    family = problem.family
+    guess = applied(redone(start.design, standards), beginning(start, family, mean))
+    plans: list[Plan[Any]] = [fitted(problem, guess, model.maxiter)]
+    if problem.offset is not None:
+        plans.append(_null(problem, family, mean, model.maxiter))
+    fits: tuple[Fit, ...] = yield from abreast(plans)
+    return fits
+
+
+def _problem(start: Start, family: Family, reach: float) -> Problem:
+    spec = start.read
+    return Problem(
+        frame=start.frame,
+        family=family,
+        columns=start.columns,
+        names=start.design.names,
+        response=spec.response,
+        offset=spec.offset,
+        weights=spec.weights,
+        penalty=start.penalty(),
+        reach=reach,
+        rows=start.opened.rows,
+        indicators=start.indicators,
     )
 
 
