@@ -30,18 +30,18 @@ class Pooled:
     """One coefficient over all studies.
 
     Attributes:
-        fixed: inverse-variance mean, and its standard error.
-        random: the same with the variance between studies.
+        fixed_effect: inverse-variance mean, and its standard error.
+        random_effect: the same with the variance between studies.
         tau2: variance between studies.
         q: Cochran's heterogeneity, chi-square with one less than studies degrees of freedom.
         i2: share of the variation that is between studies, 0 to 1.
     """
 
     name: str
-    fixed: float
-    fixed_se: float
-    random: float
-    random_se: float
+    fixed_effect: float
+    fixed_effect_se: float
+    random_effect: float
+    random_effect_se: float
     tau2: float
     q: float
     i2: float
@@ -79,33 +79,35 @@ class MetaRegression(LeavesOut, Result):
     @property
     def params(self) -> Labelled:
         """Random effects."""
-        return Labelled(tuple(p.name for p in self.pooled), tuple(p.random for p in self.pooled))
+        return Labelled(tuple(p.name for p in self.pooled), tuple(p.random_effect for p in self.pooled))
 
     @property
     def bse(self) -> Labelled:
         """Standard errors of the random effects."""
-        return Labelled(tuple(p.name for p in self.pooled), tuple(p.random_se for p in self.pooled))
+        return Labelled(tuple(p.name for p in self.pooled), tuple(p.random_effect_se for p in self.pooled))
 
     @property
     def fixed_params(self) -> Labelled:
         """Fixed effects."""
-        return Labelled(tuple(p.name for p in self.pooled), tuple(p.fixed for p in self.pooled))
+        return Labelled(tuple(p.name for p in self.pooled), tuple(p.fixed_effect for p in self.pooled))
 
     @property
     def fixed_bse(self) -> Labelled:
         """Standard errors of the fixed effects."""
-        return Labelled(tuple(p.name for p in self.pooled), tuple(p.fixed_se for p in self.pooled))
+        return Labelled(tuple(p.name for p in self.pooled), tuple(p.fixed_effect_se for p in self.pooled))
 
     @property
     def pvalues(self) -> Labelled:
         """Two-sided p-values of the random effects."""
         names = tuple(p.name for p in self.pooled)
-        return Labelled(names, tuple(tails.normal_two_sided(p.random / p.random_se) for p in self.pooled))
+        return Labelled(names, tuple(tails.normal_two_sided(p.random_effect / p.random_effect_se) for p in self.pooled))
 
     def conf_int(self, alpha: float = CONFIDENT) -> tuple[tuple[float, float], ...]:
         """Return (low, high) per random effect, at confidence 1 - alpha."""
         z = tails.normal_ppf(1 - alpha / 2)
-        return tuple((p.random - z * p.random_se, p.random + z * p.random_se) for p in self.pooled)
+        return tuple(
+            (p.random_effect - z * p.random_effect_se, p.random_effect + z * p.random_effect_se) for p in self.pooled
+        )
 
     @property
     def n(self) -> int:
@@ -131,7 +133,18 @@ class MetaRegression(LeavesOut, Result):
         """Return one row per coefficient: both effects with errors, heterogeneity."""
         columns = ("", "random", "std err", "P>|z|", "fixed", "std err fixed", "tau2", "Q", "P>Q", "I2")
         rows: list[tuple[Shown, ...]] = [
-            (p.name, p.random, p.random_se, pvalue, p.fixed, p.fixed_se, p.tau2, p.q, p.q_pvalue, p.i2)
+            (
+                p.name,
+                p.random_effect,
+                p.random_effect_se,
+                pvalue,
+                p.fixed_effect,
+                p.fixed_effect_se,
+                p.tau2,
+                p.q,
+                p.q_pvalue,
+                p.i2,
+            )
             for p, pvalue in zip(self.pooled, self.pvalues, strict=True)
         ]
         return Table(columns=columns, rows=tuple(rows))
@@ -144,7 +157,10 @@ class MetaRegression(LeavesOut, Result):
             (label, fit.params[shown.name], fit.bse[shown.name])
             for label, fit in zip(self.labels, self.fits, strict=True)
         ]
-        each += [("fixed", shown.fixed, shown.fixed_se), ("random", shown.random, shown.random_se)]
+        each += [
+            ("fixed", shown.fixed_effect, shown.fixed_effect_se),
+            ("random", shown.random_effect, shown.random_effect_se),
+        ]
         return Picture(
             drawn=Drawn.FOREST,
             title=f"{shown.name} by {self.study}",
@@ -221,10 +237,10 @@ def combined(name: str, estimates: Sequence[float], errors: Sequence[float]) -> 
     wider = [1 / (se**2 + tau2) for se in errors]
     return Pooled(
         name=name,
-        fixed=fixed,
-        fixed_se=math.sqrt(1 / total),
-        random=math.fsum(w * b for w, b in zip(wider, estimates, strict=True)) / math.fsum(wider),
-        random_se=math.sqrt(1 / math.fsum(wider)),
+        fixed_effect=fixed,
+        fixed_effect_se=math.sqrt(1 / total),
+        random_effect=math.fsum(w * b for w, b in zip(wider, estimates, strict=True)) / math.fsum(wider),
+        random_effect_se=math.sqrt(1 / math.fsum(wider)),
         tau2=tau2,
         q=q,
         i2=max(0.0, (q - degrees) / q) if q else 0.0,

@@ -42,15 +42,15 @@ def test_effects_are_those_of_each_study_combined(session: Session, model: str) 
             method_re="dl",
         )
         frame = expected.summary_frame()
-        assert pooled.fixed == pytest.approx(frame.loc["fixed effect", "eff"], rel=1e-8)
-        assert pooled.fixed_se == pytest.approx(frame.loc["fixed effect", "sd_eff"], rel=1e-8)
+        assert pooled.fixed_effect == pytest.approx(frame.loc["fixed effect", "eff"], rel=1e-8)
+        assert pooled.fixed_effect_se == pytest.approx(frame.loc["fixed effect", "sd_eff"], rel=1e-8)
         assert pooled.q == pytest.approx(expected.q, rel=1e-7)
         assert pooled.tau2 == pytest.approx(max(expected.tau2, 0.0), rel=1e-6)
         if expected.tau2 > 0:  # statsmodels goes on with a variance below zero
-            assert pooled.random == pytest.approx(frame.loc["random effect", "eff"], rel=1e-8)
-            assert pooled.random_se == pytest.approx(frame.loc["random effect", "sd_eff"], rel=1e-8)
+            assert pooled.random_effect == pytest.approx(frame.loc["random effect", "eff"], rel=1e-8)
+            assert pooled.random_effect_se == pytest.approx(frame.loc["random effect", "sd_eff"], rel=1e-8)
         else:
-            assert (pooled.random, pooled.random_se) == (pooled.fixed, pooled.fixed_se)
+            assert (pooled.random_effect, pooled.random_effect_se) == (pooled.fixed_effect, pooled.fixed_effect_se)
     for label, fit in zip(found.labels, found.fits, strict=True):
         assert fit.params["x"] == pytest.approx(fits[label].params["x"], rel=1e-8)
     if model == "ols":

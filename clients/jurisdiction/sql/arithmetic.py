@@ -59,6 +59,7 @@ _INT64: Final = (-(2**63), 2**63 - 1)
 
 
 _NEVER: Final[frozenset[str]] = frozenset()
+_ONES: Final = (whole(1), real(1))
 
 
 class Mode(Enum):
@@ -330,7 +331,7 @@ class Arithmetic:
 
 def is_one(part: Part) -> bool:
     """Return whether a part is the constant 1: a product with it is the other factor, bit for bit."""
-    return part.sql in (whole(1), real(1))
+    return isinstance(part.sql, exp.Cast) and part.sql in _ONES
 
 
 def limits(item: Column) -> tuple[exp.Expr, exp.Expr]:
