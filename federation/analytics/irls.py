@@ -143,8 +143,8 @@ def fitted(problem: Problem, start: Sequence[Fraction], most_rounds: int) -> Pla
     """
     search = _Search(problem, problem.reach, _rounded(start))
     while search.rounds < most_rounds and not search.is_over:
-        if search.rounds == most_rounds - 1 and search.kind is Kind.SLIM:
-            search.kind = Kind.FULL
+        if search.rounds == most_rounds - 1:
+            search.kind = Kind.LAST if problem.has_expected else Kind.FULL
         question = _question(problem, search.b, search.reach, search.kind)
         (totals,) = yield (question.query,)
         search.took(question.read(totals, problem.rows))

@@ -29,7 +29,7 @@ from federation.analytics.regression import (
 )
 from federation.analytics.regression_result import Regression
 from federation.analytics.standard import Standard, applied, redone, undone
-from federation.errors import Misuse
+from federation.errors import JobFailed, Misuse
 from federation.query import exact
 from federation.query.expression import Const, Gram
 
@@ -49,7 +49,7 @@ def iterated(model: Model, family: Family) -> Plan[Regression]:
     degrees = start.nobs - effective(start, fit.inverse, fit.information)
     if degrees <= 0:
         raise Misuse("the model has as many coefficients as rows", hint="fewer terms")
-    scale = fit.opened.one("pearson") / degrees if family.dispersed else Fraction(1)
+    scale = _scale(family, fit, degrees)
     likelihood = yield from _likelihood(refined, family, problem, fit, sums, scale)
     inverse, cov_type = yield from _covariance(refined, problem, fit, scale)
     coefficients = applied(undone(start.design, standards), fit.coefficients)
@@ -123,6 +123,15 @@ def _sums(start: Start) -> dict[str, Fraction]:
     found = {name: start.total(name) for name in ("weights", "total", "response")}
     found |= {name: values[0] for name, values in start.opened.sums.items() if len(values) == 1}
     return {**found, "rows": Fraction(start.opened.rows)}
+
+
+def _scale(family: Family, fit: Fit, degrees: Fraction) -> Fraction:
+    """Return the dispersion, Pearson's chi-square over the degrees of freedom; 1 where the family has none."""
+    if not family.dispersed:
+        return Fraction(1)
+    if "pearson" not in fit.opened.sums:
+        raise JobFailed(f"the fit came to no end in {fit.rounds} rounds", hint="raise maxiter")
+    return fit.opened.one("pearson") / degrees
 
 
 def _late(fit: Fit) -> tuple[str, ...]:

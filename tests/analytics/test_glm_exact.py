@@ -188,3 +188,16 @@ def test_a_column_that_others_add_up_to_is_named(session: Session) -> None:
         assert "I(" in caught.value.message
     with pytest.raises(JobFailed, match="is the same in every row"):
         session.table("data").glm("o ~ x + I(w > 0)", family="gaussian")
+
+
+def test_a_fit_that_comes_to_no_end_says_so(session: Session) -> None:
+    table = session.table("data")
+    cut = table.glm("y ~ x + z", family="binomial", maxiter=2)
+    assert not cut.converged
+    assert cut.notes == ("did not converge in 2 rounds: raise maxiter",)
+    assert cut.params["x"] == pytest.approx(pooled("y ~ x + z", "binomial").params["x"], rel=1e-2)
+    for family, response in (("gamma", "a"), ("negativebinomial", "c")):
+        found = table.glm(f"{response} ~ x + z", family=family, alpha=0.7, maxiter=2)
+        assert not found.converged
+        assert found.scale > 0
+    assert table.glm("a ~ x + z", family="gamma", maxiter=30).converged
