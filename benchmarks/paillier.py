@@ -60,8 +60,8 @@ PARTIALS_S, PROOF_MS, KNOWN_MS = 1.0, 60.0, 1.0
 # bits of a joint key, ciphertexts in a round: what one statistic costs all members together
 ROUNDS = ((2048, 1), (3072, 1), (3072, 6))
 DAEMON_BITS = 3072
-DAEMONS_S = {"mean and variance": 0.6, "histogram of 256 bins": 1.0}
-NUMBERS = {"mean and variance": 3, "histogram of 256 bins": 256}  # that a party sends at least
+DAEMONS_S = {"mean and variance": 0.6, "OLS of 5 coefficients": 0.6, "histogram of 256 bins": 1.0}
+NUMBERS = {"mean and variance": 3, "OLS of 5 coefficients": 21, "histogram of 256 bins": 256}  # of a party, at least
 
 
 def engines() -> tuple[str, ...]:

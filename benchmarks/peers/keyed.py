@@ -33,10 +33,14 @@ def written(folder: Path) -> dict[str, str]:
     tables = {}
     for index, party in enumerate(PARTIES):
         source = folder / f"{party}.csv"
-        source.write_text("\n".join(["x", *(str((i * 37 + index) % 1000) for i in range(ROWS))]) + "\n")
+        rows = ["x,y,a,b,c,d"]
+        for i in range(ROWS):
+            x, a, b, c, d = ((i * step + index) % 1000 for step in (37, 101, 173, 211, 307))
+            rows.append(f"{x},{(x + 3 * a + 2 * b + c + d + i % 13) % 1000},{a},{b},{c},{d}")
+        source.write_text("\n".join(rows) + "\n")
         tables[party] = (
             f'[[dataset]]\nname = "people"\nsource = "{source}"\nk = 1\npublish_own_figures = true\n'
-            '[dataset.columns]\nx = { kind = "integer", low = 0, high = 999 }\n'
+            "[dataset.columns]\n" + "".join(f'{x} = {{ kind = "integer", low = 0, high = 999 }}\n' for x in "xyabcd")
         )
     return tables
 
@@ -69,6 +73,7 @@ def measured(bits: int, runs: int) -> dict[str, float]:
                     table = session.table("people")
                     asked = {
                         "mean and variance": lambda table=table: table.var("x"),
+                        "OLS of 5 coefficients": lambda table=table: table.ols("y ~ a + b + c + d"),
                         f"histogram of {BINS} bins": lambda table=table: table.histogram("x", bins=BINS),
                     }
                     for what, ask in asked.items():
