@@ -37,6 +37,36 @@ Linear: TypeAlias = tuple[Fraction, tuple[Fraction, ...]]  # an estimate, and it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SampleParameters:
+    """How a sample was drawn, in a researcher's words: parameters of everything that is asked of one.
+
+    Attributes:
+        strata: columns whose combinations were sampled apart.
+        psu: column of clusters that were drawn; None where rows were.
+        weights: column of weights, one over the chance to be drawn; None is 1.
+        fpc: column that says how many clusters the row's stratum has in all; None for very many.
+        domain: a condition, as in `where`, for the part that is asked about; "" for all.
+    """
+
+    strata: groups.By = None
+    psu: str | None = None
+    weights: str | None = None
+    fpc: str | None = None
+    domain: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupedSampleParameters(SampleParameters):
+    """Parameters of an estimate for all, or for each group.
+
+    Attributes:
+        by: a category column, or several, for one estimate per category or combination.
+    """
+
+    by: groups.By = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """How a sample was drawn, read over the catalogue.
 
@@ -151,30 +181,23 @@ class Surveyed(Estimates):
         return (f"{clusters}{within}; {self.df} degrees of freedom; intervals are of 95 %",)
 
 
-def sample(
-    joint: Dataset,
-    where: Expression | None,
-    *,
-    strata: groups.By,
-    psu: str | None,
-    weights: str | None,
-    fpc: str | None,
-    domain: str,
-) -> Sample:
+def sample(drawn: SampleParameters, where: Expression | None, joint: Dataset) -> Sample:
     """Return the sample design. Raises Misuse where it has no meaning over the catalogue."""
-    groups.axes(strata, joint)
-    if psu is not None and joint.column(psu).kind is Kind.REAL:
-        raise Misuse(f"column {psu!r} holds real numbers, which name no clusters", hint="an identifier or a category")
-    if fpc is not None:
-        numeric(fpc, joint)
+    groups.axes(drawn.strata, joint)
+    if drawn.psu is not None and joint.column(drawn.psu).kind is Kind.REAL:
+        raise Misuse(
+            f"column {drawn.psu!r} holds real numbers, which name no clusters", hint="an identifier or a category"
+        )
+    if drawn.fpc is not None:
+        numeric(drawn.fpc, joint)
     return Sample(
         joint=joint,
         where=where,
-        strata=strata,
-        psu=psu,
-        weight=weight_of(weights, joint),
-        fpc=fpc,
-        domain=predicate.parse(domain, joint) if domain else None,
+        strata=drawn.strata,
+        psu=drawn.psu,
+        weight=weight_of(drawn.weights, joint),
+        fpc=drawn.fpc,
+        domain=predicate.parse(drawn.domain, joint) if drawn.domain else None,
     )
 
 
@@ -276,20 +299,21 @@ def degrees(strata: Sequence[Stratum]) -> int:
 
 def surveyed(
     statistic: str,
-    of: Sample,
+    asked: GroupedSampleParameters,
+    where: Expression | None,
+    joint: Dataset,
     columns: Sequence[Expression],
-    by: groups.By,
     *,
-    domain: str,
     column: str | None,
     made: Callable[[Group], Linear | None],
 ) -> Plan[Surveyed]:
     """Ask, and make one estimate per group by `made(group)`, which returns (value, z) or None where there is none."""
-    query, totals, strata, found = yield from estimated(of, columns, by)
+    of = sample(asked, where, joint)
+    query, totals, strata, found = yield from estimated(of, columns, asked.by)
     return Surveyed(
         statistic=statistic,
         column=column,
-        by=by,
+        by=asked.by,
         estimates=tuple(_estimate(group, of, made) for group in found),
         left_out=left_out(query, totals, of.joint),
         parties=totals.parties,
@@ -298,7 +322,7 @@ def surveyed(
         strata=of.strata,
         psu=of.psu,
         fpc=of.fpc,
-        domain=domain,
+        domain=asked.domain,
         df=degrees(strata),
     )
 

@@ -63,6 +63,17 @@ def carry_out(spread: Spread, work: Callable[[range], None], runs: Sequence[rang
             pass
 
 
+def share(work: Callable[[range], None], count: int, least: int = 2) -> None:
+    """Do `work` for all of range(count): in two runs at once where threads were lent and there are at least `least`.
+
+    Raises:
+        Exception: what `work` raised, once no run is under way any more.
+    """
+    spread = lent()
+    worth = spread is not None and count >= least
+    carry_out(map if spread is None else spread, work, _cut(range(count), 2 if worth else 1))
+
+
 def blind(
     words: NDArray[np.uint64],
     ring: Ring,

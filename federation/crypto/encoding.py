@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from federation.crypto import agreement
-from federation.crypto.blinding import carry_out, lent
+from federation.crypto.blinding import share
 from federation.crypto.prg import Keystream
 from federation.crypto.ring import CHUNK_BYTES
 from federation.errors import Misuse
@@ -193,7 +193,7 @@ class Packing:
                 clipped[place] = self._filled(values, words, place, shrink, factor, stream)
 
         if stream is None:
-            _in_runs(fill, len(words))
+            share(fill, len(clipped), LEAST_WORTH_SPREADING)
         else:  # its bytes are given out one after another
             fill(range(len(clipped)))
         for slot, number in enumerate((weight, sum(clipped)), self._packed):
@@ -222,7 +222,7 @@ class Packing:
                 part -= contributors * self.top / 2
                 part /= steps or 1.0
 
-        _in_runs(read, len(words))
+        share(read, -(-len(words) // CHUNK_WORDS), LEAST_WORTH_SPREADING)
         if not contributors <= weight <= contributors * self.weight_most:
             raise BadTotal("a sum of weights that these contributors cannot have")
         if clipped > contributors * self.length:
@@ -327,17 +327,6 @@ class Packing:
         if lanes[left:].any():
             raise BadTotal("a number in a lane that holds none")
         return lanes[:left], first * self.lanes
-
-
-def _in_runs(work: Callable[[range], None], words: int) -> None:
-    """Do all chunks of so many words, in two runs at once where threads were lent and they are worth it."""
-    chunks = range(-(-words // CHUNK_WORDS))
-    spread = lent()
-    if spread is None or len(chunks) < LEAST_WORTH_SPREADING:
-        work(chunks)
-    else:
-        half = len(chunks) // 2
-        carry_out(spread, work, [chunks[:half], chunks[half:]])
 
 
 def _length(values: Numbers) -> float:

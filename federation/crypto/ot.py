@@ -348,8 +348,7 @@ def _spread(words: int, work: Callable[[range], None]) -> None:
     half = words // 2 // MOST_WORDS * MOST_WORDS
     spread = blinding.lent() if half else None
     ends = [0, half, words] if spread else [0, words]
-    for _ in (spread or map)(work, [range(start, end) for start, end in pairwise(ends)]):
-        pass
+    blinding.carry_out(spread or map, work, [range(start, end) for start, end in pairwise(ends)])
 
 
 def _streams(seeds: bytes, order: Sequence[int], use: int, word: int) -> list[CipherContext]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from federation.crypto import signing
-from federation.crypto.blinding import lent
+from federation.crypto.blinding import share
 from federation.domain.roster import Member, Roster
 from federation.errors import ProtocolViolation
 from federation.wire.convert import BODIES, Malformed
@@ -116,9 +116,6 @@ def opened_each(messages: Sequence[Signed], roster: Roster, *, relay: str) -> li
     Raises:
         ProtocolViolation: that of the first message, in order, that has one.
     """
-    spread = lent()
-    if spread is None or len(messages) < LEAST_WORTH_SPREADING:
-        return [opened(message, roster, relay=relay) for message in messages]
     found: list[Opened[object] | ProtocolViolation | None] = [None] * len(messages)
 
     def work(run: range) -> None:
@@ -128,9 +125,7 @@ def opened_each(messages: Sequence[Signed], roster: Roster, *, relay: str) -> li
             except ProtocolViolation as fault:
                 found[place] = fault
 
-    half = (len(messages) + 1) // 2
-    for _ in spread(work, [range(half), range(half, len(messages))]):
-        pass
+    share(work, len(messages), LEAST_WORTH_SPREADING)
     values = []
     for one in found:
         if isinstance(one, ProtocolViolation):

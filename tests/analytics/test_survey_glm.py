@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,7 +76,7 @@ def test_other_designs_and_domains(design: dict[str, str]) -> None:
 
 def test_errors_that_forget_the_clusters_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     real = taylor.sample
-    monkeypatch.setattr(taylor, "sample", lambda *args, **named: real(*args, **{**named, "psu": None}))
+    monkeypatch.setattr(taylor, "sample", lambda drawn, *rest: real(replace(drawn, psu=None), *rest))
     with pytest.raises(AssertionError):
         test_it_equals_a_weighted_fit_with_taylors_covariance("binomial", 3)
 

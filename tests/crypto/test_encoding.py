@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation.crypto import encoding, ring
+from federation.crypto import blinding, encoding, ring
 from federation.crypto.encoding import BadTotal, Packing
 from federation.crypto.prg import Keystream
 from federation.errors import Misuse
@@ -299,10 +299,10 @@ def test_two_threads_encode_and_decode_the_same(monkeypatch: pytest.MonkeyPatch)
                 how = Packing(length=length, lanes=lanes, bits=bits, clip=1.0, parties=parties)
                 values = np.linspace(-1.2, 1.2, length)
                 alone = how.encode(values)
-                monkeypatch.setattr(encoding, "lent", lambda: threads.map)
+                monkeypatch.setattr(blinding, "lent", lambda: threads.map)
                 assert how.encode(values) == alone
                 together = how.decode(alone.words, 1)
-                monkeypatch.setattr(encoding, "lent", lambda: None)
+                monkeypatch.setattr(blinding, "lent", lambda: None)
                 assert together.clipped == alone.clipped
                 assert np.array_equal(how.decode(alone.words, 1).mean, together.mean)
 

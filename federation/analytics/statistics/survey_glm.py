@@ -14,14 +14,13 @@ from fractions import Fraction
 
 from federation.analytics import taylor
 from federation.analytics.families import family
-from federation.analytics.groups import By
 from federation.analytics.iterated import iterated
 from federation.analytics.least_squares import least_squares
 from federation.analytics.plan import Plan
 from federation.analytics.regression import Groups, Model, later_numbers, merges_of, most_rounds
 from federation.analytics.regression_result import Regression
 from federation.analytics.statistic import Statistic
-from federation.analytics.taylor import Sample, Stratum
+from federation.analytics.taylor import Sample, SampleParameters, Stratum
 from federation.domain.catalogue import Dataset
 from federation.errors import JobFailed
 from federation.query.expression import Both, Expression
@@ -29,7 +28,7 @@ from federation.query.query import MOST_NUMBERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SurveyGlmParameters:
+class SurveyGlmParameters(SampleParameters):
     """A generalized linear model, and how the sample was drawn.
 
     Attributes:
@@ -37,11 +36,6 @@ class SurveyGlmParameters:
         family: gaussian (identity link), binomial (logit), poisson, gamma, negativebinomial (log).
         alpha: of the negative binomial: the variance is mu + alpha mu^2.
         offset: a number per row, as in formulas, that is added with coefficient 1; "" for none.
-        strata: columns whose combinations were sampled apart.
-        psu: column of clusters that were drawn; None where rows were.
-        weights: column of weights, one over the chance to be drawn; None is 1.
-        fpc: column that says how many clusters the row's stratum has in all; None for very many.
-        domain: a condition, as in `where`, for the part that is modelled; "" for all.
         maxiter: most secure sums of the fit.
         collapse: (column, lists of levels that are one).
     """
@@ -50,11 +44,6 @@ class SurveyGlmParameters:
     family: str = "gaussian"
     alpha: float = 1.0
     offset: str = ""
-    strata: By = None
-    psu: str | None = None
-    weights: str | None = None
-    fpc: str | None = None
-    domain: str = ""
     maxiter: int = 50
     collapse: Groups = ()
 
@@ -67,16 +56,16 @@ class SurveyGlm(Statistic[SurveyGlmParameters, Regression]):
     Parameters = SurveyGlmParameters
 
     def rounds(self, parameters: SurveyGlmParameters, joint: Dataset) -> int:
-        return most_rounds(_model(parameters, _sample(parameters, None, joint), []))
+        return most_rounds(_model(parameters, taylor.sample(parameters, None, joint), []))
 
     def later_numbers(self, parameters: SurveyGlmParameters, joint: Dataset) -> int:
-        of = _sample(parameters, None, joint)
+        of = taylor.sample(parameters, None, joint)
         plain = later_numbers(_model(parameters, of, []))
         return min(MOST_NUMBERS, 2 * plain * max(1, len(taylor.strata_labels(of))))
 
     def plan(self, parameters: SurveyGlmParameters, where: Expression | None, joint: Dataset) -> Plan[Regression]:
         strata: list[Stratum] = []
-        model = _model(parameters, _sample(parameters, where, joint), strata)
+        model = _model(parameters, taylor.sample(parameters, where, joint), strata)
         found = yield from least_squares(model) if model.family is None else iterated(model, model.family)
         degrees = taylor.degrees(strata) + 1 - len(found.names)
         if degrees <= 0:
@@ -86,18 +75,6 @@ class SurveyGlm(Statistic[SurveyGlmParameters, Regression]):
             for i, row in enumerate(found.covariance)
         )
         return replace(found, covariance=covariance, use_t=True, df_resid=degrees, llf=None)
-
-
-def _sample(parameters: SurveyGlmParameters, where: Expression | None, joint: Dataset) -> Sample:
-    return taylor.sample(
-        joint,
-        where,
-        strata=parameters.strata,
-        psu=parameters.psu,
-        weights=parameters.weights,
-        fpc=parameters.fpc,
-        domain=parameters.domain,
-    )
 
 
 def _model(parameters: SurveyGlmParameters, of: Sample, strata: list[Stratum]) -> Model:

@@ -9,36 +9,23 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from federation.analytics import taylor
-from federation.analytics.groups import By
 from federation.analytics.plan import Plan
 from federation.analytics.ranges import centre_of, numeric
 from federation.analytics.statistic import Statistic
-from federation.analytics.taylor import Group, Linear, Surveyed
+from federation.analytics.taylor import Group, GroupedSampleParameters, Linear, Surveyed
 from federation.domain.catalogue import Dataset
 from federation.query.expression import Col, Const, Expression
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SurveyMeanParameters:
+class SurveyMeanParameters(GroupedSampleParameters):
     """What is averaged, and how the sample was drawn.
 
     Attributes:
         column: a column of numbers.
-        by: a category column, or several, for one estimate per category or combination.
-        strata: columns whose combinations were sampled apart.
-        psu: column of clusters that were drawn; None where rows were.
-        weights: column of weights, one over the chance to be drawn; None is 1.
-        fpc: column that says how many clusters the row's stratum has in all; None for very many.
-        domain: a condition, as in `where`, for the part that is estimated; "" for all.
     """
 
     column: str
-    by: By = None
-    strata: By = None
-    psu: str | None = None
-    weights: str | None = None
-    fpc: str | None = None
-    domain: str = ""
 
 
 class SurveyMean(Statistic[SurveyMeanParameters, Surveyed]):
@@ -52,15 +39,6 @@ class SurveyMean(Statistic[SurveyMeanParameters, Surveyed]):
         return 1
 
     def plan(self, parameters: SurveyMeanParameters, where: Expression | None, joint: Dataset) -> Plan[Surveyed]:
-        of = taylor.sample(
-            joint,
-            where,
-            strata=parameters.strata,
-            psu=parameters.psu,
-            weights=parameters.weights,
-            fpc=parameters.fpc,
-            domain=parameters.domain,
-        )
         declared = numeric(parameters.column, joint)
         centre = centre_of(declared)
 
@@ -71,6 +49,4 @@ class SurveyMean(Statistic[SurveyMeanParameters, Surveyed]):
             return Fraction(centre) + away / size, (-away / size**2, 1 / size)
 
         columns = [Const(1), Col(declared.name) - centre]
-        return taylor.surveyed(
-            self.name, of, columns, parameters.by, domain=parameters.domain, column=parameters.column, made=made
-        )
+        return taylor.surveyed(self.name, parameters, where, joint, columns, column=parameters.column, made=made)

@@ -10,36 +10,23 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from federation.analytics import taylor
-from federation.analytics.groups import By
 from federation.analytics.plan import Plan
 from federation.analytics.ranges import centre_of, numeric
 from federation.analytics.statistic import Statistic
-from federation.analytics.taylor import Group, Linear, Surveyed
+from federation.analytics.taylor import Group, GroupedSampleParameters, Linear, Surveyed
 from federation.domain.catalogue import Dataset
 from federation.query.expression import Col, Const, Expression
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SurveyTotalParameters:
+class SurveyTotalParameters(GroupedSampleParameters):
     """What is added up, and how the sample was drawn.
 
     Attributes:
         column: a column of numbers; None adds up weights alone: how many there are.
-        by: a category column, or several, for one estimate per category or combination.
-        strata: columns whose combinations were sampled apart.
-        psu: column of clusters that were drawn; None where rows were.
-        weights: column of weights, one over the chance to be drawn; None is 1.
-        fpc: column that says how many clusters the row's stratum has in all; None for very many.
-        domain: a condition, as in `where`, for the part that is estimated; "" for all.
     """
 
     column: str | None = None
-    by: By = None
-    strata: By = None
-    psu: str | None = None
-    weights: str | None = None
-    fpc: str | None = None
-    domain: str = ""
 
 
 class SurveyTotal(Statistic[SurveyTotalParameters, Surveyed]):
@@ -53,15 +40,6 @@ class SurveyTotal(Statistic[SurveyTotalParameters, Surveyed]):
         return 1
 
     def plan(self, parameters: SurveyTotalParameters, where: Expression | None, joint: Dataset) -> Plan[Surveyed]:
-        of = taylor.sample(
-            joint,
-            where,
-            strata=parameters.strata,
-            psu=parameters.psu,
-            weights=parameters.weights,
-            fpc=parameters.fpc,
-            domain=parameters.domain,
-        )
         centre = Fraction(0)
         columns: list[Expression] = [Const(1)]
         if parameters.column is not None:
@@ -73,6 +51,4 @@ class SurveyTotal(Statistic[SurveyTotalParameters, Surveyed]):
             z = (Fraction(1),) if len(columns) == 1 else (centre, Fraction(1))
             return sum((a * b for a, b in zip(z, group.totals, strict=True)), Fraction(0)), z
 
-        return taylor.surveyed(
-            self.name, of, columns, parameters.by, domain=parameters.domain, column=parameters.column, made=made
-        )
+        return taylor.surveyed(self.name, parameters, where, joint, columns, column=parameters.column, made=made)

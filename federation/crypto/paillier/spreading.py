@@ -8,7 +8,6 @@ thread that lets go so often starves beside one that never does.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import TypeVar
 
 import gmpy2
@@ -18,7 +17,7 @@ from federation.crypto import blinding
 S = TypeVar("S")
 T = TypeVar("T")
 
-RUNS = 2
+LEAST = 2  # items that are worth a second thread: each takes milliseconds
 
 
 def in_runs(items: Sequence[S], work: Callable[[Sequence[S]], list[T]]) -> list[T]:
@@ -30,16 +29,13 @@ def in_runs(items: Sequence[S], work: Callable[[Sequence[S]], list[T]]) -> list[
     Raises:
         Exception: what `work` raised.
     """
-    spread = blinding.lent()
-    if spread is None or len(items) < RUNS:
+    if blinding.lent() is None or len(items) < LEAST:
         return work(items)
-    ends = [len(items) * i // RUNS for i in range(RUNS + 1)]
     done: dict[int, list[T]] = {}
 
     def run(places: range) -> None:
         with gmpy2.context(gmpy2.get_context(), allow_release_gil=True):
             done[places.start] = work(items[places.start : places.stop])
 
-    for _ in spread(run, [range(start, end) for start, end in pairwise(ends)]):
-        pass
+    blinding.share(run, len(items), LEAST)
     return [result for start in sorted(done) for result in done[start]]
