@@ -224,7 +224,7 @@ def test_the_planted_fault_of_masks_that_stay_on_is_caught(
 
 
 def test_the_planted_fault_of_a_bundle_that_is_not_known_again_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(party_machine, "_bundle", lambda _: b"")
+    monkeypatch.setattr(party_machine, "identity", lambda _: b"")
     with pytest.raises((AssertionError, ProtocolViolation)):
         rain()
 

@@ -41,21 +41,10 @@ from federation.protocols.masked_sum.messages import Advert, Challenge, Consent,
 from federation.protocols.masked_sum.opening import Masked
 from federation.protocols.secure_sum import Aborted, AggregatorTransition, Awaits, State
 from federation.protocols.setup import Setup, Spec
+from federation.protocols.states import COORDINATOR, Vacant, out_of_place
 
 Parcels: TypeAlias = Mapping[str, Parcel]  # by sender
 ORDER: tuple[type[Message], ...] = (Advert, Shares, Head, Consent, Unmask, Challenge)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vacant:
-    """Nothing is known yet."""
-
-    ended = False
-
-    @property
-    def awaits(self) -> Awaits:
-        """The event Opened."""
-        return Awaits(what="begin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +225,7 @@ def step(state: State, event: AggregatorEvent) -> AggregatorTransition:
         case Serving() as now, DeadlinePassed(missing=missing):
             return _late(now, missing)
         case _:
-            raise _out_of_place(state, event)
+            raise out_of_place(state, event, COORDINATOR)
 
 
 def _specified(now: Gathering | Dealing | Collecting, spec: Spec) -> Gathering | Dealing | Collecting:
@@ -252,7 +241,7 @@ def _receive(now: Serving, parcel: Parcel) -> AggregatorTransition:
     if earlier == message.digest and kind is not Challenge:
         return Transition(now)
     if kind not in ORDER or (kind is Head and now.spec is None and isinstance(now, Collecting)):
-        raise _out_of_place(now, Received(parcel=parcel))
+        raise out_of_place(now, Received(parcel=parcel), COORDINATOR)
     if earlier is not None and earlier != message.digest:
         name = kind.__name__.lower()
         raise ProtocolViolation(sender, phase=name, expected=f"one {name}", got="a second, different one")
@@ -260,7 +249,7 @@ def _receive(now: Serving, parcel: Parcel) -> AggregatorTransition:
         _of_the_setup(now, parcel)
         return Transition(now)  # its step was closed without it
     if kind is not now.due:
-        raise _out_of_place(now, Received(parcel=parcel))
+        raise out_of_place(now, Received(parcel=parcel), COORDINATOR)
     return _accepted(_noted(now, parcel), parcel)
 
 
@@ -301,7 +290,7 @@ def _accepted(now: Serving, parcel: Parcel) -> AggregatorTransition:
         case Finished():
             return _sample(now, parcel)
         case _:
-            raise _out_of_place(now, Received(parcel=parcel))
+            raise out_of_place(now, Received(parcel=parcel), COORDINATOR)
     return Transition(taken) if taken.awaits.of else _closed(taken)
 
 
@@ -480,11 +469,3 @@ def _dealt_badly(dealers: tuple[str, ...], liars: tuple[str, ...]) -> ProtocolVi
     else:
         expected, got = "the shares that were dealt to it", f"other ones from {', '.join(liars)}"
     return ProtocolViolation((dealers or liars)[0], phase="unmask", expected=expected, got=got)
-
-
-def _out_of_place(state: State, event: AggregatorEvent) -> ProtocolViolation:
-    culprit = event.parcel.message.sender if isinstance(event, Received) else "the coordinator"
-    due = state.awaits.what or "nothing"
-    what = type(event.parcel.message.value).__name__ if isinstance(event, Received) else type(event).__name__
-    got = f"{what} in state {type(state).__name__}"
-    return ProtocolViolation(culprit, phase=type(state).__name__.lower(), expected=due, got=got)

@@ -40,42 +40,8 @@ from federation.protocols.masked_sum.masks import Binding, Side
 from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shares, Unmask
 from federation.protocols.masked_sum.opening import Masked as MaskedParties
 from federation.protocols.secure_sum import Aborted, Awaits, PartyTransition, State
-from federation.protocols.setup import Setup, Spec
-from federation.protocols.withdrawal import Withdrawal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Idle:
-    """Nothing is known yet."""
-
-    ended = False
-
-    @property
-    def awaits(self) -> Awaits:
-        """Begin, of nobody in particular."""
-        return Awaits(what="begin")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taking:
-    """What a party that takes part knows in every state.
-
-    Attributes:
-        seen: the bundles that were accepted; the same one again is ignored.
-    """
-
-    setup: Setup
-    me: str
-    coordinator: str
-    seen: tuple[bytes, ...] = ()
-
-    what = ""  # of the bundle that the coordinator owes in this state
-    ended = False
-
-    @property
-    def awaits(self) -> Awaits:
-        """The next bundle, of the coordinator."""
-        return Awaits(what=self.what, of=(self.coordinator,) if self.what else ())
+from federation.protocols.setup import Spec
+from federation.protocols.states import Done, Idle, Taking, Withdrawn, identity, out_of_place, withdrawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,22 +144,8 @@ class Sampling(Taking):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done(Taking):
-    """The total is open."""
-
-    ended = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Aside(Taking):
     """The others went on without this party; it holds no secret of anybody and is not counted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawn(Taking):
-    """It has signed that it never opens this attempt; it holds nothing that could."""
-
-    ended = True
 
 
 def step(state: State, event: PartyEvent) -> PartyTransition:
@@ -201,7 +153,7 @@ def step(state: State, event: PartyEvent) -> PartyTransition:
     match state, event:
         case Idle(), Begin() as begin:
             return _advertise(begin)
-        case Taking() as now, Delivered(parcels=parcels) if _bundle(parcels) in now.seen:
+        case Taking() as now, Delivered(parcels=parcels) if identity(parcels) in now.seen:
             return Transition(now)
         case Advertised() as now, Delivered(parcels=parcels):
             return _deal(now, parcels)
@@ -221,7 +173,7 @@ def step(state: State, event: PartyEvent) -> PartyTransition:
         case ((Idle() | Unmasked() | Sampling() | Done() | Aborted()), Withdraw()):
             return Transition(state)  # the driver's to see: there is no `Send`, so no such word leaves
         case Taking() as now, Withdraw():
-            return _withdraw(now)
+            return withdrawn(now)
         case ((Aside() | Withdrawn() | Aborted()), (Delivered() | Contribute())):
             return Transition(state)
         case ((Done() | Withdrawn() | Aborted()), (DeadlinePassed() | Stopped())):
@@ -231,7 +183,7 @@ def step(state: State, event: PartyEvent) -> PartyTransition:
         case Taking() as now, DeadlinePassed(missing=missing):
             return _late(now, missing)
         case _:
-            raise _out_of_place(state, event)
+            raise out_of_place(state, event)
 
 
 def _advertise(begin: Begin) -> PartyTransition:
@@ -286,7 +238,7 @@ def _deal(now: Advertised, parcels: tuple[Parcel, ...]) -> PartyTransition:
         setup=setup,
         me=now.me,
         coordinator=relay,
-        seen=(_bundle(parcels),),
+        seen=(identity(parcels),),
         entropy=now.entropy,
         sides=sides,
         adverts_hash=adverts_hash,
@@ -324,7 +276,7 @@ def _share(now: Dealt, parcels: tuple[Parcel, ...]) -> PartyTransition:
         setup=setup,
         me=now.me,
         coordinator=relay,
-        seen=(*now.seen, _bundle(parcels)),
+        seen=(*now.seen, identity(parcels)),
         entropy=now.entropy,
         masked=MaskedParties(
             sides=tuple(sides[party] for party in dealt),
@@ -414,7 +366,7 @@ def _consent(now: Masked, parcels: tuple[Parcel, ...]) -> PartyTransition:
         setup=setup,
         me=now.me,
         coordinator=relay,
-        seen=(*now.seen, _bundle(parcels)),
+        seen=(*now.seen, identity(parcels)),
         known=known,
         held=now.held,
         lot=now.lot,
@@ -441,7 +393,7 @@ def _unmask(now: Consented, parcels: tuple[Parcel, ...]) -> PartyTransition:
         key_shares=tuple(held[party][1] for party in known.masked.absent(known.counted) if party != now.me),
     )
     state = Unmasked(
-        setup=setup, me=now.me, coordinator=relay, seen=(*now.seen, _bundle(parcels)), known=known, lot=now.lot
+        setup=setup, me=now.me, coordinator=relay, seen=(*now.seen, identity(parcels)), known=known, lot=now.lot
     )
     return Transition(state, (Send(message=unmask),))
 
@@ -455,17 +407,11 @@ def _open(now: Unmasked, parcels: tuple[Parcel, ...]) -> PartyTransition:
         setup=now.setup,
         me=now.me,
         coordinator=relay,
-        seen=(*now.seen, _bundle(parcels)),
+        seen=(*now.seen, identity(parcels)),
         known=now.known,
         claimed=claimed,
     )
     return Transition(state, (Send(message=challenge),))
-
-
-def _withdraw(now: Taking) -> PartyTransition:
-    word = Withdrawal(setup_hash=now.setup.hash, party=now.me)
-    state = Withdrawn(setup=now.setup, me=now.me, coordinator=now.coordinator, seen=now.seen)
-    return Transition(state, (Send(message=word),))
 
 
 def _late(now: Taking, missing: tuple[str, ...]) -> PartyTransition:
@@ -479,11 +425,11 @@ def _late(now: Taking, missing: tuple[str, ...]) -> PartyTransition:
 
 
 def _done(now: Taking, parcels: tuple[Parcel, ...]) -> Done:
-    return Done(setup=now.setup, me=now.me, coordinator=now.coordinator, seen=(*now.seen, _bundle(parcels)))
+    return Done(setup=now.setup, me=now.me, coordinator=now.coordinator, seen=(*now.seen, identity(parcels)))
 
 
 def _aside(now: Taking, parcels: tuple[Parcel, ...]) -> Aside:
-    return Aside(setup=now.setup, me=now.me, coordinator=now.coordinator, seen=(*now.seen, _bundle(parcels)))
+    return Aside(setup=now.setup, me=now.me, coordinator=now.coordinator, seen=(*now.seen, identity(parcels)))
 
 
 def _associated(adverts_hash: bytes, source: str, target: str) -> bytes:
@@ -495,17 +441,3 @@ def _digests(adverts_hash: bytes, dealer: str, holder: str, pair: tuple[bytes, b
         masks.share_digest(adverts_hash, dealer, holder, kind, share)
         for kind, share in zip(("seed", "key"), pair, strict=True)
     )
-
-
-def _bundle(parcels: tuple[Parcel, ...]) -> bytes:
-    """Identity of a bundle, whatever the order of its parcels: heads come without chunks first, and again with some."""
-    said = (parcel.message.digest + len(parcel.chunks).to_bytes(4, "big") for parcel in parcels)
-    return digest("federation/masked_sum/bundle/v1", *sorted(said))
-
-
-def _out_of_place(state: State, event: PartyEvent) -> ProtocolViolation:
-    me, coordinator = (state.me, state.coordinator) if isinstance(state, Taking) else ("this party", "the coordinator")
-    culprit = coordinator if isinstance(event, Delivered) else me  # all other events are made by the party's own driver
-    step_due = state.awaits.what or "nothing"
-    got = f"{type(event).__name__} in state {type(state).__name__}"
-    return ProtocolViolation(culprit, phase=type(state).__name__.lower(), expected=step_due, got=got)

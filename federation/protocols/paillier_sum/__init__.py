@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from federation.protocols import withdrawal
+from federation.protocols import states, withdrawal
 from federation.protocols.events import AggregatorEvent, Message, Parcel, PartyEvent
 from federation.protocols.paillier_sum import aggregator, party
 from federation.protocols.paillier_sum.messages import Cipher, Partial, Ready
@@ -29,7 +29,7 @@ class PaillierSum(SecureSum):
 
     @classmethod
     def party(cls) -> State:
-        return party.Idle()
+        return states.Idle()
 
     @classmethod
     def party_step(cls, state: State, event: PartyEvent) -> PartyTransition:
@@ -37,7 +37,7 @@ class PaillierSum(SecureSum):
 
     @classmethod
     def aggregator(cls) -> State:
-        return aggregator.Vacant()
+        return states.Vacant()
 
     @classmethod
     def aggregator_step(cls, state: State, event: AggregatorEvent) -> AggregatorTransition:

@@ -37,21 +37,10 @@ from federation.protocols.paillier_sum.messages import Cipher, Partial, Ready
 from federation.protocols.paillier_sum.terms import Terms, joint_key
 from federation.protocols.secure_sum import Aborted, AggregatorTransition, Awaits, State
 from federation.protocols.setup import Setup, Spec
+from federation.protocols.states import COORDINATOR, Vacant, out_of_place
 
 Columns: TypeAlias = Mapping[str, Sequence[int]]  # numbers by sender
 ORDER: tuple[type[Message], ...] = (Ready, Cipher, Partial)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vacant:
-    """Nothing is known yet."""
-
-    ended = False
-
-    @property
-    def awaits(self) -> Awaits:
-        """The event Opened."""
-        return Awaits(what="begin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +156,7 @@ def step(state: State, event: AggregatorEvent) -> AggregatorTransition:
             blames = checking.absent(missing or now.awaits.of, now.awaits.what)
             return Transition(Aborted(blames=blames), (Abort(blames=blames),))
         case _:
-            raise _out_of_place(state, event)
+            raise out_of_place(state, event, COORDINATOR)
 
 
 def _opened(begun: Opened) -> Gathering:
@@ -190,13 +179,13 @@ def _receive(now: Serving, parcel: Parcel) -> AggregatorTransition:
     if earlier == message.digest:
         return Transition(now)
     if kind not in ORDER or (kind is Cipher and now.session.terms is None):
-        raise _out_of_place(now, Received(parcel=parcel))
+        raise out_of_place(now, Received(parcel=parcel), COORDINATOR)
     if earlier is not None:
         name = kind.__name__.lower()
         raise ProtocolViolation(sender, phase=name, expected=f"one {name}", got="a second, different one")
     spoken(kind, now.session.setup, parcel, sender)
     if kind is not now.due:  # an earlier step was closed by everybody's words, so this is a later step's
-        raise _out_of_place(now, Received(parcel=parcel))
+        raise out_of_place(now, Received(parcel=parcel), COORDINATOR)
     return _accepted(now, parcel)
 
 
@@ -215,7 +204,7 @@ def _accepted(now: Serving, parcel: Parcel) -> AggregatorTransition:
             given = checks.partial(now.sums.terms, now.sums.set_hash, parcel, sender)
             taken = replace(now, columns={**now.columns, sender: given})
         case _:
-            raise _out_of_place(now, Received(parcel=parcel))
+            raise out_of_place(now, Received(parcel=parcel), COORDINATOR)
     found = {**now.parcels, sender: parcel}
     said = {**now.session.said, (sender, type(parcel.message.value).__name__): parcel.message.digest}
     taken = replace(
@@ -251,11 +240,3 @@ def _closed(now: Serving) -> AggregatorTransition:
 def _proof(parcel: Parcel) -> bytes:
     value = parcel.message.value
     return value.proof if isinstance(value, Cipher | Partial) else b""
-
-
-def _out_of_place(state: State, event: AggregatorEvent) -> ProtocolViolation:
-    culprit = event.parcel.message.sender if isinstance(event, Received) else "the coordinator"
-    due = state.awaits.what or "nothing"
-    what = type(event.parcel.message.value).__name__ if isinstance(event, Received) else type(event).__name__
-    got = f"{what} in state {type(state).__name__}"
-    return ProtocolViolation(culprit, phase=type(state).__name__.lower(), expected=due, got=got)

@@ -16,8 +16,7 @@ from federation.crypto import ring
 from federation.crypto.paillier import ciphertexts, proofs, threshold
 from federation.crypto.paillier.engine import Engine
 from federation.crypto.paillier.threshold import JointKey, KeyShare
-from federation.domain.job import digest
-from federation.errors import Misuse, ProtocolViolation
+from federation.errors import Misuse
 from federation.protocols import bundles
 from federation.protocols.events import (
     Abort,
@@ -38,42 +37,8 @@ from federation.protocols.paillier_sum.checking import Collected
 from federation.protocols.paillier_sum.messages import Cipher, Partial, Ready
 from federation.protocols.paillier_sum.terms import Terms, joint_key, key_share, rooted
 from federation.protocols.secure_sum import Aborted, Awaits, PartyTransition, State
-from federation.protocols.setup import Setup, chunked
-from federation.protocols.withdrawal import Withdrawal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Idle:
-    """Nothing is known yet."""
-
-    ended = False
-
-    @property
-    def awaits(self) -> Awaits:
-        """Begin, of nobody in particular."""
-        return Awaits(what="begin")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taking:
-    """What a party that takes part knows in every state.
-
-    Attributes:
-        seen: the bundles that were accepted; the same one again is ignored.
-    """
-
-    setup: Setup
-    me: str
-    coordinator: str
-    seen: tuple[bytes, ...] = ()
-
-    what = ""  # of the bundle that the coordinator owes in this state
-    ended = False
-
-    @property
-    def awaits(self) -> Awaits:
-        """The next bundle, of the coordinator."""
-        return Awaits(what=self.what, of=(self.coordinator,) if self.what else ())
+from federation.protocols.setup import chunked
+from federation.protocols.states import Done, Idle, Taking, Withdrawn, identity, out_of_place, withdrawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,26 +92,12 @@ class Answered(Taking):
     what = "partials"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done(Taking):
-    """The total is open."""
-
-    ended = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawn(Taking):
-    """It has signed that it never opens this attempt; it holds nothing that could."""
-
-    ended = True
-
-
 def step(state: State, event: PartyEvent) -> PartyTransition:
     """Return where `event` leads. Raises ProtocolViolation (the state stays) and, for a wrong driver, Misuse."""
     match state, event:
         case Idle(), Begin() as begin:
             return _announce(begin)
-        case Taking() as now, Delivered(parcels=parcels) if _bundle(parcels) in now.seen:
+        case Taking() as now, Delivered(parcels=parcels) if identity(parcels) in now.seen:
             return Transition(now)
         case Announced() as now, Delivered(parcels=parcels):
             return _join(now, parcels)
@@ -159,7 +110,7 @@ def step(state: State, event: PartyEvent) -> PartyTransition:
         case ((Idle() | Answered() | Done() | Aborted()), Withdraw()):
             return Transition(state)  # the driver's to see: there is no `Send`, so no such word leaves
         case Taking() as now, Withdraw():
-            return _withdraw(now)
+            return withdrawn(now)
         case ((Withdrawn() | Aborted()), (Delivered() | Contribute())):
             return Transition(state)
         case ((Done() | Withdrawn() | Aborted()), (DeadlinePassed() | Stopped())):
@@ -169,7 +120,7 @@ def step(state: State, event: PartyEvent) -> PartyTransition:
         case Taking() as now, DeadlinePassed(missing=missing):
             return _late(now, missing)
         case _:
-            raise _out_of_place(state, event)
+            raise out_of_place(state, event)
 
 
 def _announce(begin: Begin) -> PartyTransition:
@@ -196,7 +147,7 @@ def _join(now: Announced, parcels: tuple[Parcel, ...]) -> PartyTransition:
         setup=setup,
         me=now.me,
         coordinator=relay,
-        seen=(_bundle(parcels),),
+        seen=(identity(parcels),),
         joint=now.joint,
         share=now.share,
         entropy=now.entropy,
@@ -256,7 +207,7 @@ def _answer(now: Encrypted, parcels: tuple[Parcel, ...]) -> PartyTransition:
         setup=now.setup,
         me=now.me,
         coordinator=now.coordinator,
-        seen=(*now.seen, _bundle(parcels)),
+        seen=(*now.seen, identity(parcels)),
         sums=sums,
         partial=partial,
     )
@@ -269,31 +220,11 @@ def _open(now: Answered, parcels: tuple[Parcel, ...]) -> PartyTransition:
     except checking.Unreadable as fault:
         blames = (checking.nobody(fault),)
         return Transition(Aborted(blames=blames), (Abort(blames=blames),))
-    state = Done(setup=now.setup, me=now.me, coordinator=now.coordinator, seen=(*now.seen, _bundle(parcels)))
+    state = Done(setup=now.setup, me=now.me, coordinator=now.coordinator, seen=(*now.seen, identity(parcels)))
     return Transition(state, (release,))
-
-
-def _withdraw(now: Taking) -> PartyTransition:
-    word = Withdrawal(setup_hash=now.setup.hash, party=now.me)
-    state = Withdrawn(setup=now.setup, me=now.me, coordinator=now.coordinator, seen=now.seen)
-    return Transition(state, (Send(message=word),))
 
 
 def _late(now: Taking, missing: tuple[str, ...]) -> PartyTransition:
     said = f" to {now.coordinator}, as that one says" if missing else ""
     blames = checking.absent(missing or now.awaits.of, now.awaits.what, said)
     return Transition(Aborted(blames=blames), (Abort(blames=blames),))
-
-
-def _bundle(parcels: tuple[Parcel, ...]) -> bytes:
-    """Identity of a bundle, whatever the order of its parcels."""
-    said = (parcel.message.digest + len(parcel.chunks).to_bytes(4, "big") for parcel in parcels)
-    return digest("federation/paillier_sum/bundle/v1", *sorted(said))
-
-
-def _out_of_place(state: State, event: PartyEvent) -> ProtocolViolation:
-    me, coordinator = (state.me, state.coordinator) if isinstance(state, Taking) else ("this party", "the coordinator")
-    culprit = coordinator if isinstance(event, Delivered) else me  # all other events are made by the party's own driver
-    step_due = state.awaits.what or "nothing"
-    got = f"{type(event).__name__} in state {type(state).__name__}"
-    return ProtocolViolation(culprit, phase=type(state).__name__.lower(), expected=step_due, got=got)

@@ -215,7 +215,7 @@ def unreached(judge: Judge) -> list[str]:
 
 
 def refuses(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Name) and call.func.id in ("ProtocolViolation", "_out_of_place", "_dealt_badly")
+    return isinstance(call.func, ast.Name) and call.func.id in ("ProtocolViolation", "out_of_place", "_dealt_badly")
 
 
 def remember(monkeypatch: pytest.MonkeyPatch) -> None:
