@@ -6,6 +6,7 @@ house can be asked: a new file in `federation/analytics/statistics/` needs no li
 
 from __future__ import annotations
 
+import inspect
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
@@ -61,14 +62,15 @@ def computation(statistic: str, /, *positional: object, **named: object) -> Comp
 
     Args:
         statistic: member of `federation.analytics.statistics`.
-        positional: parameters in the order in which the statistic declares them.
+        positional: parameters in the order in which the statistic declares them, before those that it shares.
         named: parameters by name; what equals the statistic's default is left out.
 
     Raises:
         Misuse: no such statistic or parameter (with the nearest name), or a value of another type.
     """
     member: Statistic[Any, Any] = registry.look_up(FAMILY, Statistic, statistic)()
-    declared = fields(member.Parameters)
+    own = inspect.get_annotations(member.Parameters)
+    declared = sorted(fields(member.Parameters), key=lambda parameter: parameter.name not in own)  # a stable sort
     if len(positional) > len(declared):
         names = ", ".join(parameter.name for parameter in declared)
         raise Misuse(f"{statistic} takes at most {len(declared)} parameters", hint=f"they are {names}" if names else "")

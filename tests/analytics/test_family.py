@@ -104,8 +104,9 @@ def test_every_member_keeps_the_contract(name: str) -> None:
     parameters = member.Parameters
     assert is_dataclass(parameters)
     assert parameters.__dataclass_params__.frozen
+    explained = "".join(kind.__doc__ or "" for kind in parameters.__mro__ if kind is not object)
     for field in fields(parameters):
-        assert f"{field.name}:" in (parameters.__doc__ or ""), "every parameter is explained"
+        assert f"{field.name}:" in explained, "every parameter is explained"
 
 
 WAYS = (None, "area")
