@@ -1,6 +1,7 @@
-"""Joint models: what a training strategy is, and which architectures a job may name.
+"""Joint models: what an architecture is, what a strategy does in a round, and how a model rests in a file.
 
-strategy: the contract, both halves of a round · models: the registry of architectures with typed configuration
-strategies/: one file a strategy, elementwise arithmetic on a flat vector, so that every party can merge by itself;
-torch is imported only inside the body of `local_step`, which runs in the jurisdiction room and nowhere else.
+model · layout · inputs   an architecture, its tensors in one flat vector, the shape of its rows; models/ one file each
+strategy · merging        both halves of a round, a party's and everybody's; strategies/ one file each; plan runs them
+descent · evaluation      what runs on rows, with torch inside functions, and what opened figures of quality say
+checkpoint                safetensors files and the model's hash: no format that runs code
 """
