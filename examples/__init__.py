@@ -2,7 +2,9 @@
 
 flights        three airports, one joint delay: sums exact to the last unit, quantiles to the minute
 tuberculosis   mainland China, Hong Kong SAR, Macao SAR: cases exact, one joint rate
-alone (a story in one process) · packages, converter (real tables, checked) · report, pictures (what comes out)
+income         four regions: a year of school, deciles, Gini and Lorenz
+alone (a story in one process) · packages, converter, debian (real tables, checked) · reference (pooled fits)
+report, pictures (what comes out)
 
 Each story has `run(session, files, table=...) -> Report` and a module entry, `python -m federation_examples.flights`.
 In a wheel this package is `federation_examples`.

@@ -1,4 +1,4 @@
-"""What every story returns: figures beside their pooled reference, and one drawing, all as plain values.
+"""What every story returns: figures beside their pooled reference, and what to draw, all as plain values.
 
 A pooled reference is computed from all parties' files at once: something that no member of a real federation could do.
 Nothing here asks, reads or draws; `pictures` draws.
@@ -22,7 +22,9 @@ class Line:
     figure: str
     federated: int | float
     pooled: int | float
-    exact: bool  # integers must be equal; others within TOLERANCE, relative
+    exact: bool  # integers must be equal; others within a bar
+    relative: float = TOLERANCE  # how far apart, as a part of the greater one
+    within: float = 0.0  # or in the figure's own unit, where a bin was asked for
 
     @property
     def difference(self) -> int | float:
@@ -34,7 +36,14 @@ class Line:
         """Whether the figure is as near as it has to be."""
         if self.exact:
             return self.federated == self.pooled
-        return math.isclose(self.federated, self.pooled, rel_tol=TOLERANCE)
+        return math.isclose(self.federated, self.pooled, rel_tol=self.relative, abs_tol=self.within)
+
+    @property
+    def bar(self) -> str:
+        """How near the figure has to be, for people."""
+        if self.exact:
+            return "equal"
+        return f"{self.within:g}" if self.within else f"{self.relative:.0e} of it".replace("e-0", "e-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +71,7 @@ class Drawing:
         percent: whether y is a share of 1.
         apart: whether a second pair of axes shows how far the curves are from the joint one.
         marked: (x, y, what to write beside the point).
+        diagonal: whether the line from (0, 0) to (1, 1) is drawn too, as the Lorenz curve of equal shares.
         note: what a reader must know, and where the data are from.
     """
 
@@ -75,6 +85,57 @@ class Drawing:
     percent: bool = False
     apart: bool = False
     marked: tuple[tuple[float, float, str], ...] = ()
+    diagonal: bool = False
+
+    def drawn(self) -> dict[str, object]:
+        """Return every curve, as plain values."""
+        return {"curves": [{"name": curve.name, "x": curve.x, "y": curve.y} for curve in self.curves]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whisker:
+    """One line of a forest: a figure with its interval.
+
+    Attributes:
+        name: what stands to the left.
+        joint: of all parties together.
+        opens: whether a line is left free above it, before another kind of figure.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    joint: bool = True
+    opens: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forest:
+    """Figures with their intervals, one below the other, on an axis of ratios.
+
+    Attributes:
+        name: of its file, without the ending.
+        x_label: what the ratio is of; 1 is no difference.
+        joint_label: what the joint figures are, for the legend; "" for no legend.
+        alone_label: what the others are.
+        note: what a reader must know, and where the data are from.
+    """
+
+    name: str
+    title: str
+    x_label: str
+    whiskers: tuple[Whisker, ...]
+    note: str
+    joint_label: str = ""
+    alone_label: str = ""
+
+    def drawn(self) -> dict[str, object]:
+        """Return every line, as plain values."""
+        named = [(each.name, each.value, each.low, each.high) for each in self.whiskers]
+        return {
+            "ratios": [{"name": name, "value": value, "low": low, "high": high} for name, value, low, high in named]
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,18 +149,27 @@ class Report:
         seconds: from the first submit to the last result, as the researcher waits.
         receipt: one line: who took part, what protected it, who signed.
         notes: what a reader must know about the figures.
+        more: what else to draw.
+        bars: whether the table says how near each figure has to be; without, all of them to the tenth digit.
     """
 
     name: str
     title: str
     lines: tuple[Line, ...]
-    drawing: Drawing
+    drawing: Drawing | Forest
     k: int
     parties: tuple[str, ...]
     jobs: int
     seconds: float
     receipt: str
     notes: tuple[str, ...] = ()
+    more: tuple[Drawing | Forest, ...] = ()
+    bars: bool = False
+
+    @property
+    def drawings(self) -> tuple[Drawing | Forest, ...]:
+        """Everything to draw."""
+        return (self.drawing, *self.more)
 
     @property
     def agrees(self) -> bool:
@@ -119,7 +189,10 @@ class Report:
 
     def text(self) -> str:
         """Return title, table and closing as plain text."""
-        return "\n".join([self.title, *aligned([HEADINGS, *self.rows()]), *self.closing()])
+        table: list[tuple[str, ...]] = [HEADINGS, *self.rows()]
+        if self.bars:
+            table = [(*row, bar) for row, bar in zip(table, ["bar", *(line.bar for line in self.lines)], strict=True)]
+        return "\n".join([self.title, *aligned(table), *self.closing()])
 
     def to_dict(self) -> dict[str, object]:
         """Return every figure, the curves included, as plain values."""
@@ -137,7 +210,7 @@ class Report:
                 }
                 for line in self.lines
             ],
-            "curves": [{"name": curve.name, "x": curve.x, "y": curve.y} for curve in self.drawing.curves],
+            **self.drawing.drawn(),
             "k": self.k,
             "parties": self.parties,
             "jobs": self.jobs,

@@ -1,4 +1,4 @@
-"""`python -m federation_examples.tuberculosis`: the story on `fed.local`, all parties in this process."""
+"""`python -m federation_examples.tuberculosis [FOLDER]`: the story in this process; pictures go into the folder."""
 
 import sys
 
@@ -6,4 +6,4 @@ from federation_examples.alone import told
 from federation_examples.tuberculosis.story import STORY
 
 if __name__ == "__main__":
-    sys.exit(told(STORY))
+    sys.exit(told(STORY, sys.argv[1:]))

@@ -11,6 +11,7 @@ from clients.local.federation import local
 from clients.researcher.table import Table
 from federation_examples.alone import alone
 from federation_examples.flights import story as flights
+from federation_examples.income import story as income
 from federation_examples.report import Report
 from federation_examples.tuberculosis import data as tuberculosis_data
 from federation_examples.tuberculosis import story as tuberculosis
@@ -26,6 +27,12 @@ def flights_report() -> Report:
 def tuberculosis_report() -> Report:
     """Three places."""
     return alone(tuberculosis.STORY)
+
+
+@pytest.fixture(scope="session")
+def income_report() -> Report:
+    """Four regions."""
+    return alone(income.STORY)
 
 
 @pytest.fixture(scope="session")

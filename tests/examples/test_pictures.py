@@ -14,7 +14,7 @@ from federation.errors import Misuse
 from federation_examples import pictures
 from federation_examples.report import Report
 
-STORIES = ("flights", "tuberculosis")
+STORIES = ("flights", "tuberculosis", "income")
 
 
 @pytest.fixture(params=STORIES)
@@ -59,7 +59,7 @@ def test_every_curve_is_told_apart_without_colour(report: Report) -> None:
     pictures.curves(report.drawing, axes)
     lines = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
     assert [line.get_label() for line in lines] == [curve.name for curve in report.drawing.curves]
-    assert len({(line.get_linestyle(), line.get_linewidth(), str(line._dash_pattern)) for line in lines}) == 4
+    assert len({(line.get_linestyle(), line.get_linewidth(), str(line._dash_pattern)) for line in lines}) == len(lines)
 
 
 def test_drawing_without_matplotlib_names_the_extra(
