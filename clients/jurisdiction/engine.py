@@ -1,4 +1,4 @@
-"""The contract of what runs queries over one party's rows. Rows never leave it: what comes out is one `Answer` a query.
+"""The contract of what runs queries over one party's rows. Rows stay in this room: out of it goes one `Answer` a query.
 
 An engine reads the source that its operator names and nothing else, enforces the party's published ranges, and answers
 with exact integers that do not depend on threads or on the order of rows. Every engine must agree with the oracle
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from federation.domain.catalogue import Dataset
 from federation.errors import Refused
 from federation.query.query import Answer, SumQuery
+from federation.query.row_query import RowQuery
 
 if TYPE_CHECKING:
     from typing import Self
@@ -48,6 +49,25 @@ class Share:
 
     largest: float
     whole: float
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Rows:
+    """Rows that have all the values that were asked for, in the order of the source; they never leave this room.
+
+    Attributes:
+        columns: one array per column of the query: float64, or float32 where that holds every whole number of the
+            declared range; for a category int32, its place in the published list.
+        numbers: int64, where each row stands in the source, from 0; the same under every condition.
+        units: int64, per row, the place in the source of the first row of its unit; None where no column identifies
+            one, and every row is its own.
+        counts: rows left out and values moved into their range, by `row_query.counts`.
+    """
+
+    columns: tuple[npt.NDArray[np.float64] | npt.NDArray[np.float32] | npt.NDArray[np.int32], ...]
+    numbers: npt.NDArray[np.int64]
+    units: npt.NDArray[np.int64] | None
+    counts: tuple[int, ...]
 
 
 class Engine(ABC):
@@ -107,6 +127,15 @@ class Engine(ABC):
         One share for each term, and for each column of a Gram, that is not constant.
         """
         raise self._untold()
+
+    def rows(
+        self,
+        query: RowQuery,  # noqa: ARG002
+        joint: Dataset,  # noqa: ARG002
+    ) -> Rows:
+        """Return the rows that have all the values that `query` reads; for the trainer alone. As `sums`."""
+        what = f"engine {type(self).__name__} gives no rows to learn from"
+        raise Refused(what, rule="engine", hint="hold the data in a source that the duckdb engine reads")
 
     @abstractmethod
     def close(self) -> None:

@@ -17,15 +17,17 @@ import numpy as np
 import numpy.typing as npt
 from sqlglot import exp
 
-from clients.jurisdiction.engine import Engine, Identities, Share
-from clients.jurisdiction.engines import _frames, _typed
+from clients.jurisdiction.engine import Engine, Identities, Rows, Share
+from clients.jurisdiction.engines import _frames, _read, _typed
 from clients.jurisdiction.engines._sources import DIALECT, Source, opened
 from clients.jurisdiction.sql.layers import ROWS, column, reason, value
 from clients.jurisdiction.sql.places import Places, contributions, identities
+from clients.jurisdiction.sql.reading import Reading
 from clients.jurisdiction.sql.rounds import Compiled, Row
 from federation.domain.catalogue import Dataset
 from federation.errors import JobFailed
 from federation.query.query import Answer, SumQuery, shape
+from federation.query.row_query import RowQuery, counts
 
 if TYPE_CHECKING:
     from typing import Self
@@ -103,6 +105,16 @@ class DuckDB(Engine):
                 found[id(query)] = _shares(rows, shape(query, joint).cells, grouped=bool(query.group_by))
             self._unchanged()
         return tuple(found.get(id(query), ((),) * shape(query, joint).cells) for query in queries)
+
+    def rows(self, query: RowQuery, joint: Dataset) -> Rows:
+        reading = Reading(query, joint, self._dataset)
+        selection, values = reading.selection, reading.values.sql(DIALECT, copy=False)
+        with self._one_at_a_time:
+            self._unchanged()
+            selected = {} if selection is None else self._arrays(selection.sql(DIALECT, copy=False))
+            found = self._arrays(values)
+            self._unchanged()
+        return _read.table(reading.asked, counts(query, joint), self._dataset.name, selected, found)
 
     def close(self) -> None:
         self._connection.close()

@@ -58,6 +58,11 @@ def as_real(of: exp.Expr) -> exp.Expr:
     return exp.Cast(this=of, to=exp.DataType(this=exp.DataType.Type.DOUBLE))
 
 
+def as_single(of: exp.Expr) -> exp.Expr:
+    """Return `of` in binary32."""
+    return exp.Cast(this=of, to=exp.DataType(this=exp.DataType.Type.FLOAT))
+
+
 def named(of: exp.Expr, name: str) -> exp.Alias:
     """Return `of` under a name."""
     return exp.Alias(this=of, alias=exp.Identifier(this=name, quoted=True))

@@ -99,11 +99,13 @@ def identities(own: Dataset) -> exp.Select:
     Who changed the data to give two rows one name would only have its own rows taken for one another.
     """
     texts = [_text(index) for index in range(len(own.columns))]
-    outputs = [named(_digest(*texts), "row")]
-    units = [index for index, item in enumerate(own.columns) if item.kind is Kind.IDENTIFIER]
-    if units:
-        outputs.append(named(_digest(_text(units[0])), "unit"))
-    return exp.select(*outputs).from_(exp.table_(ROWS, quoted=True))
+    return exp.select(named(_digest(*texts), "row"), *units(own)).from_(exp.table_(ROWS, quoted=True))
+
+
+def units(own: Dataset) -> list[exp.Expr]:
+    """Return the 64 bits that name a row's unit, called `unit`; nothing where no column identifies one."""
+    places = [index for index, item in enumerate(own.columns) if item.kind is Kind.IDENTIFIER]
+    return [named(_digest(_text(index)), "unit") for index in places[:1]]
 
 
 def _text(index: int) -> exp.Expr:

@@ -8,7 +8,7 @@ values that the party's publication refuses (rule "range"), and an own range tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -139,7 +139,7 @@ class Compiled:
         shapes = [shape(query, joint) for query in queries]
         self._arithmetic = Arithmetic(self._layers, own, joint)
         for query in queries:
-            _contained(query, joint, own)
+            contained({*used(query), *_conditioned(query)}, joint, own)
             self._arithmetic.add(Mode.TERMS, roots(query))
             self._arithmetic.add(Mode.WHERE, () if query.where is None else (query.where,))
         self._asked = [self._ask(query, form, joint) for query, form in zip(queries, shapes, strict=True)]
@@ -371,11 +371,11 @@ def _sum(asked: _Pass, of: exp.Expr, found: Interval, scale: int, good: str | No
     return asked.ask(exp.Sum(this=kept))
 
 
-def _contained(query: SumQuery, joint: Dataset, own: Dataset) -> None:
+def contained(names: Iterable[str], joint: Dataset, own: Dataset) -> None:
     """Check that the own range of every used number lies inside the joint one, from which the scales are."""
-    names = {*used(query), *(columns((query.where,)) if query.where is not None else ())}
+    ours, agreed = ({item.name: item for item in each.columns} for each in (own, joint))
     for name in names:
-        mine, theirs = own.column(name), joint.column(name)
+        mine, theirs = ours.get(name) or own.column(name), agreed.get(name) or joint.column(name)
         if mine.kind is not theirs.kind or mine.categories != theirs.categories or mine.missing != theirs.missing:
             raise Misuse(f"column {name!r} of data set {own.name!r} differs from the joint description")
         if mine.low is None or mine.high is None or theirs.low is None or theirs.high is None:
@@ -383,3 +383,7 @@ def _contained(query: SumQuery, joint: Dataset, own: Dataset) -> None:
         if mine.low < theirs.low or mine.high > theirs.high:
             hint = "agree on the catalogue again"
             raise Misuse(f"the own range of column {name!r} is not inside the joint one", hint=hint)
+
+
+def _conditioned(query: SumQuery) -> tuple[str, ...]:
+    return () if query.where is None else columns((query.where,))
