@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from clients.jurisdiction.answering import Answering
 from clients.jurisdiction.joint_keys import Held
+from clients.jurisdiction.questions import Questions
 from clients.jurisdiction.records import Records
-from clients.jurisdiction.run import Desk, Run
+from clients.jurisdiction.run import Desk, Run, attempt_of, course_of
 from clients.jurisdiction.sums import secrets_of
 from federation import registry
 from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import Blame, Job
 from federation.domain.verdict import Reason, Verdict
 from federation.errors import FederationError, JobFailed, Misuse, ProtocolViolation, Refused
-from federation.jobs import planner, protection
+from federation.jobs import planner, protection, questions
+from federation.jobs.course import Course
 from federation.protocols.events import Numbered
 from federation.protocols.secure_sum import SecureSum
 from federation.wire import convert
@@ -193,11 +196,12 @@ class Driver:
         job, name = read.value, self._desk.name
         try:
             joint = self._joint(job, offer)
-            replay = planner.replay(job, joint)
-            if replay.round is None:  # no round, no bundle, no attestation: it would only wait for its deadline
+            course = planner.course(job, joint)
+            if course.due is None:  # no round, no bundle, no attestation: it would only wait for its deadline
                 raise Misuse("no question of the job asks anything", hint="federation plan says why each one fails")
             protocol = registry.look_up(PROTOCOLS, SecureSum, job.protection)
             held = self._held(job, joint)
+            answering = self._answering(course)
             verdict = self._desk.guard.judge(job, read.digest, joint)
         except FederationError as fault:
             rule = fault.rule if isinstance(fault, Refused) else fault.code
@@ -205,8 +209,18 @@ class Driver:
             return Verdict(party=name, job_hash=read.digest, reasons=(reason,)), None
         if not verdict.permits:
             return verdict, None
-        run = Run(self._desk, job=job, job_hash=read.digest, joint=joint, replay=replay, protocol=protocol, held=held)
+        run = Run(
+            self._desk, job=job, job_hash=read.digest, course=course, answering=answering, protocol=protocol, held=held
+        )
         return verdict, run
+
+    def _answering(self, course: Course) -> Answering:
+        """Return what this party adds to the sums of a job. Raises Refused where it cannot."""
+        match course:
+            case questions.Questions(job=job):
+                own, engine = self._desk.published[job.dataset], self._desk.engines[job.dataset]
+                return Questions(course, own=own, guard=self._desk.guard, engine=engine)
+        raise Refused(f"{self._desk.name} has no part in such a job", rule="version")
 
     def _held(self, job: Job, joint: Dataset) -> Held | None:
         """Return our share of the joint key that the job names, None if it names none. Raises Refused."""
@@ -289,6 +303,7 @@ class Driver:
         if entry.run is not None:
             entry.run.forget()
         self._desk.vault.erase(job_hash)
+        self._desk.vault.erase(course_of(job_hash))
         self._desk.vault.put(ENDED + job_hash, b"over")
         self._list_jobs()
 
@@ -330,8 +345,9 @@ class Driver:
         return self._erase_secrets(job_hash, events)
 
     def _erase_secrets(self, job_hash: bytes, events: Sequence[tuple[str, bytes]]) -> None:
-        closed = sum(kind == "total" for kind, _ in events)
-        last = max((int.from_bytes(payload, "big") for kind, payload in events if kind == "attempt"), default=0)
+        saved = dict(self._desk.vault.read(course_of(job_hash)))
+        closed = int.from_bytes(saved.get("rounds", b""), "big") or sum(kind == "total" for kind, _ in events)
+        last = max((attempt_of(payload)[1] for kind, payload in events if kind == "attempt"), default=0)
         for index in (closed, closed + 1):
             for attempt in range(last + 2):
                 self._desk.vault.erase(secrets_of(job_hash, index, attempt))

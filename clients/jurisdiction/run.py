@@ -1,6 +1,6 @@
-"""One job at a jurisdiction: judges, replays the plan, answers with masked numbers, recomputes every total.
+"""One job at a jurisdiction: judges, replays the course, answers with masked numbers, recomputes every total.
 
-It asks nothing that its own replay of the plan does not ask, advances only on totals that it added up itself, and
+It answers nothing that its own replay of the course does not ask, advances only on totals that it added up itself, and
 seals what it will send before it sends it. Whatever an honest member would not have done ends the job here with a
 signed objection. Where the others went on without this party it keeps silent: it is not counted, and signs nothing.
 """
@@ -12,24 +12,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from clients.jurisdiction.answering import Answering
 from clients.jurisdiction.engine import Engine
-from clients.jurisdiction.guard import Answered, Guard
+from clients.jurisdiction.guard import Guard
 from clients.jurisdiction.joint_keys import Held, JointKeys
-from clients.jurisdiction.records import Records, query_ids
+from clients.jurisdiction.records import Records
 from clients.jurisdiction.sums import Sum
 from clients.jurisdiction.vault import Vault
-from federation.analytics.replay import Replay
 from federation.domain.catalogue import Dataset
-from federation.domain.job import Job
+from federation.domain.job import Job, digest
 from federation.domain.roster import Roster
 from federation.errors import JobFailed, ProtocolViolation, Refused
 from federation.jobs import sums
+from federation.jobs.course import Course
 from federation.protocols.events import Abort, Contribute, Intend, PartyEffect, Release, Send
 from federation.protocols.secure_sum import SecureSum
-from federation.protocols.setup import Setup, Spec
-from federation.query.query import SumQuery
-from federation.query.query import digest as query_digest
-from federation.query.round import Round, encoded, round_digest
+from federation.protocols.setup import Setup
 from federation.wire import messages as m
 from federation.wire.envelope import Signer, signed
 
@@ -66,13 +64,13 @@ class Desk:
 
 
 class Run:
-    """A permitted job: its replay, the secure sum that is open and the one whose keys are already out.
+    """A permitted job: its course, the secure sum that is open and the one whose keys are already out.
 
     Args:
         desk: the jurisdiction.
         job: the verified job.
-        joint: what all parties' publications agree on.
-        replay: the plan, from `jobs.planner`.
+        course: the job's sums, from `jobs.planner`.
+        answering: what this party adds to them.
         protocol: the job's secure sum.
         held: the joint key that the job names, and this party's share of it.
     """
@@ -83,18 +81,17 @@ class Run:
         *,
         job: Job,
         job_hash: bytes,
-        joint: Dataset,
-        replay: Replay,
+        course: Course,
+        answering: Answering,
         protocol: type[SecureSum],
         held: Held | None = None,
     ) -> None:
         self.job, self.job_hash = job, job_hash
-        self._desk, self._joint, self._replay, self._protocol = desk, joint, replay, protocol
+        self._desk, self._course, self._answering, self._protocol = desk, course, answering, protocol
         self._held = held
         self._records = Records(desk.vault)
         self._rounds = 0
         self._sums: dict[int, Sum] = {}
-        self._answers: dict[bytes, Answered] = {}
 
     # --- what the driver calls --------------------------------------------------------------------------------------
 
@@ -117,7 +114,7 @@ class Run:
         open_sum = self._sums.get(index)
         if self._aside or index < self._rounds or (open_sum and bundle.attempt < open_sum.setup.attempt):
             return []  # a resend of what is closed
-        if self._replay.round is None:  # keys for a round that the plan turned out not to have
+        if self._course.due is None:  # keys for a round that the course turned out not to have
             self._expect(not bundle.round_digest, "no query after the last round", "one")
             return []
         self._expect(open_sum is not None, "a bundle of the round that is open or the next", "one of a later round")
@@ -126,7 +123,7 @@ class Run:
         if open_sum.withdrawn(bundle, frame):
             return self._attempted_again(index, open_sum)
         if bundle.round_digest:
-            known = index == self._rounds and bundle.round_digest == round_digest(self._due())
+            known = index == self._rounds and bundle.round_digest == self._course.due
             self._expect(known, "the query that the plan asks", "another query")
         return self._followed(index, open_sum, open_sum.deliver(bundle, frame), bundle)
 
@@ -144,20 +141,22 @@ class Run:
         for open_sum in self._sums.values():
             open_sum.erase()
         self._sums.clear()
-        self._answers.clear()
+        self._answering.forget()
 
     def restore(self) -> None:
         """Fold what was sealed: the same states, and the same bytes to send."""
         attempts: dict[int, int] = {}
+        self._take_up()
         for kind, payload in self._desk.vault.read(self.job_hash):
             if kind == "total":
                 setup = self._setup(self._rounds, 0)
-                self._replay.feed(*_fed(total := _release_of(payload)))
+                self._course.feed(total := _release_of(payload))
                 self._rounds += 1
                 attempts[self._rounds] = sums.first_attempt(setup.parties, total.parties)
             elif kind == "attempt":
-                attempts[self._rounds] = int.from_bytes(payload, "big")
-        if self._aside or self._replay.round is None:
+                index, attempt = attempt_of(payload)
+                attempts[index] = attempt
+        if self._aside or self._course.due is None:
             return
         for index in (self._rounds, self._rounds + 1):
             open_sum = self._sum(index, attempts.get(index, 0))
@@ -171,7 +170,7 @@ class Run:
     @property
     def _aside(self) -> bool:
         """Whether the totals are of others only: this party was lost when it was settled who is counted."""
-        return self._desk.name not in self._replay.contributors
+        return self._desk.name not in self._course.contributors
 
     def _announce(self, index: int, attempt: int) -> list[m.Frame]:
         """Begin an attempt at a secure sum: fresh entropy, sealed before its keys leave."""
@@ -220,56 +219,81 @@ class Run:
         return out
 
     def _contribute(self, open_sum: Sum) -> list[m.Frame]:
-        due = self._due()
-        self._desk.guard.judge_round(self.job, due, self._joint)
-        own = self._desk.published[self.job.dataset]
-        if not self._records.bind(query_ids(due, own.version), open_sum.setup):
-            raise self._desk.guard.other_set(self.job)
-        answered = self._answered(due.queries)
+        self._answering.judge()
+        ids = self._answering.ids()
+        if not self._records.bind(ids, open_sum.setup):
+            raise self._answering.other_set()
         try:
-            self._desk.guard.judge_answers(self.job, due, self._joint, answered, self._desk.engines[self.job.dataset])
+            vector = self._answering.vector()
         except Refused:
-            self._records.withdrawn(query_ids(due, own.version), open_sum.setup)  # nobody has a number of it
+            self._records.withdrawn(ids, open_sum.setup)  # nobody has a number of it
             raise
-        withheld = [one.withheld for one in answered] if any(one.withheld for one in answered) else ()
-        vector = encoded(due, self._joint, [one.answer for one in answered], own.k, withheld)
         number = self._records.next_answer()
-        effects = open_sum.contribute(Contribute.of(self._spec(open_sum.setup), vector, number))
+        effects = open_sum.contribute(self._contributed(open_sum.setup, number, vector))
         # Keys of the next round travel with this vector, so that they are there when its numbers are.
         return self._followed(self._rounds, open_sum, effects) + self._announce(self._rounds + 1, 0)
 
     def _agree(self, setup: Setup, contributors: Sequence[str]) -> None:
         """Write down over whom this round's queries are opened, before this party says that it agrees."""
-        own = self._desk.published[self.job.dataset]
-        if not self._records.agree(query_ids(self._due(), own.version), setup, contributors):
-            raise self._desk.guard.other_set(self.job)
+        if not self._records.agree(self._answering.ids(), setup, contributors):
+            raise self._answering.other_set()
 
     def _closed(self, open_sum: Sum, release: Release) -> list[m.Frame]:
-        index, own = self._rounds, self._desk.published[self.job.dataset]
-        self._records.opened(query_ids(self._due(), own.version), open_sum.setup, release.parties)
-        self._desk.vault.append_many(self.job_hash, [("total", _release_bytes(release))])
+        index = self._rounds
+        self._records.opened(self._answering.ids(), open_sum.setup, release.parties)
+        if self._desk.name in release.parties:
+            self._answering.closed()
+        self._course.feed(release)
         self._drop(index)
         self._rounds += 1
-        self._replay.feed(*_fed(release))
+        self._remember(release)
         if self._aside:
             self.forget()
             return []
         attempt = sums.first_attempt(open_sum.setup.parties, release.parties)
-        if attempt or self._replay.round is None:  # keys that were dealt among more parties, or for no round
+        if attempt or self._course.due is None:  # keys that were dealt among more parties, or for no round
             self._drop(index + 1)
-        if self._replay.round is None:
+        if self._course.due is None:
+            self._answering.forget()
             return self._attested()
+        if attempt:
+            self._note_attempt(index + 1, attempt)
         out = self._announce(index + 1, attempt)
         following = self._sums[index + 1]
         return out + (self._contribute(following) if following.awaits.what == "contribution" else [])
+
+    def _remember(self, release: Release) -> None:
+        """Seal what was opened; or where the course stands, if that is shorter than all that it was fed."""
+        saved, vault = self._course.saved(), self._desk.vault
+        if saved is None:
+            vault.append_many(self.job_hash, [("total", _release_bytes(release))])
+            return
+        stream = course_of(self.job_hash)
+        vault.erase(stream)
+        counted = self._rounds.to_bytes(8, "big")
+        vault.append_many(stream, [("rounds", counted), ("course", saved), ("own", self._answering.saved())])
+
+    def _take_up(self) -> None:
+        """Take up a course that was saved, if one was."""
+        for kind, saved in self._desk.vault.read(course_of(self.job_hash)):
+            match kind:
+                case "rounds":
+                    self._rounds = int.from_bytes(saved, "big")
+                case "course":
+                    self._course.restore(saved)
+                case _:
+                    self._answering.restore(saved)
+
+    def _note_attempt(self, index: int, attempt: int) -> None:
+        payload = attempt.to_bytes(4, "big") + index.to_bytes(8, "big")
+        self._desk.vault.append_many(self.job_hash, [("attempt", payload)])
 
     def _attempted_again(self, index: int, open_sum: Sum) -> list[m.Frame]:
         """Begin anew: nobody can open the attempt that was withdrawn, so its queries are free again."""
         self._expect(index == self._rounds, "withdrawals of the round that is open", "some of another round")
         attempt = open_sum.setup.attempt + 1
-        own = self._desk.published[self.job.dataset]
-        self._records.withdrawn(query_ids(self._due(), own.version), open_sum.setup)
-        self._desk.vault.append_many(self.job_hash, [("attempt", attempt.to_bytes(4, "big"))])
+        self._records.withdrawn(self._answering.ids(), open_sum.setup)
+        self._note_attempt(index, attempt)
         self._drop(index)
         return self._announce(index, attempt)
 
@@ -278,36 +302,25 @@ class Run:
         if dropped is not None:
             dropped.erase()
 
-    def _answered(self, queries: Sequence[SumQuery]) -> tuple[Answered, ...]:
-        ids = [query_digest(query) for query in queries]
-        if any(query_id not in self._answers for query_id in ids):
-            engine = self._desk.engines[self.job.dataset]
-            answers = self._desk.guard.answered(self.job, queries, self._joint, engine)
-            self._answers = dict(zip(ids, answers, strict=True))
-        return tuple(self._answers[query_id] for query_id in ids)
-
     # --- values -----------------------------------------------------------------------------------------------------
 
     def _setup(self, index: int, attempt: int) -> Setup:
-        contributors = self._replay.contributors
-        return sums.setup(self.job, self.job_hash, index=index, attempt=attempt, contributors=contributors)
+        return sums.setup(
+            self.job,
+            self.job_hash,
+            index=index,
+            attempt=attempt,
+            contributors=self._course.contributors,
+            strict=self._course.strict(index),
+        )
 
     def _contributed(self, setup: Setup, number: int, vector: bytes) -> Contribute:
-        return Contribute(spec=self._spec(setup), vector=vector, number=number)
-
-    def _spec(self, setup: Setup) -> Spec:
-        return sums.spec(setup, self._due(), self._joint, self._replay.transcript)
-
-    def _due(self) -> Round:
-        due = self._replay.round
-        if due is None:
-            raise self._broken("no bundle after the last round", "one")
-        return due
+        return Contribute(spec=self._course.spec(setup), vector=vector, number=number)
 
     def _attested(self) -> list[m.Frame]:
-        if self._replay.round is not None or self._aside:
+        if self._course.due is not None or self._aside:
             return []
-        value = m.Attestation(party=self._desk.name, job_hash=self.job_hash, transcript=self._replay.transcript)
+        value = m.Attestation(party=self._desk.name, job_hash=self.job_hash, transcript=self._course.transcript)
         return [m.Frame(signed(self._desk.me, m.ATTESTATION, value), job_hash=self.job_hash)]
 
     def _expect(self, holds: bool, expected: str, got: str) -> None:
@@ -318,8 +331,14 @@ class Run:
         return ProtocolViolation(self._desk.coordinator, phase=f"round {self._rounds}", expected=expected, got=got)
 
 
-def _fed(release: Release) -> tuple[list[int], tuple[str, ...]]:
-    return release.numbers, release.parties
+def course_of(job_hash: bytes) -> bytes:
+    """Return the vault's stream of a course that saves itself, and of what the party adds to it."""
+    return digest("federation/course/v1", job_hash)
+
+
+def attempt_of(payload: bytes) -> tuple[int, int]:
+    """Return (index of the sum, attempt at it) of a sealed event "attempt"."""
+    return int.from_bytes(payload[4:], "big"), int.from_bytes(payload[:4], "big")
 
 
 def _release_bytes(release: Release) -> bytes:

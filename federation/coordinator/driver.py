@@ -428,8 +428,8 @@ class Driver:
             pins[party] = dataset
             documents.append(publication)
         joint = agreed(pins)
-        replay = planner.replay(job, joint)
-        if replay.round is None:
+        course = planner.course(job, joint)
+        if course.due is None:
             raise Misuse("no question of the job asks anything", hint="federation plan says why each one fails")
         protocol = registry.look_up(PROTOCOLS, SecureSum, job.protection)
         offer = m.Offer(job=envelope, publications=tuple(documents))
@@ -437,8 +437,7 @@ class Driver:
             job=job,
             job_hash=job_hash,
             offer=offer,
-            joint=joint,
-            replay=replay,
+            course=course,
             protocol=protocol,
             me=self._me,
             key=self._key(job),

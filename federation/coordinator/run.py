@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from federation.analytics.replay import Replay
 from federation.coordinator.sums import Sum
-from federation.domain.catalogue import Dataset
 from federation.domain.job import Blame, Job, PartyProgress, State, Update
 from federation.domain.verdict import Verdict
 from federation.errors import FederationError, JobFailed, ProtocolViolation, Refused
 from federation.jobs import lifecycle, sums
+from federation.jobs.course import Course
 from federation.protocols.events import Release
 from federation.protocols.secure_sum import SecureSum
-from federation.query.round import Round
 from federation.wire import messages as m
 from federation.wire.certificates import Certified
 from federation.wire.convert import sayable
@@ -51,13 +49,12 @@ def _as_told(accuser: str, blame: Blame) -> Blame:
 
 
 class Run:
-    """The state of one job: its life, its replay, the secure sum that is open.
+    """The state of one job: its life, its course, the secure sum that is open.
 
     Args:
         job: the verified job.
         offer: what the parties are asked; signed once, resent as it is.
-        joint: what all parties' publications agree on.
-        replay: the plan, from `jobs.planner`.
+        course: the job's sums, from `jobs.planner`.
         protocol: the job's secure sum.
         me: the coordinator.
         key: the joint key that the job names, None if it names none.
@@ -69,8 +66,7 @@ class Run:
         job: Job,
         job_hash: bytes,
         offer: m.Offer,
-        joint: Dataset,
-        replay: Replay,
+        course: Course,
         protocol: type[SecureSum],
         me: Signer,
         key: Certified | None = None,
@@ -82,7 +78,7 @@ class Run:
         self.attestations: list[m.Signed] = []
         self.signed_job = offer.job
         self._offer = m.Frame(signed(me, m.OFFER, offer), job_hash=job_hash)
-        self._joint, self._replay, self._protocol, self._me = joint, replay, protocol, me
+        self._course, self._protocol, self._me = course, protocol, me
         self._sums: dict[int, Sum] = {}  # this round's, the next one's, and the last one's: somebody may lack bundles
         self._known: set[tuple[str, bytes]] = set()
         self._started = False
@@ -176,7 +172,7 @@ class Run:
 
     def _expired(self) -> list[Outgoing]:
         missing, remedy = self.owing(), ""
-        if self.life.state is State.RUNNING and self._replay.round is not None:
+        if self.life.state is State.RUNNING and self._course.due is not None:
             open_sum = self._sums[len(self.totals)]
             open_sum.give_up()
             remedy = next((blame.hint for blame in open_sum.aborted), "")
@@ -198,9 +194,9 @@ class Run:
             return tuple(sorted(set(self.job.parties) - self.life.judged))
         if self.life.state is not State.RUNNING:
             return ()
-        if self._replay.round is not None:
+        if self._course.due is not None:
             return self._sums[len(self.totals)].awaits.of
-        return tuple(sorted(set(self._replay.contributors) - set(self.life.attested)))
+        return tuple(sorted(set(self._course.contributors) - set(self.life.attested)))
 
     @property
     def phase(self) -> tuple[int, int, str]:
@@ -214,7 +210,7 @@ class Run:
         """Return whether the job can go on without those who owe, `connected` being there."""
         if self.life.state is not State.RUNNING:
             return False
-        if self._replay.round is None:
+        if self._course.due is None:
             return self.life.enough
         open_sum = self._sums[len(self.totals)]
         if open_sum.awaits.what == "consent":  # nobody has given shares yet; who was lost before may be back
@@ -263,24 +259,30 @@ class Run:
 
     def _open_round(self) -> None:
         """Begin the secure sum that the plan asks now; keys for it may have been exchanged before."""
-        due, index = self._replay.round, len(self.totals)
-        if due is None:
-            counted = self._replay.contributors
+        index = len(self.totals)
+        if self._course.due is None:
+            counted = self._course.contributors
             threshold = sums.promised(counted, self.job.key).threshold
-            self.life = lifecycle.with_transcript(self.life, self._replay.transcript, counted, threshold)
+            self.life = lifecycle.with_transcript(self.life, self._course.transcript, counted, threshold)
             self._sums.pop(index, None)  # keys for a round that the plan turned out not to have
             return
-        self._specify(self._sums[index], due)
+        self._specify(self._sums[index])
         if index and index + 1 < self.job.max_rounds:
             self._sum(index + 1, 0)
 
-    def _specify(self, open_sum: Sum, due: Round) -> None:
-        open_sum.specified(sums.spec(open_sum.setup, due, self._joint, self._replay.transcript))
+    def _specify(self, open_sum: Sum) -> None:
+        open_sum.specified(self._course.spec(open_sum.setup))
 
     def _sum(self, index: int, attempt: int) -> Sum:
         """Return a new attempt at secure sum `index`, in the place of an earlier one."""
-        contributors = self._replay.contributors
-        setup = sums.setup(self.job, self.job_hash, index=index, attempt=attempt, contributors=contributors)
+        setup = sums.setup(
+            self.job,
+            self.job_hash,
+            index=index,
+            attempt=attempt,
+            contributors=self._course.contributors,
+            strict=self._course.strict(index),
+        )
         self._sums[index] = Sum(self._protocol, setup, self._me, b"" if self.key is None else self.key.joint.to_bytes())
         return self._sums[index]
 
@@ -290,7 +292,7 @@ class Run:
         open_sum = self._sums.get(frame.round_index)
         if frame.round_index < index and (open_sum is None or frame.attempt != open_sum.setup.attempt):
             return []  # a resend of what is closed
-        if frame.round_index == index and self._replay.round is None:
+        if frame.round_index == index and self._course.due is None:
             return []  # keys for a round that the plan turned out not to have
         if open_sum is None or frame.attempt > open_sum.setup.attempt:
             raise ProtocolViolation(
@@ -307,7 +309,7 @@ class Run:
 
     def _without_the_missing(self) -> list[Outgoing]:
         index = len(self.totals)
-        if self._replay.round is None:
+        if self._course.due is None:
             self.life = lifecycle.step(self.life, lifecycle.AttestationsClosed())
             return []
         open_sum = self._sums[index]
@@ -327,17 +329,15 @@ class Run:
         if open_sum.total is not None:
             self._closed(open_sum, open_sum.total)
             return out
-        due = self._replay.round
-        if open_sum.withdrawn and due is not None:
+        if open_sum.withdrawn and self._course.due is not None:
             again = self._sum(index, open_sum.setup.attempt + 1)
             again.adopt(open_sum)
-            self._specify(again, due)
+            self._specify(again)
         return out
 
     def _closed(self, open_sum: Sum, total: Release) -> None:
         self.life = lifecycle.step(self.life, lifecycle.RoundClosed(round_index=len(self.totals)))
-        self._replay.feed(total.numbers, total.parties)
-        self.totals.append(total)
+        self.totals.append(self._course.feed(total))
         index = len(self.totals)
         self._sums.pop(index - 2, None)
         if sums.first_attempt(open_sum.setup.parties, total.parties) and index < self.job.max_rounds:

@@ -18,6 +18,8 @@ from federation.domain.catalogue import Dataset
 from federation.domain.job import Computation, Job
 from federation.errors import FederationError, Misuse, Refused, did_you_mean
 from federation.jobs import sums
+from federation.jobs.course import Course
+from federation.jobs.questions import Questions
 from federation.query import expression, predicate
 from federation.query.expression import Expression, Gram
 from federation.query.query import Argmin, Axis, Bins, Categories, SumQuery, shape
@@ -97,6 +99,11 @@ def replay(job: Job, joint: Dataset) -> Replay:
     where = predicate.parse(job.where, joint) if job.where else None
     plans = [_plan(statistic, parameters, where, joint) for statistic, parameters in _members(job)]
     return Replay(together(plans), joint, parties=job.parties, max_rounds=job.max_rounds)
+
+
+def course(job: Job, joint: Dataset) -> Course:
+    """Return the job's sums, one after another, at their beginning. Raises as `replay`."""
+    return Questions(job, joint, replay(job, joint))
 
 
 def rounds(job: Job, joint: Dataset) -> int:

@@ -1,8 +1,9 @@
 """Which secure sums a job has: who is in each, how many of them must be, and over what; the same at every member.
 
 The first sum is between all parties of the job, and is opened over those who delivered if the job permits that some are
-missing. Everything after it is between exactly those who were counted: nobody may be missing there, a party that is
-lost is waited for until the deadline. Under a joint key nobody may be missing in any sum.
+missing. Everything after it is between exactly those who were counted. Where the course is strict nobody may be missing
+there, a party that is lost is waited for until the deadline; a training goes on with those who are left, if the job
+permits that. Under a joint key nobody may be missing in any sum.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from federation.query.round import Round, length, round_digest
 from federation.query.widths import value_bits
 
 
-def setup(job: Job, job_hash: bytes, *, index: int, attempt: int, contributors: Sequence[str]) -> Setup:
+def setup(
+    job: Job, job_hash: bytes, *, index: int, attempt: int, contributors: Sequence[str], strict: bool | None = None
+) -> Setup:
     """Return the setup of secure sum `index`.
 
     Args:
         index: from 0.
         attempt: from 0; each has keys of its own.
         contributors: who was counted in the sums before; everybody for the first.
+        strict: whether all of them have to be counted, as the course says; by default in all sums but the first.
 
     Raises:
         Refused: rule "secure_sum/parties": fewer than three parties.
@@ -37,14 +41,16 @@ def setup(job: Job, job_hash: bytes, *, index: int, attempt: int, contributors: 
             parties=job.parties,
             key=job.key,
         )
+    parties = job.parties if index == 0 else contributors
+    least = min(len(parties), job.minimum_parties)
     return Setup.standard(
         job_hash=job_hash,
         round_index=index,
         attempt=attempt,
         roster_hash=job.roster_hash,
-        parties=job.parties if index == 0 else contributors,
+        parties=parties,
         colluders=promised(job.parties).colluders,
-        least=min(len(job.parties), job.minimum_parties) if index == 0 else len(contributors),
+        least=len(contributors) if (index > 0 if strict is None else strict) else least,
     )
 
 
