@@ -10,7 +10,6 @@ Refused: schedules without meaning, updates that are not finite (by the name of 
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
@@ -93,6 +92,10 @@ class Schedule:
         for _ in range(round_index):  # in written order: `**` is libm's, and merge may read this
             rate *= self.lr_decay
         return rate
+
+    def weight(self, rows: int) -> int:
+        """Return what a party of so many training rows weighs in the mean."""
+        return rows if self.weighted else 1
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
@@ -283,10 +286,9 @@ def effective_steps(steps: int, momentum: float) -> float:
 
 def refuse_infinite(vector: NDArray[np.float32], layout: Layout, what: str) -> None:
     """Raise Misuse that names the first tensor of `vector` (size,) with an entry that is not finite."""
-    if math.isfinite(float(np.dot(vector, np.zeros_like(vector)))):  # 0 * NaN and 0 * inf are NaN; one quick pass
-        return
-    tensor = next(tensor for tensor, place in layout.places() if not np.isfinite(vector[place]).all())
-    raise Misuse(
-        f"{what} is not finite in tensor {tensor.name!r}: local training ran away; nothing was sent",
-        hint="lower lr, standardise the inputs, or bound the targets",
-    )
+    for tensor, place in layout.places():
+        if not np.isfinite(vector[place]).all():
+            raise Misuse(
+                f"{what} is not finite in tensor {tensor.name!r}: local training ran away; nothing was sent",
+                hint="lower lr, standardise the inputs, or bound the targets",
+            )
