@@ -21,7 +21,7 @@ from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import Blame, Job
 from federation.domain.verdict import Reason, Verdict
 from federation.errors import FederationError, JobFailed, Misuse, ProtocolViolation, Refused
-from federation.jobs import planner, protection, questions
+from federation.jobs import planner, protection, questions, training
 from federation.jobs.course import Course
 from federation.protocols.events import Numbered
 from federation.protocols.secure_sum import SecureSum
@@ -201,7 +201,7 @@ class Driver:
                 raise Misuse("no question of the job asks anything", hint="federation plan says why each one fails")
             protocol = registry.look_up(PROTOCOLS, SecureSum, job.protection)
             held = self._held(job, joint)
-            answering = self._answering(course)
+            answering = self._answering(course, read.digest)
             verdict = self._desk.guard.judge(job, read.digest, joint)
         except FederationError as fault:
             rule = fault.rule if isinstance(fault, Refused) else fault.code
@@ -214,12 +214,19 @@ class Driver:
         )
         return verdict, run
 
-    def _answering(self, course: Course) -> Answering:
+    def _answering(self, course: Course, job_hash: bytes) -> Answering:
         """Return what this party adds to the sums of a job. Raises Refused where it cannot."""
+        desk = self._desk
         match course:
             case questions.Questions(job=job):
-                own, engine = self._desk.published[job.dataset], self._desk.engines[job.dataset]
-                return Questions(course, own=own, guard=self._desk.guard, engine=engine)
+                return Questions(
+                    course, own=desk.published[job.dataset], guard=desk.guard, engine=desk.engines[job.dataset]
+                )
+            case training.Training(job=job):
+                from clients.jurisdiction.learning import Learning  # numpy's weight is paid by those who train
+
+                own, engine = desk.published[job.dataset], desk.engines[job.dataset]
+                return Learning(course, job_hash, own=own, guard=desk.guard, engine=engine, me=desk.name)
         raise Refused(f"{self._desk.name} has no part in such a job", rule="version")
 
     def _held(self, job: Job, joint: Dataset) -> Held | None:

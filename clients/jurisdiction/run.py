@@ -146,9 +146,9 @@ class Run:
     def restore(self) -> None:
         """Fold what was sealed: the same states, and the same bytes to send."""
         attempts: dict[int, int] = {}
-        self._take_up()
+        taken_up = self._take_up()
         for kind, payload in self._desk.vault.read(self.job_hash):
-            if kind == "total":
+            if kind == "total" and not taken_up:
                 setup = self._setup(self._rounds, 0)
                 self._course.feed(total := _release_of(payload))
                 self._rounds += 1
@@ -273,9 +273,10 @@ class Run:
         counted = self._rounds.to_bytes(8, "big")
         vault.append_many(stream, [("rounds", counted), ("course", saved), ("own", self._answering.saved())])
 
-    def _take_up(self) -> None:
-        """Take up a course that was saved, if one was."""
-        for kind, saved in self._desk.vault.read(course_of(self.job_hash)):
+    def _take_up(self) -> bool:
+        """Take up a course that was saved; return whether one was."""
+        events = self._desk.vault.read(course_of(self.job_hash))
+        for kind, saved in events:
             match kind:
                 case "rounds":
                     self._rounds = int.from_bytes(saved, "big")
@@ -283,6 +284,7 @@ class Run:
                     self._course.restore(saved)
                 case _:
                     self._answering.restore(saved)
+        return bool(events)
 
     def _note_attempt(self, index: int, attempt: int) -> None:
         payload = attempt.to_bytes(4, "big") + index.to_bytes(8, "big")

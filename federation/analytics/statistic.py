@@ -7,24 +7,18 @@ before any query exists.
 
 from __future__ import annotations
 
-import math
-import types
-import typing
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from federation.analytics.plan import Plan
 from federation.domain.catalogue import Dataset
-from federation.domain.job import Computation, Value
-from federation.errors import Misuse, did_you_mean
+from federation.domain.job import Computation
+from federation.domain.parameters import read
+from federation.errors import Misuse
 from federation.query.expression import Expression
 from federation.query.query import MOST_NUMBERS
-
-MOST_TEXT = 4_096  # characters of a text parameter
-MOST_ITEMS = 10_000  # items of a tuple parameter
 
 P = TypeVar("P")
 R = TypeVar("R", bound="Result")
@@ -161,72 +155,6 @@ class Statistic(ABC, Generic[P, R]):
 
 
 def parameters_of(statistic: Statistic[P, R], computation: Computation) -> P:
-    """Return `statistic.Parameters` made from the computation's (name, value) pairs.
-
-    Raises:
-        Misuse: unknown parameter (with the nearest name), one given twice, one lacking, or a value of another type.
-            An int stands for a float; a bool never stands for a number; numbers are finite; texts and tuples are
-            bounded.
-    """
-    kind = statistic.Parameters
-    hints = typing.get_type_hints(kind)
-    declared = {field.name: field for field in fields(kind)}
-    given: dict[str, Value] = {}
-    for name, value in computation.parameters:
-        if name not in declared:
-            raise Misuse(f"{computation.name} has no parameter {name!r}", hint=did_you_mean(name, declared))
-        if name in given:
-            raise Misuse(f"{computation.name} has parameter {name!r} twice")
-        if not _fits(value, hints[name]):
-            raise Misuse(
-                f"parameter {name!r} of {computation.name} must be {_spelled(hints[name])}, got {_kind(value)}"
-            )
-        given[name] = value
-    for name, field in declared.items():
-        if name not in given and field.default is MISSING and field.default_factory is MISSING:
-            raise Misuse(f"{computation.name} needs parameter {name!r}", hint=_spelled(hints[name]))
-    made: P = kind(**given)
+    """Return `statistic.Parameters` made from the computation's (name, value) pairs. Raises Misuse as `read` does."""
+    made: P = read(statistic.Parameters, computation.parameters, computation.name)
     return made
-
-
-def _fits(value: Value, hint: object) -> bool:
-    if hint is None or hint is type(None):
-        return value is None
-    if hint is bool:
-        return isinstance(value, bool)
-    if hint is int:
-        return type(value) is int
-    if hint is float:
-        return type(value) is int or (type(value) is float and math.isfinite(value))
-    if hint is str:
-        return isinstance(value, str) and len(value) <= MOST_TEXT
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, part) for part in parts)
-    if origin is not tuple or not isinstance(value, tuple) or len(value) > MOST_ITEMS:
-        return False
-    if len(parts) == 2 and parts[1] is Ellipsis:
-        return all(_fits(item, parts[0]) for item in value)
-    return len(value) == len(parts) and all(map(_fits, value, parts))
-
-
-def _spelled(hint: object) -> str:
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if hint is type(None):
-        return "nothing"
-    if isinstance(hint, type) and origin is None:
-        return {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false"}.get(
-            hint, hint.__name__
-        )
-    if origin is tuple:
-        several: Sequence[object] = parts[:1] if parts[-1:] == (Ellipsis,) else parts
-        return f"a list of ({', '.join(map(_spelled, several))})"
-    return " or ".join(map(_spelled, parts))
-
-
-def _kind(value: Value) -> str:
-    if isinstance(value, tuple):
-        return "a list with other items" if value else "an empty list"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "a number that is not finite"
-    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(type(value), "nothing")

@@ -17,12 +17,12 @@ from federation.analytics.statistic import Statistic, parameters_of
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Computation, Job
 from federation.errors import FederationError, Misuse, Refused, did_you_mean
-from federation.jobs import sums
+from federation.jobs import sums, training
 from federation.jobs.course import Course
 from federation.jobs.questions import Questions
 from federation.query import expression, predicate
 from federation.query.expression import Expression, Gram
-from federation.query.query import Argmin, Axis, Bins, Categories, SumQuery, shape
+from federation.query.query import MOST_NUMBERS, Argmin, Axis, Bins, Categories, SumQuery, shape
 
 FAMILY = "federation.analytics.statistics"
 MOST_SPELLED = 10  # products of a matrix that are told one by one
@@ -102,12 +102,20 @@ def replay(job: Job, joint: Dataset) -> Replay:
 
 
 def course(job: Job, joint: Dataset) -> Course:
-    """Return the job's sums, one after another, at their beginning. Raises as `replay`."""
+    """Return the job's sums, one after another, at their beginning.
+
+    Raises:
+        Refused, Misuse, JobFailed: as `replay`, or as a training's plan does.
+    """
+    if training.is_training(job):
+        return training.Training(job, joint)
     return Questions(job, joint, replay(job, joint))
 
 
 def rounds(job: Job, joint: Dataset) -> int:
-    """Return the most secure sums that the job's plans ask for, rounds of support included. Raises as `replay`."""
+    """Return the most secure sums that the job's plans ask for, rounds of support included. Raises as `course`."""
+    if training.is_training(job):
+        return training.most_sums(training.plan_of(job, joint), joint)
     most = max(_rounds(statistic, parameters, joint) for statistic, parameters in _members(job))
     return most if joint.own_figures else 2 * most
 
@@ -118,6 +126,8 @@ def most_numbers(job: Job, joint: Dataset) -> int:
     Raises:
         Refused, Misuse, JobFailed: as `replay`.
     """
+    if training.is_training(job):
+        return MOST_NUMBERS  # more than any joint key carries
     first = replay(job, joint).round
     forms = () if first is None else tuple(shape(query, joint) for query in first.queries)
     later = sum(_later(statistic, parameters, joint) for statistic, parameters in _members(job))

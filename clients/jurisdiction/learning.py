@@ -1,0 +1,137 @@
+"""One party's side of a training: its rows' moments, then updates of the model and tallies of it, packed and encoded.
+
+An update is bounded, cut and rounded here, before it goes under the masks; with few bits, what rounding took away is
+added to the next update (error feedback: Karimireddy et al., ICML 2019), and so is kept at home. Asked again for the
+same round it says the same words: the update is held until the round is closed, and after a restart it is trained anew
+from what was sealed, with the same seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.jurisdiction.answering import Answering
+from clients.jurisdiction.engine import Engine
+from clients.jurisdiction.guard import Guard
+from clients.jurisdiction.questions import Questions
+from clients.jurisdiction.trainer import Trainer
+from federation.crypto import ring
+from federation.crypto.encoding import Packing
+from federation.domain.catalogue import Dataset
+from federation.domain.job import digest
+from federation.errors import Misuse, Refused
+from federation.jobs.training import Step, Training
+
+COARSE_BITS: Final = 16  # up to which what rounding takes away is worth a pass over the update
+
+Arrays = tuple[NDArray[np.float32], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Answer:
+    """The vector of a round, and what this party keeps once it is counted."""
+
+    round_index: int
+    words: bytes
+    kept: Arrays
+    lost: NDArray[np.float32] | None
+
+
+class Learning(Answering):
+    """The updates and tallies of one job.
+
+    Args:
+        course: what is due.
+        job_hash: of the job, 32 bytes: names its sums for ever.
+        own: the party's own publication of the job's data set.
+        me: the party's name.
+
+    Raises:
+        Refused: rule "trainer": this party cannot train.
+    """
+
+    def __init__(
+        self, course: Training, job_hash: bytes, *, own: Dataset, guard: Guard, engine: Engine, me: str
+    ) -> None:
+        self._course, self._job_hash, self._own, self._guard = course, job_hash, own, guard
+        self._standardising = Questions(course.standardising, own=own, guard=guard, engine=engine)
+        self._trainer = Trainer(engine, course.joint, own, course.plan, me, where=course.where)
+        self._kept: Arrays = ()
+        self._lost: NDArray[np.float32] | None = None
+        self._answer: _Answer | None = None
+
+    def ids(self) -> list[bytes]:
+        if self._course.step is Step.SCALE:
+            return self._standardising.ids()
+        due = self._course.due
+        if due is None:
+            raise Misuse("the training came to its end")
+        return [digest("federation/training/sum/v1", self._job_hash, due, self._own.version.encode())]
+
+    def judge(self) -> None:
+        if self._course.step is Step.SCALE:
+            self._standardising.judge()
+
+    def vector(self) -> bytes:
+        course = self._course
+        if course.step is Step.SCALE:
+            return self._standardising.vector()
+        if course.public is None:
+            raise Misuse("there is no model yet")
+        if course.step is Step.EVALUATE:
+            return ring.to_bytes(ring.from_ints(self._trainer.tally(course.public, self._kept, course.scaling)))
+        if self._answer is None or self._answer.round_index != course.round_index:
+            self._answer = self._updated(course)
+        return self._answer.words
+
+    def other_set(self) -> Refused:
+        return self._guard.other_set(self._course.job)
+
+    def closed(self) -> None:
+        if self._course.step is Step.UPDATE and self._answer is not None:
+            self._kept, self._lost, self._answer = self._answer.kept, self._answer.lost, None
+
+    def saved(self) -> bytes:
+        arrays = (*self._kept, *(() if self._lost is None else (self._lost,)))
+        if not arrays:
+            return b""
+        head = [self._lost is not None, len(arrays), *(array.size for array in arrays)]
+        sizes = np.array(head, dtype="<u8")
+        return b"".join((sizes.tobytes(), *(array.astype("<f4", copy=False).tobytes() for array in arrays)))
+
+    def restore(self, saved: bytes) -> None:
+        if not saved:
+            return
+        has_lost, count = np.frombuffer(saved, "<u8", 2).tolist()
+        end, arrays = 8 * (2 + count), []
+        for size in np.frombuffer(saved, "<u8", count, 16).tolist():
+            arrays.append(np.frombuffer(saved, "<f4", size, end).astype(np.float32))
+            end += 4 * size
+        self._lost = arrays.pop() if has_lost else None
+        self._kept = tuple(arrays)
+
+    def forget(self) -> None:
+        self._standardising.forget()
+        self._trainer.forget()
+        self._answer = None
+
+    def _updated(self, course: Training) -> _Answer:
+        assert course.public is not None  # noqa: S101 - `vector` has looked
+        update = self._trainer.update(course.public, self._kept, course.round_index, course.scaling)
+        packing = course.packing(len(course.contributors))
+        values = update.vector if self._lost is None else update.vector + self._lost
+        encoded = packing.encode(values, weight=update.weight)  # the strategy has bounded its length
+        lost = _rounded_away(values, packing, update.weight) if packing.bits <= COARSE_BITS else None
+        return _Answer(round_index=course.round_index, words=encoded.words, kept=update.kept, lost=lost)
+
+
+def _rounded_away(values: NDArray[np.float32], packing: Packing, weight: int) -> NDArray[np.float32]:
+    """Return what rounding, and nothing else, takes from `values`: entries that are cut lose that for good."""
+    factor = packing.scale * (weight / packing.weight_most)
+    inside = np.clip(values.astype(np.float64), -packing.clip, packing.clip)
+    sent = (np.rint(inside * factor + packing.top / 2) - packing.top / 2) / factor
+    return (inside - sent).astype(np.float32)
