@@ -55,6 +55,8 @@ class Share:
 class Rows:
     """Rows that have all the values that were asked for, in the order of the source; they never leave this room.
 
+    The arrays belong to whoever asked, who overwrites them at the end.
+
     Attributes:
         columns: one array per column of the query: float64, or float32 where that holds every whole number of the
             declared range; for a category int32, its place in the published list.

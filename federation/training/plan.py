@@ -149,8 +149,8 @@ def chosen(plan: TrainingPlan, joint: Dataset) -> Chosen:
     """
     model = registry.look_up(MODELS, Model, plan.model)()
     strategy = registry.look_up(STRATEGIES, Strategy, plan.strategy)()
-    config = read(model.Config, plan.config, f"model {plan.model}")
-    parameters = read(strategy.Parameters, plan.options, f"strategy {plan.strategy}")
+    config: Any = read(model.Config, plan.config, f"model {plan.model}")
+    parameters: Any = read(strategy.Parameters, plan.options, f"strategy {plan.strategy}")
     found = inputs(plan, joint)
     layout = model.layout(config, found)
     return Chosen(model=model, config=config, strategy=strategy, parameters=parameters, inputs=found, layout=layout)
