@@ -44,6 +44,7 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", f"a compressed file, as joblib writes it, {_RUNS_CODE}"),
     (b"BZh", f"a compressed file, as joblib writes it, {_RUNS_CODE}"),
     (b"\xfd7zXZ", f"a compressed file, as joblib writes it, {_RUNS_CODE}"),
+    (b"]\x00\x00", f"a compressed file, as joblib writes it, {_RUNS_CODE}"),
     (b"\x78", f"a compressed file, as joblib writes it, {_RUNS_CODE}"),
 )
 _Header: TypeAlias = dict[str, object]
