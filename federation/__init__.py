@@ -1,8 +1,8 @@
 """Joint statistics and joint models across jurisdictions whose raw data may not leave home.
 
 `import federation as fed`: `fed.connect` opens a session with a coordinator, `fed.local` runs everything in this
-process, `fed.ask` writes questions for `session.run`. What all parties must agree on lives here, plus the
-coordinator; programs are in `clients`.
+process, `fed.ask` writes questions for `session.run`, `fed.FedAvg(rounds=20)` says how `session.train` trains. What all
+parties must agree on lives here, plus the coordinator; programs are in `clients`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,22 @@ __all__ = ["__version__", "ask", "connect", "local"]
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"federation has no {name!r}; it has {', '.join(__all__)}")
     from importlib import import_module
 
-    return getattr(import_module(_LAZY[name]), name)
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    if name[:1].isupper() and name.lower() in _strategies():
+        return import_module("clients.researcher.training").strategy(name.lower())
+    raise AttributeError(f"federation has no {name!r}; it has {', '.join(__all__)}, and a name for each strategy")
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _strategies() -> tuple[str, ...]:
+    """Return what strategies a job may name; `fed.FedAvg` is "fedavg"."""
+    from importlib import import_module
+
+    names: tuple[str, ...] = import_module("federation.registry").names("federation.training.strategies")
+    return names

@@ -75,13 +75,19 @@ class Calls:
 
     def read_evidence(self, job_hash: bytes) -> Iterator[pb.ReadEvidenceResponse]:
         """Yield a job's evidence file in pieces, to its end; it is made again first, which may take a while."""
-        call = self._stub.ReadEvidence(pb.ReadEvidenceRequest(job_hash=job_hash), timeout=EVIDENCE_S)
-        try:
-            yield from call
-        except grpc.RpcError as fault:  # also when time is up: a file that is cut off is none
-            raise connect.explained(fault, self._address) from None
-        finally:
-            call.cancel()
+        yield from self._whole(self._stub.ReadEvidence(pb.ReadEvidenceRequest(job_hash=job_hash), timeout=EVIDENCE_S))
+
+    def follow(self, job_hash: bytes, known: int) -> pb.FollowResponse:
+        """Return what a training has opened after its first `known` sums."""
+        response: pb.FollowResponse = self._called(
+            lambda: self._stub.Follow(pb.FollowRequest(job_hash=job_hash, known=known), timeout=CALL_S)
+        )
+        return response
+
+    def read_model(self, job_hash: bytes, *, best: bool) -> Iterator[pb.ReadModelResponse]:
+        """Yield a training's model file in pieces, to its end."""
+        call = self._stub.ReadModel(pb.ReadModelRequest(job_hash=job_hash, best=best), timeout=EVIDENCE_S)
+        yield from self._whole(call)
 
     def status(self) -> pb.GetStatusResponse:
         """Return who attends and what runs."""
@@ -108,6 +114,14 @@ class Calls:
         except grpc.RpcError as fault:
             if fault.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise connect.explained(fault, self._address) from None
+        finally:
+            call.cancel()
+
+    def _whole(self, call: Any) -> Iterator[Any]:  # noqa: ANN401 - gRPC has no types
+        try:
+            yield from call
+        except grpc.RpcError as fault:  # also when time is up: a file that is cut off is none
+            raise connect.explained(fault, self._address) from None
         finally:
             call.cancel()
 

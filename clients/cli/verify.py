@@ -175,12 +175,12 @@ def _receipt(subject: str, bundle: Path | None, chunk: str) -> tuple[bytes | Non
 
 
 def _read(file: Path) -> bytes:
-    from clients.researcher.remote import LARGEST_EVIDENCE
+    from clients.researcher.remote import LARGEST_FILE
     from federation.errors import Misuse
     from federation.identity import document
     from federation.wire.evidence import MAGIC
 
-    content = document.read(file, what=f"the evidence file {file}", limit_bytes=LARGEST_EVIDENCE)
+    content = document.read(file, what=f"the evidence file {file}", limit_bytes=LARGEST_FILE)
     if not content.startswith(MAGIC):
         raise Misuse(f"{file} is no evidence of a job", hint="federation verify JOB --save FILE writes such a file")
     return content

@@ -36,6 +36,7 @@ from federation.errors import Misuse
 from federation.identity import keys, roster_file
 from federation.jobs.protection import PAILLIER, named
 from federation.policy.rule import Settings
+from federation.protocols.events import Release
 from federation.version import VERSION
 from federation.wire import messages as m
 from federation.wire.certificates import Certified
@@ -220,6 +221,12 @@ class LocalTransport:
 
     def evidence(self, job_hash: bytes) -> Iterator[bytes]:
         yield from pieces(self.network.coordinator.evidence(job_hash, self.me)())
+
+    def opened(self, job_hash: bytes, known: int) -> tuple[Release, ...]:
+        return self.network.coordinator.opened(job_hash, self.me)[known:]
+
+    def model(self, job_hash: bytes, *, best: bool) -> bytes:
+        return self.network.coordinator.model(job_hash, self.me, best=best)()
 
     def close(self) -> None:
         for jurisdiction in self.network.jurisdictions.values():

@@ -10,7 +10,7 @@ import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from clients.channel import connect
 from clients.channel.calls import Calls
@@ -22,6 +22,7 @@ from federation.domain.job import Job, LogLine, Released, State, Summary, Update
 from federation.domain.roster import Roster
 from federation.errors import ProtocolViolation, Unreachable
 from federation.identity.keys import Credentials
+from federation.protocols.events import Release
 from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.certificates import Certified
@@ -29,7 +30,7 @@ from federation.wire.envelope import digest_of, signed
 
 PATIENCE_S = 30.0  # how long a coordinator that answered before may be away
 LONGEST_PAUSE_S = 2.0
-LARGEST_EVIDENCE = 4 * 1024 * 1024 * 1024  # bytes
+LARGEST_FILE = 4 * 1024 * 1024 * 1024  # bytes
 A = TypeVar("A")
 
 
@@ -123,12 +124,26 @@ class RemoteTransport:
         return received.released_in(job_hash, response.totals, contributors, attestations, self._roster)
 
     def evidence(self, job_hash: bytes) -> Iterator[bytes]:
+        yield from self._bounded(self._calls.read_evidence(job_hash), "evidence")
+
+    def opened(self, job_hash: bytes, known: int) -> tuple[Release, ...]:
+        response = self._patiently(lambda: self._calls.follow(job_hash, known))
+        counted = convert.contributors_from(response.contributors)
+        if len(counted) != len(response.totals):
+            coordinator = received.coordinator_of(self._roster)
+            raise ProtocolViolation(coordinator, phase="follow", expected="the contributors of each sum", got="others")
+        return tuple(Release(total=t, parties=p) for t, p in zip(response.totals, counted, strict=True))
+
+    def model(self, job_hash: bytes, *, best: bool) -> bytes:
+        return b"".join(self._bounded(self._calls.read_model(job_hash, best=best), "model"))
+
+    def _bounded(self, pieces: Iterator[Any], what: str) -> Iterator[bytes]:
         size = 0
-        for response in self._calls.read_evidence(job_hash):
+        for response in pieces:
             size += len(response.piece)
-            if size > LARGEST_EVIDENCE or not response.piece:  # empty ones could go on for ever
+            if size > LARGEST_FILE or not response.piece:  # empty ones could go on for ever
                 coordinator = received.coordinator_of(self._roster)
-                raise ProtocolViolation(coordinator, phase="evidence", expected="a file of bounded size", got="more")
+                raise ProtocolViolation(coordinator, phase=what, expected="a file of bounded size", got="more")
             yield response.piece
 
     def close(self) -> None:

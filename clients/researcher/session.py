@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from clients.researcher.asking import Asked, Frame
 from clients.researcher.forecast import Forecast, check, verdicts
@@ -28,7 +28,13 @@ from federation.domain.roster import Role
 from federation.errors import Misuse, Refused, did_you_mean
 from federation.jobs import planner
 from federation.jobs.protection import KnownKey, named
+from federation.jobs.training import computation
 from federation.wire.certificates import Certified
+
+if TYPE_CHECKING:
+    from clients.researcher.training import Chosen, Training
+
+TRAINING_S = 3600.0
 
 
 def connect(
@@ -208,6 +214,55 @@ class Session:
         """
         frame = _framed(data.frame, purpose, protection, minimum_parties, deadline_s, name)
         return self.submit(asked, data=data.framed(frame)).results()
+
+    def train(
+        self,
+        *,
+        model: str = "linear",
+        data: Table,
+        target: str,
+        strategy: Chosen | None = None,
+        features: Sequence[str] = (),
+        config: Mapping[str, object] | None = None,
+        purpose: str | None = None,
+        minimum_parties: int | None = None,
+        deadline_s: float = TRAINING_S,
+        name: str | None = None,
+        **options: object,
+    ) -> Training:
+        """Hand in a training and return at once: `.watch()` yields its rounds, `.result()` the model.
+
+        Args:
+            model: an architecture: "linear", "mlp", "cnn", "tabular", "lstm".
+            data: a table of this session, with its `where`.
+            target: the column that is predicted.
+            strategy: such as `fed.FedAvg(rounds=20, lr=0.1)`, which is the default.
+            features: the columns that it is predicted from; all others that identify nobody by default.
+            config: of the model, such as {"hidden": (64, 32)}.
+            purpose: and the others: as `table` has them.
+            deadline_s: seconds from now; an hour by default.
+            options: seed, holdout, split, scale, evaluate_every, patience, best and task, as
+                `federation.training.plan.TrainingPlan` has them.
+
+        Raises:
+            Misuse: a plan without a meaning, with the nearest word; nobody was asked.
+            Refused: rule of the protocol, such as fewer than three parties.
+        """
+        from clients.researcher import training
+
+        chosen = training.strategy("fedavg")() if strategy is None else strategy
+        plan = training.plan(
+            model=model,
+            target=target,
+            features=features,
+            config=config or {},
+            strategy=chosen,
+            options=options,
+            joint=data.joint,
+        )
+        frame = _framed(data.frame, purpose, "masks", minimum_parties, deadline_s, name)
+        draft = self._draft((computation(plan),), data.framed(replace(frame, name=frame.name or f"train-{target}")))
+        return training.Training(self.hand_in(draft.job, data.publications))
 
     def plan(
         self,

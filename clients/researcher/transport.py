@@ -13,6 +13,7 @@ from typing import Protocol
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Job, LogLine, Released, State, Summary, Update
 from federation.domain.roster import Roster
+from federation.protocols.events import Release
 from federation.wire.certificates import Certified
 
 
@@ -74,6 +75,12 @@ class Transport(Protocol):
 
     def evidence(self, job_hash: bytes) -> Iterator[bytes]:
         """Yield the evidence file of an ended job in pieces; nothing in it is verified, `audit` does that."""
+
+    def opened(self, job_hash: bytes, known: int) -> tuple[Release, ...]:
+        """Return what a training of the researcher's has opened after its first `known` sums; nobody signed it yet."""
+
+    def model(self, job_hash: bytes, *, best: bool) -> bytes:
+        """Return the model file of a released training; nothing in it is verified."""
 
     def close(self) -> None:
         """Hang up; jobs go on without us."""

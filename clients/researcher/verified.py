@@ -13,10 +13,14 @@ import re
 from collections.abc import Sequence
 
 from federation.analytics.plan import Outcome
+from federation.crypto import ring
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Blame, Job, Released, State
 from federation.errors import FederationError, JobFailed, ProtocolViolation, Refused, Unavailable, Unreachable
 from federation.jobs import planner, sums
+from federation.jobs.course import Course
+from federation.jobs.questions import Questions
+from federation.protocols.events import Release
 
 PHASE = "release"
 
@@ -46,12 +50,19 @@ class JobRefused(Refused):
 
 
 def outcomes(job: Job, job_hash: bytes, joint: Dataset, released: Released, *, coordinator: str) -> tuple[Outcome, ...]:
-    """Replay the job's plan on what was opened and return one outcome per computation.
+    """Replay the job's plan on what was opened and return one outcome per computation. As `replay`."""
+    questions = Questions(job, joint, planner.replay(job, joint))
+    replay(questions, job, job_hash, released, coordinator=coordinator)
+    return questions.replay.results
+
+
+def replay(course: Course, job: Job, job_hash: bytes, released: Released, *, coordinator: str) -> None:
+    """Feed a job's course with what was opened, to its end.
 
     Args:
+        course: at its beginning.
         job: as it was signed.
         job_hash: what the transport returned for it, 32 bytes.
-        joint: the data set that the pinned publications describe.
         released: totals, transcript and who signed it; the signatures are verified by the transport.
         coordinator: the member who handed it over.
 
@@ -67,26 +78,24 @@ def outcomes(job: Job, job_hash: bytes, joint: Dataset, released: Released, *, c
 
     if released.job_hash != job_hash:
         raise lie("the totals of this job", "those of another job")
-    replay = planner.replay(job, joint)
-    for index, (numbers, counted) in enumerate(zip(released.totals, released.contributors, strict=True)):
-        if replay.round is None:
+    for index, (numbers, parties) in enumerate(zip(released.totals, released.contributors, strict=True)):
+        if course.due is None:
             raise lie(f"{index} secure sums", f"{len(released.totals)}")
         try:
-            replay.feed(numbers, counted)
+            course.feed(Release(total=ring.to_bytes(ring.from_ints(numbers)), parties=parties))
         except ProtocolViolation as fault:
             raise lie(fault.expected, fault.got) from fault
-    if replay.round is not None:
+    if course.due is not None:
         raise lie("all secure sums that the plan asks for", f"only {len(released.totals)}")
-    counted, signed = replay.contributors, set(released.attested_by)
+    counted, signed = course.contributors, set(released.attested_by)
     least = sums.setup(job, job_hash, index=0, attempt=0, contributors=job.parties).least
     if len(counted) < least:
         raise lie(f"totals of at least {least} parties", f"totals of {len(counted)}")
     if not signed <= set(counted) or len(signed) < sums.promised(counted, job.key).threshold:
         unsigned = ", ".join(sorted(set(counted) - signed))
         raise lie("a transcript signed by the parties that are counted", f"none by {unsigned}")
-    if not hmac.compare_digest(replay.transcript, released.transcript):
+    if not hmac.compare_digest(course.transcript, released.transcript):
         raise lie("the totals that all parties signed", "other totals")
-    return replay.results
 
 
 def ending(state: State, blames: Sequence[Blame], *, coordinator: str) -> FederationError:

@@ -40,6 +40,8 @@ ALLOWED: Mapping[str, frozenset[Role]] = MappingProxyType(
         f"/{SERVICE}/ListJobs": frozenset({Role.RESEARCHER}),
         f"/{SERVICE}/Cancel": frozenset({Role.RESEARCHER}),
         f"/{SERVICE}/ReadLog": frozenset({Role.RESEARCHER}),
+        f"/{SERVICE}/Follow": frozenset({Role.RESEARCHER}),
+        f"/{SERVICE}/ReadModel": frozenset({Role.RESEARCHER}),
         # Whose job it is, or who is a party of it: the driver judges.
         f"/{SERVICE}/ReadEvidence": frozenset({Role.RESEARCHER, Role.JURISDICTION}),
         f"/{SERVICE}/ListPublications": frozenset({Role.RESEARCHER, Role.JURISDICTION}),

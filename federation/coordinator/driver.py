@@ -23,6 +23,7 @@ from federation.domain.roster import Role, Roster
 from federation.errors import Misuse, ProtocolViolation, Refused
 from federation.jobs import planner
 from federation.jobs.protection import PAILLIER
+from federation.jobs.training import Training, is_training
 from federation.protocols.events import Numbered, Release
 from federation.protocols.secure_sum import SecureSum
 from federation.wire import convert
@@ -262,6 +263,24 @@ class Driver:
             return (), ()
         return tuple(run.totals), tuple(run.attestations)
 
+    def opened(self, job_hash: bytes, researcher: str) -> tuple[Release, ...]:
+        """Return what the researcher's own training has opened so far. Raises Misuse if there is no such training."""
+        run = self._own(job_hash, researcher)
+        _training_of(run)
+        return tuple(run.totals)
+
+    def model(self, job_hash: bytes, researcher: str, *, best: bool) -> Callable[[], bytes]:
+        """Return what makes the file of a released training's model; a thread may call it.
+
+        Raises:
+            Misuse: there is no such training of this researcher's, or it is not released.
+        """
+        run = self._own(job_hash, researcher)
+        training = _training_of(run)
+        if run.life.state is not State.RELEASED:
+            raise Misuse(f"job {run.job.name} is {run.life.state.value}: there is no model to give out")
+        return partial(training.file, best=best)
+
     def summaries(self, researcher: str) -> list[tuple[Summary, m.Signed]]:
         """Return the researcher's jobs, oldest first, each with its signed bytes."""
         found = []
@@ -297,6 +316,11 @@ class Driver:
         job = None if envelope is None else convert.job_of(envelope.body)
         if envelope is None or job is None or member not in (job.researcher, *job.parties):
             raise Misuse("there is no such job of yours", hint="federation get jobs lists a researcher's")
+        if is_training(job):
+            raise Misuse(
+                f"job {job.name} trained a model: what stands for it is the receipt",
+                hint=f"federation result {job.name}",
+            )
         if job_hash in self._open:
             raise Misuse(f"job {job.name} has not ended", hint=f"federation result {job.name} waits for its end")
         return partial(gathered, self._admitted(job, job_hash, envelope), events, self._roster)
@@ -521,3 +545,9 @@ class Driver:
     def _speaks_for_itself(party: str, sender: str) -> None:
         if sender != party:
             raise ProtocolViolation(party, phase="attend", expected="its own messages", got="another member's")
+
+
+def _training_of(run: Run) -> Training:
+    if not isinstance(run.course, Training):
+        raise Misuse(f"job {run.job.name} asks statistics and trains nothing", hint="federation result reads them")
+    return run.course

@@ -78,7 +78,7 @@ class Run:
         self.attestations: list[m.Signed] = []
         self.signed_job = offer.job
         self._offer = m.Frame(signed(me, m.OFFER, offer), job_hash=job_hash)
-        self._course, self._protocol, self._me = course, protocol, me
+        self.course, self._protocol, self._me = course, protocol, me
         self._sums: dict[int, Sum] = {}  # this round's, the next one's, and the last one's: somebody may lack bundles
         self._known: set[tuple[str, bytes]] = set()
         self._started = False
@@ -172,7 +172,7 @@ class Run:
 
     def _expired(self) -> list[Outgoing]:
         missing, remedy = self.owing(), ""
-        if self.life.state is State.RUNNING and self._course.due is not None:
+        if self.life.state is State.RUNNING and self.course.due is not None:
             open_sum = self._sums[len(self.totals)]
             open_sum.give_up()
             remedy = next((blame.hint for blame in open_sum.aborted), "")
@@ -194,9 +194,9 @@ class Run:
             return tuple(sorted(set(self.job.parties) - self.life.judged))
         if self.life.state is not State.RUNNING:
             return ()
-        if self._course.due is not None:
+        if self.course.due is not None:
             return self._sums[len(self.totals)].awaits.of
-        return tuple(sorted(set(self._course.contributors) - set(self.life.attested)))
+        return tuple(sorted(set(self.course.contributors) - set(self.life.attested)))
 
     @property
     def phase(self) -> tuple[int, int, str]:
@@ -210,7 +210,7 @@ class Run:
         """Return whether the job can go on without those who owe, `connected` being there."""
         if self.life.state is not State.RUNNING:
             return False
-        if self._course.due is None:
+        if self.course.due is None:
             return self.life.enough
         open_sum = self._sums[len(self.totals)]
         if open_sum.awaits.what == "consent":  # nobody has given shares yet; who was lost before may be back
@@ -260,10 +260,10 @@ class Run:
     def _open_round(self) -> None:
         """Begin the secure sum that the plan asks now; keys for it may have been exchanged before."""
         index = len(self.totals)
-        if self._course.due is None:
-            counted = self._course.contributors
+        if self.course.due is None:
+            counted = self.course.contributors
             threshold = sums.promised(counted, self.job.key).threshold
-            self.life = lifecycle.with_transcript(self.life, self._course.transcript, counted, threshold)
+            self.life = lifecycle.with_transcript(self.life, self.course.transcript, counted, threshold)
             self._sums.pop(index, None)  # keys for a round that the plan turned out not to have
             return
         self._specify(self._sums[index])
@@ -271,7 +271,7 @@ class Run:
             self._sum(index + 1, 0)
 
     def _specify(self, open_sum: Sum) -> None:
-        open_sum.specified(self._course.spec(open_sum.setup))
+        open_sum.specified(self.course.spec(open_sum.setup))
 
     def _sum(self, index: int, attempt: int) -> Sum:
         """Return a new attempt at secure sum `index`, in the place of an earlier one."""
@@ -280,8 +280,8 @@ class Run:
             self.job_hash,
             index=index,
             attempt=attempt,
-            contributors=self._course.contributors,
-            strict=self._course.strict(index),
+            contributors=self.course.contributors,
+            strict=self.course.strict(index),
         )
         self._sums[index] = Sum(self._protocol, setup, self._me, b"" if self.key is None else self.key.joint.to_bytes())
         return self._sums[index]
@@ -292,7 +292,7 @@ class Run:
         open_sum = self._sums.get(frame.round_index)
         if frame.round_index < index and (open_sum is None or frame.attempt != open_sum.setup.attempt):
             return []  # a resend of what is closed
-        if frame.round_index == index and self._course.due is None:
+        if frame.round_index == index and self.course.due is None:
             return []  # keys for a round that the plan turned out not to have
         if open_sum is None or frame.attempt > open_sum.setup.attempt:
             raise ProtocolViolation(
@@ -309,7 +309,7 @@ class Run:
 
     def _without_the_missing(self) -> list[Outgoing]:
         index = len(self.totals)
-        if self._course.due is None:
+        if self.course.due is None:
             self.life = lifecycle.step(self.life, lifecycle.AttestationsClosed())
             return []
         open_sum = self._sums[index]
@@ -329,7 +329,7 @@ class Run:
         if open_sum.total is not None:
             self._closed(open_sum, open_sum.total)
             return out
-        if open_sum.withdrawn and self._course.due is not None:
+        if open_sum.withdrawn and self.course.due is not None:
             again = self._sum(index, open_sum.setup.attempt + 1)
             again.adopt(open_sum)
             self._specify(again)
@@ -337,7 +337,7 @@ class Run:
 
     def _closed(self, open_sum: Sum, total: Release) -> None:
         self.life = lifecycle.step(self.life, lifecycle.RoundClosed(round_index=len(self.totals)))
-        self.totals.append(self._course.feed(total))
+        self.totals.append(self.course.feed(total))
         index = len(self.totals)
         self._sums.pop(index - 2, None)
         if sums.first_attempt(open_sum.setup.parties, total.parties) and index < self.job.max_rounds:

@@ -220,6 +220,18 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
             contributors=convert.contributors_to(release.parties for release in totals),
         )
 
+    async def Follow(self, request: pb.FollowRequest, context: Context) -> pb.FollowResponse:
+        opened = self.driver.opened(request.job_hash, caller().name)[request.known :]
+        return pb.FollowResponse(
+            totals=[release.total for release in opened],
+            contributors=convert.contributors_to(release.parties for release in opened),
+        )
+
+    async def ReadModel(self, request: pb.ReadModelRequest, context: Context) -> AsyncIterator[pb.ReadModelResponse]:
+        content = await asyncio.to_thread(self.driver.model(request.job_hash, caller().name, best=request.best))
+        for start in range(0, len(content), bulk.PIECE_BYTES):
+            yield pb.ReadModelResponse(piece=content[start : start + bulk.PIECE_BYTES])
+
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
         jobs = [
             pb.JobSummary(

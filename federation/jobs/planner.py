@@ -112,6 +112,13 @@ def course(job: Job, joint: Dataset) -> Course:
     return Questions(job, joint, replay(job, joint))
 
 
+def followed(job: Job, joint: Dataset) -> Course:
+    """Return the job's sums as a researcher follows them: of a training, without its models. Raises as `course`."""
+    if training.is_training(job):
+        return training.Followed(job, joint)
+    return Questions(job, joint, replay(job, joint))
+
+
 def rounds(job: Job, joint: Dataset) -> int:
     """Return the most secure sums that the job's plans ask for, rounds of support included. Raises as `course`."""
     if training.is_training(job):

@@ -350,6 +350,16 @@ class Training(Course):
     def _violation(self, expected: str, got: str) -> ProtocolViolation:
         return ProtocolViolation(_SOMEBODY, phase=f"{self.step} {self.round_index}", expected=expected, got=got)
 
+    def file(self, *, best: bool) -> bytes:
+        """Return the last model, or the best one, as a safetensors file. Raises Misuse where there is none."""
+        found = self.best if best else None
+        if found is None and self.public is not None:
+            found = self.round_index, self.public.model
+        if found is None:
+            raise Misuse("there is no model yet")
+        about = {"job": self.job.name, "model": self.plan.model, "round": str(found[0] + 1)}
+        return checkpoint.to_bytes(self.chosen.layout, found[1], about)
+
     # --- resting ----------------------------------------------------------------------------------------------------
 
     def saved(self) -> bytes | None:

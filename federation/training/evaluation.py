@@ -138,6 +138,16 @@ def _binary(logits: NDArray[np.float64], target: NDArray[np.int64]) -> NDArray[n
     return np.concatenate(([np.sum(right & ~positive), np.sum(right & positive)], *counts))
 
 
+def outputs(module: Any, numbers: NDArray[np.float32], codes: NDArray[np.int64]) -> NDArray[np.float64]:  # noqa: ANN401 - torch's
+    """Return what a module answers for rows, (rows, outputs); it does not learn."""
+    import torch
+
+    module.eval()
+    with torch.no_grad():
+        found: NDArray[np.float64] = module(held(numbers), held(codes)).double().numpy()
+    return found
+
+
 def figures(numbers: Sequence[int], inputs: Inputs) -> Figures:
     """Return what a sum of tallies says; pure.
 

@@ -196,6 +196,36 @@ class ReadEvidenceResponse(_message.Message):
     piece: bytes
     def __init__(self, piece: _Optional[bytes] = ...) -> None: ...
 
+class FollowRequest(_message.Message):
+    __slots__ = ("job_hash", "known")
+    JOB_HASH_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    job_hash: bytes
+    known: int
+    def __init__(self, job_hash: _Optional[bytes] = ..., known: _Optional[int] = ...) -> None: ...
+
+class FollowResponse(_message.Message):
+    __slots__ = ("totals", "contributors")
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTORS_FIELD_NUMBER: _ClassVar[int]
+    totals: _containers.RepeatedScalarFieldContainer[bytes]
+    contributors: _containers.RepeatedCompositeFieldContainer[Contributors]
+    def __init__(self, totals: _Optional[_Iterable[bytes]] = ..., contributors: _Optional[_Iterable[_Union[Contributors, _Mapping]]] = ...) -> None: ...
+
+class ReadModelRequest(_message.Message):
+    __slots__ = ("job_hash", "best")
+    JOB_HASH_FIELD_NUMBER: _ClassVar[int]
+    BEST_FIELD_NUMBER: _ClassVar[int]
+    job_hash: bytes
+    best: bool
+    def __init__(self, job_hash: _Optional[bytes] = ..., best: bool = ...) -> None: ...
+
+class ReadModelResponse(_message.Message):
+    __slots__ = ("piece",)
+    PIECE_FIELD_NUMBER: _ClassVar[int]
+    piece: bytes
+    def __init__(self, piece: _Optional[bytes] = ...) -> None: ...
+
 class ListPublicationsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

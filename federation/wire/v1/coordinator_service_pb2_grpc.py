@@ -85,6 +85,16 @@ class CoordinatorServiceStub(object):
                 request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadEvidenceRequest.SerializeToString,
                 response_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadEvidenceResponse.FromString,
                 _registered_method=True)
+        self.Follow = channel.unary_unary(
+                '/federation.wire.v1.CoordinatorService/Follow',
+                request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.FollowRequest.SerializeToString,
+                response_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.FollowResponse.FromString,
+                _registered_method=True)
+        self.ReadModel = channel.unary_stream(
+                '/federation.wire.v1.CoordinatorService/ReadModel',
+                request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadModelRequest.SerializeToString,
+                response_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadModelResponse.FromString,
+                _registered_method=True)
         self.ListPublications = channel.unary_unary(
                 '/federation.wire.v1.CoordinatorService/ListPublications',
                 request_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ListPublicationsRequest.SerializeToString,
@@ -176,6 +186,20 @@ class CoordinatorServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Follow(self, request, context):
+        """A researcher reads what a training of its own has opened so far; nothing of it is signed yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadModel(self, request, context):
+        """A researcher reads the model of a training of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListPublications(self, request, context):
         """Anybody in the roster lists what is published.
         """
@@ -249,6 +273,16 @@ def add_CoordinatorServiceServicer_to_server(servicer, server):
                     servicer.ReadEvidence,
                     request_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadEvidenceRequest.FromString,
                     response_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadEvidenceResponse.SerializeToString,
+            ),
+            'Follow': grpc.unary_unary_rpc_method_handler(
+                    servicer.Follow,
+                    request_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.FollowRequest.FromString,
+                    response_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.FollowResponse.SerializeToString,
+            ),
+            'ReadModel': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadModel,
+                    request_deserializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadModelRequest.FromString,
+                    response_serializer=federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadModelResponse.SerializeToString,
             ),
             'ListPublications': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPublications,
@@ -537,6 +571,60 @@ class CoordinatorService(object):
             '/federation.wire.v1.CoordinatorService/ReadEvidence',
             federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadEvidenceRequest.SerializeToString,
             federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadEvidenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Follow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/federation.wire.v1.CoordinatorService/Follow',
+            federation_dot_wire_dot_v1_dot_coordinator__service__pb2.FollowRequest.SerializeToString,
+            federation_dot_wire_dot_v1_dot_coordinator__service__pb2.FollowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/federation.wire.v1.CoordinatorService/ReadModel',
+            federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadModelRequest.SerializeToString,
+            federation_dot_wire_dot_v1_dot_coordinator__service__pb2.ReadModelResponse.FromString,
             options,
             channel_credentials,
             insecure,
