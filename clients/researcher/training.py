@@ -313,8 +313,9 @@ class Trained:
             case Task.CLASSES:
                 target = joint.column(plan.target)
                 first = planned.first(target)
-                names = target.categories or tuple(range(first, first + inputs.outputs))
-                return np.asarray(names)[outputs.argmax(axis=1)]
+                names: tuple[object, ...] = target.categories or tuple(range(first, first + inputs.outputs))
+                found: NDArray[Any] = np.asarray(names)[outputs.argmax(axis=1)]
+                return found
 
     def save(self, path: str | Path) -> Path:
         """Write the model as a safetensors file and return its path; an existing file is refused."""
