@@ -120,7 +120,9 @@ def whiskers(forest: Forest, axes: Axes) -> None:
         style = _whisker(each)
         apart = [[each.value - each.low], [each.high - each.value]]
         axes.errorbar([each.value], [place], xerr=apart, label=labels.pop(each.joint, "") or None, **style)
-        axes.annotate(f"{each.value:.2f}", (each.value, place), (0, 6), textcoords="offset points", ha="center")
+        paper = {"facecolor": "#ffffff", "edgecolor": "none", "pad": 0.6}
+        where = {"textcoords": "offset points", "ha": "center", "bbox": paper, "zorder": 1.5}
+        axes.annotate(f"{each.value:.2f}", (each.value, place), (0, 6), **where)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(_rounds(forest))
     axes.xaxis.set_major_formatter(lambda ratio, _: f"{ratio:g}")
@@ -152,7 +154,7 @@ def _rounds(forest: Forest) -> FixedLocator:
     least, most = min(each.low for each in forest.whiskers), max(each.high for each in forest.whiskers)
     wide = most / least > WIDE
     rounds = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if wide else (0.25, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 4, 5)
-    return FixedLocator([each for each in rounds if least / 1.3 <= each <= most * 1.3])
+    return FixedLocator([each for each in rounds if each == 1 or least / 1.3 <= each <= most * 1.3])
 
 
 def _differences(drawing: Drawing, axes: Axes) -> None:

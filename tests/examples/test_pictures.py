@@ -14,7 +14,10 @@ from federation.errors import Misuse
 from federation_examples import pictures
 from federation_examples.report import Report
 
-STORIES = ("flights", "tuberculosis", "income")
+STORIES = ("flights", "tuberculosis", "income", "social_insure", "stops")
+
+
+MOST_CHARACTERS = 95  # of a title that is not cut off
 
 
 @pytest.fixture(params=STORIES)
@@ -38,6 +41,7 @@ def test_a_drawn_picture_holds_its_values_and_is_wide_enough_to_read(report: Rep
         assert picture.width >= 900
         assert json.loads(picture.text[pictures.VALUES]) == json.loads(pictures.values(report.drawing))
     assert path.stat().st_size < 200_000
+    assert len(report.drawing.title) <= MOST_CHARACTERS
 
 
 def test_a_gap_is_drawn_as_a_gap(tuberculosis_report: Report) -> None:
@@ -52,7 +56,9 @@ def test_a_gap_is_drawn_as_a_gap(tuberculosis_report: Report) -> None:
         assert drawn[1997] > 0
 
 
-def test_every_curve_is_told_apart_without_colour(report: Report) -> None:
+@pytest.mark.parametrize("story", ["flights", "tuberculosis", "income"])
+def test_every_curve_is_told_apart_without_colour(story: str, request: pytest.FixtureRequest) -> None:
+    report: Report = request.getfixturevalue(f"{story}_report")
     from matplotlib.figure import Figure
 
     axes = Figure().subplots()
@@ -69,3 +75,18 @@ def test_drawing_without_matplotlib_names_the_extra(
     with pytest.raises(Misuse) as caught:
         pictures.png(flights_report.drawing, tmp_path)
     assert "pearl-federation[plot]" in caught.value.hint
+
+
+def test_a_forest_shows_every_ratio_with_its_interval_beside_its_name(social_insure_report: Report) -> None:
+    from matplotlib.figure import Figure
+
+    forest = social_insure_report.drawing
+    axes = Figure().subplots()
+    pictures.whiskers(forest, axes)
+    assert [label.get_text() for label in axes.get_yticklabels()] == [each.name for each in forest.whiskers]
+    drawn = [line.get_segments()[0] for line in axes.collections]
+    for each, ((low, _), (high, _)) in zip(forest.whiskers, drawn, strict=True):
+        assert (low, high) == (pytest.approx(each.low), pytest.approx(each.high))
+        assert each.low < each.value < each.high
+    assert axes.get_xscale() == "log"
+    assert 1 in axes.get_xticks()
