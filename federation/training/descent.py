@@ -179,7 +179,7 @@ def drawing(seed: bytes) -> Iterator[Any]:
 
     outside = torch.get_rng_state()
     try:
-        torch.manual_seed(int.from_bytes(seed[:8], "big") >> 1)
+        torch.default_generator.manual_seed(int.from_bytes(seed[:8], "big") >> 1)  # of the processor alone
         generator = torch.Generator()
         generator.manual_seed(int.from_bytes(seed[8:16], "big") >> 1)
         yield generator
