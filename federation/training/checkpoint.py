@@ -143,12 +143,12 @@ def _opened(data: bytes) -> tuple[_Header, memoryview]:
         raise _refused(f"no header of JSON of at most {MOST_HEADER} bytes at its beginning")
     if begins + length > len(data):
         raise _refused("the file ends within its header")
-    try:
-        header = json.loads(bytes(data[begins : begins + length]), object_pairs_hook=_once, parse_constant=_no_number)
+    try:  # it begins with {, so it is an object or no JSON
+        header: _Header = json.loads(
+            bytes(data[begins : begins + length]), object_pairs_hook=_once, parse_constant=_no_number
+        )
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
         raise _refused("its header is not JSON, or says something twice") from None
-    if not isinstance(header, dict):
-        raise _refused("its header is not a JSON object")
     if not _is_about(header.get(ABOUT, {})):
         raise _refused(f"{ABOUT} is not at most {MOST_ABOUT} texts of at most {MOST_TEXT} characters")
     return header, memoryview(data)[begins + length :]

@@ -222,11 +222,21 @@ def test_a_file_of_another_configuration_says_so() -> None:
 
 def test_a_file_cut_at_any_byte_or_with_a_byte_more_is_refused() -> None:
     data = checkpoint.to_bytes(SMALL, FLAT, ABOUT)
+    body = len(data) - 4 * SMALL.size
     for end in range(len(data)):
-        with pytest.raises(Refused):
+        why = "no header" if end < 9 else "within its header" if end < body else "within tensor"
+        with pytest.raises(Refused, match=why):
             checkpoint.of(data[:end], SMALL)
     with pytest.raises(Refused, match="1 bytes follow"):
         checkpoint.of(data + b"\0", SMALL)
+
+
+def test_numbers_that_json_does_not_have_are_refused_wherever_they_stand() -> None:
+    """Python's reader takes them, the library's does not: one file must not be two."""
+    for word in ("NaN", "Infinity", "-Infinity"):
+        text = f'{{"x":{word}}}'.encode()
+        with pytest.raises(Refused, match="not JSON"):
+            checkpoint.about(struct.pack("<Q", len(text)) + text)
 
 
 def test_a_header_with_any_byte_changed_is_refused_or_says_the_same() -> None:
