@@ -4,6 +4,7 @@ flights        three airports, one joint delay: sums exact to the last unit, qua
 tuberculosis   mainland China, Hong Kong SAR, Macao SAR: cases exact, one joint rate
 income         four regions: a year of school, deciles, Gini and Lorenz
 social_insure  three groups of villages: who insures, where cells below ten stay closed
+air            three authorities: dust, its 98th percentile, days above the limit, the seasons
 stops          five precincts: Mantel and Haenszel's odds ratio of being searched
 alone (a story in one process) · packages, converter, debian (real tables, checked) · reference (pooled fits)
 report, pictures (what comes out)

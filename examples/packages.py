@@ -88,17 +88,9 @@ def converted(tables: Sequence[tuple[Packaged, Path]]) -> None:
         WrongData: a file was changed.
     """
     arguments = [part for table, target in tables for part in (str(table.found()), table.sha256, str(target))]
-    done = subprocess.run(
-        # No variable and no folder of the caller decides what the process imports.
-        [sys.executable, "-E", "-P", "-X", "utf8", str(CONVERTER), *arguments],
-        env={name: os.environ[name] for name in KEPT if name in os.environ},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_S,
-        check=False,
-    )
-    match done.returncode, done.stderr.split():
+    done = apart(CONVERTER, arguments)
+    said = done.stderr.decode(errors="replace")
+    match done.returncode, said.split():
         case 0, _:
             return
         case 3, [*_, path]:
@@ -106,5 +98,24 @@ def converted(tables: Sequence[tuple[Packaged, Path]]) -> None:
         case 4, [*_, missing]:
             raise Misuse(f"this example needs the package {missing}", hint=EXTRA)
         case code, _:
-            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            last = (said.strip().splitlines() or ["it said nothing"])[-1]
             raise Misuse(f"the converter ended with {code}: {last}", hint=EXTRA)
+
+
+def apart(program: Path, arguments: Sequence[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run a program of ours in a process that gets these arguments and bytes, and nothing else.
+
+    Args:
+        program: a Python file that imports nothing of ours.
+        arguments: for it.
+        given: what it reads from stdin.
+    """
+    return subprocess.run(
+        # No variable and no folder of the caller decides what the process imports.
+        [sys.executable, "-E", "-P", "-X", "utf8", str(program), *arguments],
+        env={name: os.environ[name] for name in KEPT if name in os.environ},
+        input=given,
+        capture_output=True,
+        timeout=LONGEST_S,
+        check=False,
+    )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 INCHES, DOTS = (9.0, 5.4), 150  # 1350 dots wide: sharp when a page shows it 900 wide
 MOST_MARKED: Final = 36  # points of a curve; more markers hide one another
+MOST_TICKS: Final = 12  # points of a curve that are all named on its axis
 MOST_NAMES: Final = 4  # beside each other in a legend, at full size
 WIDE: Final = 10.0  # a greatest ratio this many times the least one has few round ratios
 GREY: Final = "#555555"
@@ -98,6 +99,8 @@ def curves(drawing: Drawing, axes: Axes) -> None:
     for x, y, text in drawing.marked:
         axes.plot([x], [y], "o", color="#000000", markerfacecolor="#ffffff", markersize=8, markeredgewidth=2, zorder=5)
         axes.annotate(text, (x, y), (9, -17), textcoords="offset points", fontsize=11, zorder=5)
+    if len(drawing.curves[0].x) <= MOST_TICKS:
+        axes.set_xticks(drawing.curves[0].x)
     if drawing.diagonal:
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (2, 3)), linewidth=1.2, zorder=1)
         axes.annotate("equal shares", (0.62, 0.645), fontsize=9.5, color=GREY, ha="right")
