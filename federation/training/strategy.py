@@ -26,6 +26,7 @@ MOST_STEPS = 1_000_000  # local updates of one round
 MOST_EPOCHS = 1_000.0
 MOST_BATCH = 1 << 20  # rows
 LARGEST = 1e6  # of any rate, bound or penalty
+SMALLEST_RATE = 1e-9  # of a local update, whatever lr_decay does: strategies divide by it
 OPTIMIZERS = ("sgd", "adam")
 
 P = TypeVar("P", bound="Schedule")
@@ -73,9 +74,10 @@ class Schedule:
             ("weight_decay", 0, LARGEST),
             ("norm", 0, LARGEST),
             ("bits", 4, 32),
+            ("lr", SMALLEST_RATE, LARGEST),
         ):
             check_range(name, getattr(self, name), low, high)
-        for name, high in (("lr", LARGEST), ("lr_decay", 1), ("epochs", MOST_EPOCHS), ("clip", LARGEST)):
+        for name, high in (("lr_decay", 1), ("epochs", MOST_EPOCHS), ("clip", LARGEST)):
             check_positive(name, getattr(self, name), high)
         check_share("momentum", self.momentum)
         if self.optimizer not in OPTIMIZERS:
@@ -91,7 +93,7 @@ class Schedule:
         rate = self.lr
         for _ in range(round_index):  # in written order: `**` is libm's, and merge may read this
             rate *= self.lr_decay
-        return rate
+        return max(rate, SMALLEST_RATE)
 
     def weight(self, rows: int) -> int:
         """Return what a party of so many training rows weighs in the mean."""

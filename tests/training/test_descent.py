@@ -14,11 +14,14 @@ from torch.nn import functional
 from federation.errors import Misuse
 from federation.training import descent
 from federation.training.descent import Batches, bind, descend, drawing
+from federation.training.evaluation import figures, tally
 from federation.training.inputs import Inputs, Task
 from federation.training.layout import Part
-from federation.training.models.linear import Linear
+from federation.training.models.cnn import Cnn, CnnConfig
+from federation.training.models.linear import Linear, LinearConfig
+from federation.training.models.lstm import Lstm, LstmConfig
 from federation.training.models.mlp import Mlp, MlpConfig
-from federation.training.models.tabular import Tabular
+from federation.training.models.tabular import Tabular, TabularConfig
 from federation.training.strategies.fedavg import FedAvg
 from federation.training.strategy import Rows, Schedule, Work, effective_steps
 from tests.training.cohorts import BINARY, NORMED, REGRESSION, cohorts, quadratics, rows, work
@@ -195,6 +198,30 @@ def test_each_task_has_its_loss() -> None:
     shares = np.exp(outputs.numpy().astype(float))
     shares /= shares.sum(axis=1, keepdims=True)
     assert float(classes) == pytest.approx(-(np.log(shares[0, 2]) + np.log(shares[1, 1])) / 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "config", "inputs"),
+    [
+        (Linear(), LinearConfig(), Inputs(numbers=16, levels=(3,), task=Task.BINARY)),
+        (Mlp(), NORMED, Inputs(numbers=16, levels=(3,), task=Task.BINARY)),
+        (Tabular(), TabularConfig(hidden=(8,), norm="batch"), Inputs(numbers=16, levels=(3,), task=Task.BINARY)),
+        (Cnn(), CnnConfig(height=4, width=4, filters=(4,), dense=8), Inputs(numbers=16, task=Task.BINARY)),
+        (Lstm(), LstmConfig(steps=4, hidden=6), Inputs(numbers=16, task=Task.BINARY)),
+    ],
+    ids=["linear", "mlp", "tabular", "cnn", "lstm"],
+)
+def test_every_model_learns_in_flat_vectors(model: Any, config: Any, inputs: Inputs) -> None:
+    party = cohorts(sizes=(200,), features=16)[0]
+    codes = np.zeros((200, len(inputs.levels)), dtype=np.int64)
+    own = dataclasses.replace(party, codes=codes)
+    at = work(FedAvg(), Schedule(), model, inputs, own, config=config)
+    found = descend(at, Schedule(optimizer="adam", lr=0.01, epochs=20.0))
+    before, after = (
+        figures(tally(at.module, at.layout, flat, inputs, own), inputs).loss for flat in (at.public.model, found.end)
+    )
+    assert after < 0.8 * before
+    assert at.layout.split(found.end).keys() == {tensor.name for tensor in at.layout.tensors}
 
 
 def test_categories_reach_the_model() -> None:

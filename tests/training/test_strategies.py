@@ -174,6 +174,13 @@ def test_scaffold_is_the_papers_algorithm_step_by_step() -> None:
     assert np.array([kept[0] for kept in ended.kept]) == pytest.approx(np.array(own), abs=1e-5)
 
 
+def test_scaffold_outlives_a_rate_that_decayed_to_nothing() -> None:
+    parameters = ScaffoldParameters(rounds=40, lr=1e-3, lr_decay=1e-3)
+    assert parameters.rate(30) == 1e-9
+    ended = run(Scaffold(), parameters, Linear(), LinearConfig(), REGRESSION, quadratics(), 0, judged=())
+    assert all(np.isfinite(array).all() for array in (ended.public.model, *ended.public.more))
+
+
 def test_scaffold_forgets_who_was_missing_in_an_earlier_round() -> None:
     parameters = ScaffoldParameters(**DRIFT)
     found = linear(Scaffold(), parameters, takes_part=lambda party, r: not (party == 1 and 3 <= r < 9))
@@ -380,8 +387,8 @@ def test_a_strategy_without_rows_or_with_a_short_seed_is_refused() -> None:
     ("given", "message"),
     [
         ({"rounds": 0}, "rounds is 1 to"),
-        ({"lr": 0.0}, "lr is above 0"),
-        ({"lr": float("nan")}, "lr is above 0"),
+        ({"lr": 0.0}, "lr is 1e-09 to"),
+        ({"lr": float("nan")}, "lr is 1e-09 to"),
         ({"lr_decay": 1.5}, "lr_decay is above 0 and at most 1"),
         ({"batch_size": -1}, "batch_size is 0 to"),
         ({"epochs": 0.0}, "epochs is above 0"),

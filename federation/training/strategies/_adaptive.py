@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from federation.training.descent import descend
 from federation.training.layout import Layout
-from federation.training.merging import blocks, statistics_averaged
+from federation.training.merging import BLOCK, blocks, statistics_averaged
 from federation.training.strategy import (
     LARGEST,
     Public,
@@ -66,8 +66,18 @@ class AdaptiveStrategy(Strategy[A]):
         return Update(vector=descend(work, parameters).moved, weight=parameters.weight(work.rows.size))
 
     @abstractmethod
-    def second(self, parameters: A, second: NDArray[np.float64], square: NDArray[np.float64]) -> None:
-        """Change a block of second moments in place, given the squares of the mean movement (may be overwritten)."""
+    def second(
+        self,
+        parameters: A,
+        second: NDArray[np.float64],
+        square: NDArray[np.float64],
+        room: NDArray[np.float64],
+    ) -> None:
+        """Change a block of second moments in place.
+
+        Args:
+            square: the squares of the mean movement; may be overwritten, as `room` may.
+        """
 
     def merge(
         self,
@@ -79,13 +89,15 @@ class AdaptiveStrategy(Strategy[A]):
     ) -> Public:
         m_before, v_before = public.more
         model, firsts, seconds = (np.empty_like(public.model) for _ in range(3))
+        rooms = np.empty((4, min(BLOCK, layout.size)))
         for block in blocks(layout.size):
             moved = mean[block]
-            first = m_before[block].astype(np.float64)
+            first, second, square, room = rooms[:, : moved.size]
+            first[...] = m_before[block]
             first *= parameters.beta1
-            first += (1.0 - parameters.beta1) * moved
-            second = v_before[block].astype(np.float64)
-            self.second(parameters, second, moved * moved)
+            first += np.multiply(moved, 1.0 - parameters.beta1, out=room)
+            second[...] = v_before[block]
+            self.second(parameters, second, np.multiply(moved, moved, out=square), room)
             firsts[block], seconds[block] = first, second
             np.sqrt(second, out=second)
             second += parameters.tau

@@ -33,5 +33,6 @@ class FedAdagrad(AdaptiveStrategy[FedAdagradParameters]):
         parameters: FedAdagradParameters,  # noqa: ARG002 - the contract's arguments
         second: NDArray[np.float64],
         square: NDArray[np.float64],
+        room: NDArray[np.float64],  # noqa: ARG002
     ) -> None:
         second += square

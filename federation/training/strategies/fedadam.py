@@ -36,7 +36,12 @@ class FedAdam(AdaptiveStrategy[FedAdamParameters]):
     version = 1
     Parameters = FedAdamParameters
 
-    def second(self, parameters: FedAdamParameters, second: NDArray[np.float64], square: NDArray[np.float64]) -> None:
+    def second(
+        self,
+        parameters: FedAdamParameters,
+        second: NDArray[np.float64],
+        square: NDArray[np.float64],
+        room: NDArray[np.float64],  # noqa: ARG002 - the contract's arguments
+    ) -> None:
         second *= parameters.beta2
-        square *= 1.0 - parameters.beta2
-        second += square
+        second += np.multiply(square, 1.0 - parameters.beta2, out=square)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from federation.training.descent import descend
 from federation.training.layout import Layout
-from federation.training.merging import blocks, statistics_averaged
+from federation.training.merging import BLOCK, blocks, statistics_averaged
 from federation.training.strategy import (
     LARGEST,
     Public,
@@ -68,8 +68,10 @@ class FedAvgM(Strategy[FedAvgMParameters]):
     ) -> Public:
         (before,) = public.more
         model, speeds = np.empty_like(public.model), np.empty_like(before)
+        room = np.empty(min(BLOCK, layout.size))
         for block in blocks(layout.size):
-            speed = before[block].astype(np.float64)
+            speed = room[: block.stop - block.start]
+            speed[...] = before[block]
             speed *= parameters.server_momentum
             speed += mean[block]
             speeds[block] = speed

@@ -36,8 +36,13 @@ class FedYogi(AdaptiveStrategy[FedYogiParameters]):
     version = 1
     Parameters = FedYogiParameters
 
-    def second(self, parameters: FedYogiParameters, second: NDArray[np.float64], square: NDArray[np.float64]) -> None:
-        sign = np.sign(second - square)
+    def second(
+        self,
+        parameters: FedYogiParameters,
+        second: NDArray[np.float64],
+        square: NDArray[np.float64],
+        room: NDArray[np.float64],
+    ) -> None:
+        np.sign(np.subtract(second, square, out=room), out=room)
         square *= 1.0 - parameters.beta2
-        square *= sign
-        second -= square
+        second -= np.multiply(square, room, out=square)
