@@ -1,8 +1,8 @@
 """Elementwise arithmetic of flat vectors that every party repeats bit for bit: blocks of 64 Ki, float64 inside.
 
 Only + - * / sqrt, comparison and sign, each entry by itself and in written order: numpy's own reductions and BLAS may
-add in another order on another processor, so `squared_norm` folds in an order of its own. A vector of 10 million
-entries is moved in about 15 ms and in no memory beyond its result.
+add in another order on another processor, so `squared_norm` folds in an order of its own. To move a model costs 1.6
+times a plain sum of float32 vectors, the mean being twice as wide, and no memory beyond the result.
 """
 
 from __future__ import annotations

@@ -67,9 +67,8 @@ class Scaffold(Strategy[ScaffoldParameters]):
         (c,), rate, clip = work.public.more, np.float32(parameters.rate(work.round_index)), parameters.clip
         own = work.kept[0] if work.kept else np.zeros_like(c)
         went = descend(work, replace(parameters, norm=0.0), shift=c - own)
-        gradient = (
-            own - c - went.moved[: c.size] / (rate * np.float32(effective_steps(went.steps, parameters.momentum)))
-        )
+        steps = np.float32(effective_steps(went.steps, parameters.momentum))
+        gradient = own - c - went.moved[: c.size] / (rate * steps)
         sent = np.clip(bounded(gradient * rate, parameters.norm), -clip, clip)
         vector = np.concatenate((bounded(went.moved, parameters.norm), sent))
         return Update(vector=vector, kept=(sent / rate,), weight=parameters.weight(work.rows.size))
