@@ -34,6 +34,11 @@ state = "state/NAME"                # sealed memory and the control socket
 # purposes = ["official-statistics"]
 # statistics = ["count", "sum", "mean", "var", "std", "histogram", "quantile", "ecdf", "describe"]
 minimum_parties = 3
+# statistics = [..., "train"]       permits training too; what it may be:
+# models = ["linear", "mlp"]
+# most_rounds = 50
+# most_parameters = 10_000
+# most_norm = 1.0                   # every training bounds the length of an update
 
 [[dataset]]
 name = "people"                     # the same name at every party

@@ -90,6 +90,12 @@ class PolicyConfig(_Table):
     minimum_parties: int = Field(default=3, ge=3)
     most_numbers: int | None = Field(default=None, ge=1)
     differencing: bool = True
+    models: tuple[str, ...] | None = None
+    strategies: tuple[str, ...] | None = None
+    most_rounds: int | None = Field(default=None, ge=1)
+    most_parameters: int | None = Field(default=None, ge=1)
+    least_bits: int | None = Field(default=None, ge=4, le=32)
+    most_norm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 class IdentityConfig(_Table):
@@ -122,6 +128,12 @@ class JurisdictionConfig(_Table):
             minimum_parties=policy.minimum_parties,
             most_numbers=policy.most_numbers,
             differencing=policy.differencing,
+            models=policy.models,
+            strategies=policy.strategies,
+            most_rounds=policy.most_rounds,
+            most_parameters=policy.most_parameters,
+            least_bits=policy.least_bits,
+            most_norm=policy.most_norm,
         )
 
 

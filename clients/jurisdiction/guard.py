@@ -20,6 +20,7 @@ from federation.domain.catalogue import Dataset
 from federation.domain.job import Job
 from federation.domain.verdict import Reason, Verdict
 from federation.errors import Refused
+from federation.jobs import judging
 from federation.policy import review
 from federation.policy.rule import Cell, Look, Request, Settings
 from federation.query.query import Answer, SumQuery
@@ -145,7 +146,7 @@ class Guard:
             )
 
     def _request(self, job: Job, joint: Dataset, job_hash: bytes = b"") -> Request:
-        return Request(job=job, own=self._published[job.dataset], joint=joint, me=self._me, job_hash=job_hash)
+        return judging.request(job, self._published[job.dataset], joint, self._me, job_hash)
 
 
 def _shown(one: Answered, closed: Sequence[bool], k: int) -> list[bool]:

@@ -21,6 +21,7 @@ from federation.query.query import SumQuery
 from federation.query.round import Round
 
 LEAST_PARTIES = 3  # two can subtract (DESIGN section 2); no operator may go below
+TRAINING = "train"  # what a job calls a computation that trains a model, among the names of statistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,12 @@ class Settings:
         most_numbers: most numbers that one round may open, below what its protection allows anyway; None for that.
         differencing: whether what a project opens is compared with what it opened before; without it nothing keeps two
             questions from being subtracted.
+        models: names of architectures that may be trained.
+        strategies: names of training strategies.
+        most_rounds: most rounds of updates of one training.
+        most_parameters: most parameters of a model; without it `most_numbers` bounds its updates too.
+        least_bits: fewest bits of an entry of an update.
+        most_norm: greatest L2 norm of an update; a training that bounds no norm is refused then.
     """
 
     purposes: tuple[str, ...] | None = None
@@ -43,6 +50,12 @@ class Settings:
     minimum_parties: int = LEAST_PARTIES
     most_numbers: int | None = None
     differencing: bool = True
+    models: tuple[str, ...] | None = None
+    strategies: tuple[str, ...] | None = None
+    most_rounds: int | None = None
+    most_parameters: int | None = None
+    least_bits: int | None = None
+    most_norm: float | None = None
 
     def __post_init__(self) -> None:
         if self.minimum_parties < LEAST_PARTIES:
@@ -51,6 +64,33 @@ class Settings:
             )
         if self.most_numbers is not None and self.most_numbers < 1:
             raise Misuse("most_numbers is at least 1", hint="leave it out for what the protection allows")
+        for name in ("most_rounds", "most_parameters", "least_bits", "most_norm"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:  # no NaN either
+                raise Misuse(f"{name} is above 0", hint="leave it out for any; `statistics` without train permits none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What a job trains, as far as rules judge it; defaults of the job's strategy are filled in.
+
+    Attributes:
+        model: the architecture's name.
+        strategy: the strategy's.
+        rounds: most rounds of updates.
+        parameters: of the model.
+        numbers: entries of a party's update; some strategies send more than the model's parameters.
+        bits: of an entry as it is summed.
+        norm: greatest L2 norm of an update, 0 where none is bounded.
+    """
+
+    model: str
+    strategy: str
+    rounds: int
+    parameters: int
+    numbers: int
+    bits: int
+    norm: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +103,10 @@ class Request:
         joint: the data set that all parties' publications describe.
         me: the judging party's name.
         job_hash: names the job in the verdict.
+        training: of a job that trains, and of no other.
+
+    Raises:
+        Misuse: a job that trains without what it trains, which no rule could judge.
     """
 
     job: Job
@@ -70,6 +114,12 @@ class Request:
     joint: Dataset
     me: str
     job_hash: bytes = b""
+    training: Training | None = None
+
+    def __post_init__(self) -> None:
+        trains = any(computation.name == TRAINING for computation in self.job.computations)
+        if trains is not (self.training is not None):
+            raise Misuse("a request says what its job trains, if it trains")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,6 +84,16 @@ def test_a_policy_that_permits_what_does_not_exist_is_a_warning(ward: Ward, port
     assert finding.remedy == "did you mean 'mean'?"
 
 
+@pytest.mark.parametrize(("key", "name", "meant"), [("models", "mpl", "mlp"), ("strategies", "fedag", "fedavg")])
+def test_a_policy_that_permits_a_training_that_does_not_exist_is_a_warning(
+    ward: Ward, port: str, key: str, name: str, meant: str
+) -> None:
+    policy = 'statistics = ["mean", "train"]\nresearchers = ["ana"]\n'
+    finding = warned(findings(ward.write(port, policy=f'{policy}{key} = ["{name}"]\n'), world()), "policy")
+    assert f"no {'model' if key == 'models' else 'strategy'} {name!r}" in finding.text
+    assert finding.remedy == f"did you mean {meant!r}?"
+
+
 def test_a_policy_that_permits_nobody_of_the_roster_is_a_warning(ward: Ward, port: str) -> None:
     finding = warned(findings(ward.write(port, policy='researchers = ["anna"]\n'), world()), "policy")
     assert "no researcher 'anna'" in finding.text

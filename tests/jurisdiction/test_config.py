@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clients.jurisdiction.config import described, load
-from federation.domain.catalogue import Column, Dataset, Kind, Outside
+from federation.domain.catalogue import Column, Dataset, Kind, Level, Outside
 from federation.errors import Misuse
 from federation.policy.rule import Settings
 from federation.wire import convert
@@ -28,6 +28,12 @@ statistics = ["count", "mean"]
 researchers = ["ana"]
 minimum_parties = 4
 most_numbers = 500
+models = ["linear", "mlp"]
+strategies = ["fedavg"]
+most_rounds = 50
+most_parameters = 10_000
+least_bits = 16
+most_norm = 1
 
 [[dataset]]
 name = "tb"
@@ -77,7 +83,17 @@ def test_a_file_says_who_where_what_and_under_which_policy(tmp_path: Path) -> No
     )
     assert found.dataset[0].source == str(tmp_path / "data" / "tb-*.csv")
     assert found.settings() == Settings(
-        purposes=("health",), statistics=("count", "mean"), researchers=("ana",), minimum_parties=4, most_numbers=500
+        purposes=("health",),
+        statistics=("count", "mean"),
+        researchers=("ana",),
+        minimum_parties=4,
+        most_numbers=500,
+        models=("linear", "mlp"),
+        strategies=("fedavg",),
+        most_rounds=50,
+        most_parameters=10_000,
+        least_bits=16,
+        most_norm=1,
     )
     assert described(found.dataset[0]) == Dataset(
         name="tb",
@@ -131,6 +147,9 @@ MISTAKES: dict[str, tuple[str, str, str, str]] = {
     "a_name_with_a_space": ('name = "tb"', 'name = "t b"', "dataset.0.name", ""),
     "a_path_for_a_name": ('name = "tb"', 'name = "../tb"', "dataset.0.name", ""),
     "k_of_zero": ("k = 5", "k = 0", "dataset.0.k", ""),
+    "unknown_training_key": ("most_rounds", "most_round", "unknown key 'policy.most_round'", "'most_rounds'"),
+    "no_rounds": ("most_rounds = 50", "most_rounds = 0", "policy.most_rounds", ""),
+    "no_norm": ("most_norm = 1", "most_norm = inf", "policy.most_norm", ""),
     "two_parties": ("minimum_parties = 4", "minimum_parties = 2", "policy.minimum_parties", ""),
     "one_text_for_a_list": ('purposes = ["health"]', 'purposes = "health"', "policy.purposes", ""),
     "unknown_log": ("threads = 2", 'log = "loud"', "jurisdiction.log", ""),
@@ -195,3 +214,14 @@ def test_without_reading_it_back_every_other_member_would_refuse_the_publication
     sent = body.encode(m.Publication(party="macao", dataset=dataset))
     with pytest.raises(convert.Malformed, match="control characters"):
         body.decode(sent)
+
+
+def test_levels_are_lists_of_categories_or_of_the_level_before(tmp_path: Path) -> None:
+    listed = 'categories = ["f", "m"]'
+    above = 'levels.side = { one = ["f"], other = ["m"] }\nlevels.all = { both = ["one", "other"] }'
+    found = load(written(tmp_path, GOOD.replace(listed, f"{listed}\n{above}")))
+    sex = described(found.dataset[0]).column("sex")
+    assert sex.levels == (Level("side", ("one", "other")), Level("all", ("both", "both")))
+    half = load(written(tmp_path, GOOD.replace(listed, f'{listed}\nlevels.a = {{ b = ["f"] }}')))
+    with pytest.raises(Misuse, match="data set 'tb', column 'sex': level 'a' does not join all"):
+        described(half.dataset[0])

@@ -217,10 +217,8 @@ def policy(
         known: statistics that this version has.
         people: researchers of the roster; empty where the roster is not known.
     """
-    for name in statistics or ():
-        if name not in known:
-            remedy = did_you_mean(name, known) or "remove it"
-            return Told(f"there is no statistic {_word(name)!r}, which the policy permits", remedy)
+    if told := unknown("statistic", statistics or (), known):
+        return told
     for name in researchers or ():
         if people and name not in people:
             remedy = did_you_mean(name, people) or "`federation roster show` lists them"
@@ -229,6 +227,15 @@ def policy(
         f"{len(names)} {what}" for what, names in (("statistics", statistics), ("researchers", researchers)) if names
     ]
     return Told(f"permits {' to '.join(clauses)}" if clauses else "permits every statistic to every researcher")
+
+
+def unknown(one: str, names: Sequence[str], known: Collection[str]) -> Told | None:
+    """Return what to say of the first of `names`, each a `one`, that this version does not have; None for none."""
+    for name in names:
+        if name not in known:
+            remedy = did_you_mean(name, known) or "remove it"
+            return Told(f"there is no {one} {_word(name)!r}, which the policy permits", remedy)
+    return None
 
 
 def space(free_bytes: int) -> Told:

@@ -116,11 +116,19 @@ class Examination:
     def _policy(self) -> Told:
         from federation import registry
         from federation.analytics.statistic import Statistic
+        from federation.policy.rule import TRAINING
+        from federation.training.plan import MODELS, STRATEGIES
 
         permitted = self._subject.policy
-        known = set(registry.discover("federation.analytics.statistics", Statistic))
+        statistics = {*registry.discover("federation.analytics.statistics", Statistic), TRAINING}
         people = {m.name for m in self._roster.with_role(Role.RESEARCHER)} if self._roster else set()
-        return checkup.policy(permitted.statistics, permitted.researchers, known, people)
+        for one, names, family in (
+            ("model", permitted.models, MODELS),
+            ("strategy", permitted.strategies, STRATEGIES),
+        ):
+            if told := checkup.unknown(one, [name for name in names or () if ":" not in name], registry.names(family)):
+                return told  # what has a colon is a reviewed bundle's hash, which only its operator knows
+        return checkup.policy(permitted.statistics, permitted.researchers, statistics, people)
 
     def _state(self) -> Told:
         folder = self._subject.state
