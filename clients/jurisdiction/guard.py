@@ -88,6 +88,8 @@ class Guard:
         own = self._published[job.dataset]
         if asked.phase is not Phase.SUMS or own.k < 2 or self._history is None:
             return
+        if not joint.own_figures and not self._history.together(job.project, own, asked.queries, job.parties):
+            raise self._fewer(job)
         openings = [
             opening(query, one.answer, _shown(one, closed, own.k), joint)
             for query, one, closed in zip(asked.queries, answers, asked.closed, strict=True)
@@ -103,6 +105,16 @@ class Guard:
         return Refused(
             f"{self._me} has answered this query over {job.dataset!r} before, together with other parties; "
             "a second set would show the difference between the two",
+            rule="one set per query",
+            hint="ask again with the parties of the first time",
+            party=self._me,
+        )
+
+    def _fewer(self, job: Job) -> Refused:
+        """Return the refusal of rows that were asked of almost the same parties (security.md, S21)."""
+        return Refused(
+            f"{self._me} has answered over these rows of {job.dataset!r} before, with all but one or two of the same "
+            "parties; the difference would be their own figures",
             rule="one set per query",
             hint="ask again with the parties of the first time",
             party=self._me,

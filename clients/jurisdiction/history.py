@@ -23,11 +23,13 @@ from clients.jurisdiction.vault import Vault
 from federation.domain.catalogue import Dataset
 from federation.domain.job import digest
 from federation.privacy.differencing import Finding, Name, Openings, Sets
+from federation.privacy.suppression import LEAST_CONTRIBUTORS
+from federation.query.query import SumQuery
 
 Keys = npt.NDArray[np.uint64]
 
 _MIXED = np.uint64(0x9E3779B97F4A7C15)
-_ROWS, _SETS, _MEASURED, _LOST, _KNOWN = "rows", "sets", "measured", "lost", "known"
+_ROWS, _SETS, _MEASURED, _LOST, _KNOWN, _ASKED = "rows", "sets", "measured", "lost", "known", "asked"
 _BY_ALL = ""  # the audit of who is counted; the others are named by a column that is summed over fewer rows
 
 
@@ -58,6 +60,7 @@ class _Frame:
         partial: columns that were summed over fewer rows than were counted.
         here: version of the data, where its rows are among `keys`.
         numbers: unit's key -> its number.
+        asked: selection of rows in a version -> the sets of parties that were asked for it.
     """
 
     stream: bytes
@@ -68,6 +71,7 @@ class _Frame:
     partial: set[str] = field(default_factory=set)
     here: tuple[str, Places] | None = None
     numbers: dict[int, int] = field(default_factory=dict)
+    asked: dict[bytes, set[frozenset[str]]] = field(default_factory=dict)
 
 
 class History:
@@ -125,6 +129,23 @@ class History:
                 self._measured(frame, own, others)
                 self._measured(frame, own, [one for one in shown if one not in fresh])
         return Seen(fewest=tuple(fewest.get(id(one)) for one in asked), finding=finding)
+
+    def together(self, project: str, own: Dataset, asked: Sequence[SumQuery], parties: Sequence[str]) -> bool:
+        """Remember over which parties the rows of these queries are asked; False, and nothing, if that tells a few.
+
+        Sums over the same rows of all parties but one, whatever is summed, are that one's own figures by subtraction.
+        So sets of parties that were asked for the same rows are equal, or differ by three at least.
+        """
+        frame, mine = self._frame(project, own.name), frozenset(parties)
+        selected = {_known(own.version, opened_sets.selection(query)) for query in asked}
+        before = [one for name in selected for one in frame.asked.get(name, ())]
+        if any(0 < len(mine ^ one) < LEAST_CONTRIBUTORS for one in before):
+            return False
+        for name in sorted(selected):
+            if mine not in frame.asked.get(name, ()):
+                frame.asked.setdefault(name, set()).add(mine)
+                self._vault.append_many(frame.stream, [(_ASKED, json.dumps([name.hex(), *sorted(mine)]).encode())])
+        return True
 
     def _needed(self, frame: _Frame, own: Dataset, one: Opening) -> bool:
         """Return whether rows have to be looked at: sets that are new, or new to a column's own audit."""
@@ -277,6 +298,9 @@ class History:
                 frame.partial.update(name for name in columns if name)
                 if _BY_ALL in columns:
                     frame.audits[_BY_ALL].opened([sets], 0, alike=False)
+            case "asked":
+                name, *parties = json.loads(payload)
+                frame.asked.setdefault(bytes.fromhex(name), set()).add(frozenset(parties))
             case "measured":
                 key, version, *names = json.loads(payload)
                 frame.known.update(_known(version, bytes.fromhex(key), name) for name in names)

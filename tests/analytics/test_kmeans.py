@@ -7,11 +7,16 @@ import pandas as pd
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
+from sklearn.metrics import adjusted_rand_score
 
+from federation.analytics import prototypes
+from federation.analytics.clusters import Space
 from federation.analytics.plan import Failure
 from federation.analytics.statistics import kmeans
+from federation.jobs import planner
+from federation.query.round import Phase
 from tests.analytics.cohorts import split
-from tests.analytics.parties import Party, ask, driven, job, joint_of, outcomes, result
+from tests.analytics.parties import ask, driven, job, joint_of, outcomes, result
 
 COLUMNS = ("a", "b", "c", "d")
 
@@ -79,37 +84,76 @@ def test_the_same_seed_asks_the_same_and_no_row_is_a_start() -> None:
     assert len(first.inertias) == kmeans.STARTS
 
 
-def few(k: int) -> list[Party]:
-    return split(iris(), (80, 50, 20), k=k, own_figures=False)
+def heaps(seed: int, rows: int = 400) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    middles = np.array([[0.0, 0.0], [5.0, 1.0], [2.0, 6.0]])[random.integers(0, 3, rows)]
+    return pd.DataFrame((middles + random.normal(0, 1.2, (rows, 2))).round(3), columns=["x", "y"])
 
 
-def test_small_clusters_stay_at_home_and_one_start_is_tried() -> None:
-    found = result(few(10), ask("kmeans", columns=COLUMNS, k=3, seed=2))
-    assert len(found.inertias) == 1
-    assert any(cell.closed or cell.withheld for cell in found.estimates), "the third party has 20 rows in all"
-    assert found.suppressed
-    # The same rule by hand: a party's cluster of fewer than 10 rows is withheld, and two contributors are too few.
-    frame = iris()
-    rows, parts = frame.to_numpy(), ((0, 80), (80, 130), (130, 150))
-    centres = np.array(found.starts)
-    for _ in range(found.n_iter):
-        away = (((rows[:, None, :] - centres[None]) / np.array(found.scale)) ** 2).sum(axis=2)
-        nearest = away.argmin(axis=1)
-        moved = centres.copy()
-        for c in range(3):
-            mine = [rows[a:b][nearest[a:b] == c] for a, b in parts]
-            if all(len(each) >= 10 for each in mine):
-                moved[c] = np.concatenate(mine).mean(axis=0)
-        centres = moved
-    assert np.array(found.centers) == pytest.approx(centres, rel=1e-12)
+@pytest.mark.parametrize("parts", [(400, 400, 400), (700, 300, 200), (300, 300, 300, 288, 12)])
+def test_under_k_rows_are_cut_once_and_the_clusters_are_nearly_those_of_the_rows(parts: tuple[int, ...]) -> None:
+    frame = heaps(1, sum(parts))
+    scaled = ((frame - frame.mean()) / frame.std(ddof=0)).to_numpy()
+    reference = KMeans(3, n_init=4, random_state=0).fit(scaled)
+    parties = split(frame, parts, k=10, own_figures=False)
+    steps = []
+    replay = planner.replay(job([ask("kmeans", columns=("x", "y"), k=3)], len(parts), max_rounds=20), joint_of(parties))
+    driven(replay, parties, joint_of(parties), lambda asked, _: steps.append(asked))
+    found = replay.results[0].result
+    sums = [query for asked in steps if asked.phase is Phase.SUMS for query in asked.queries if not query.flags_only]
+    assert [len(query.group_by) for query in sums] == [0, 1], "all rows, and one partition"
+    labels = np.array(found.predict(frame))
+    centres = np.array(found.centers)
+    away = (((frame.to_numpy()[:, None, :] - centres[None]) / np.array(found.scale)) ** 2).sum(axis=2).min(axis=1)
+    assert away.sum() < 1.1 * reference.inertia_
+    assert adjusted_rand_score(labels, reference.labels_) > 0.9
+    low = sum(cell.interval[0] for cell in found.estimates)
+    high = sum(len(frame) if cell.interval[1] is None else cell.interval[1] for cell in found.estimates)
+    assert low <= len(frame) <= high
+    assert found.n == low
+    assert found.cells is not None
+    assert "cut once" in found.notes[1]
+
+
+def test_under_k_inertia_and_centres_are_those_of_the_rows_of_their_cells() -> None:
+    """By hand: rows to their nearest prototype, cells to their nearest centre, everything summed over rows."""
+    frame = heaps(2, 900)
+    joint = joint_of(parties := split(frame, (300, 300, 300), k=10, own_figures=False))
+    asked = ask("kmeans", columns=("x", "y"), k=3, seed=4, n_init=1)
+    kept: list[Space | prototypes.Cells] = []
+    cells_of = prototypes.clustered
+    found = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prototypes, "clustered", lambda s, c, *rest: (kept.extend((s, c)), cells_of(s, c, *rest))[1])
+        replay = planner.replay(job([asked], 3, max_rounds=20), joint)
+        found = driven(replay, parties, joint).results[0].result
+    space, cells = kept
+    rows, scale = frame.to_numpy(), np.array(space.scale)
+    nearest = (((rows[:, None, :] - np.array(cells.prototypes)[None]) / scale) ** 2).sum(axis=2).argmin(axis=1)
+    means = np.array([rows[nearest == cell].mean(axis=0) for cell in range(len(cells.prototypes))])
+    weights = np.bincount(nearest)
+    assert weights.min() >= 10
+    centres, steps, _ = lloyd(np.repeat(means, weights, axis=0), np.array(found.starts), scale, 50)
+    assert np.array(found.centers) == pytest.approx(centres, rel=1e-9)
+    cluster = (((means[:, None, :] - centres[None]) / scale) ** 2).sum(axis=2).argmin(axis=1)[nearest]
+    inertia = sum((((rows[cluster == c] - centres[c]) / scale) ** 2).sum() for c in range(3))
+    assert found.inertia == pytest.approx(inertia, rel=1e-9)
+    assert [cell.n for cell in found.estimates] == np.bincount(cluster, minlength=3).tolist()
+    assert found.n_iter == steps
+
+
+def test_too_few_rows_for_cells_of_k_are_refused() -> None:
+    (outcome,) = outcomes(
+        split(iris(), (80, 50, 20), k=10, own_figures=False), ask("kmeans", columns=COLUMNS, k=8, seed=2)
+    )
+    assert isinstance(outcome, Failure)
+    assert outcome.code == "refused"
 
 
 def test_it_takes_a_round_for_deviations_and_one_a_step() -> None:
     parties = split(iris(), (80, 50, 20))
     joint = joint_of(parties)
     asked = ask("kmeans", columns=COLUMNS, k=2, seed=1, max_iter=3)
-    from federation.jobs import planner
-
     replay = driven(planner.replay(job([asked], 3, max_rounds=4), joint), parties, joint)
     assert replay.rounds_fed <= 4
     (outcome,) = replay.results

@@ -1,12 +1,13 @@
 """k-means: Lloyd's algorithm, each step one secure sum over the cells of the nearest centre.
 
-Centres start at public places, which follow from the seed and from opened means and deviations, or which the question
+Places start at public places, which follow from the seed and from opened means and deviations, or which the question
 gives: no row is ever a start. A step opens how many rows are nearest to each centre and their sums; their means are the
 next centres (Lloyd, IEEE Trans. Inf. Theory 28, 1982). It ends where no centre moves. Distances are Euclidean, in
 standard deviations of each column unless `standardize=False`; a row between two centres belongs to the first.
 
-Every step opens another partition of the same rows. Small cells are withheld as everywhere, a centre without opened
-rows stays where it is, and with k > 1 one start is tried, not four.
+Every step opens another partition of the same rows, and the difference of two may be one of them. So where small
+cells are withheld (k > 1) rows are cut once, around public prototypes, and the steps run over the cells of that one
+partition in public (`federation.analytics.prototypes`).
 """
 
 from __future__ import annotations
@@ -15,28 +16,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TypeAlias
 
-from federation.analytics import standard
-from federation.analytics.asked import Frame, ask
-from federation.analytics.cells import counted, is_closed, left_out, unit
+from federation.analytics import clusters, prototypes
+from federation.analytics.cells import counted, is_closed, left_out
+from federation.analytics.clusters import Places, Space, moments
 from federation.analytics.estimates import Estimate, LeavesOut, RowsLeftOut, Suppressed, suppressed_cells
 from federation.analytics.plan import Plan
-from federation.analytics.ranges import ends, numeric
-from federation.analytics.standard import Spread, Standard
+from federation.analytics.ranges import numeric
 from federation.analytics.statistic import Drawn, Picture, Result, Shown, Statistic, Table
-from federation.analytics.tails import normal_ppf
 from federation.domain.catalogue import Dataset
-from federation.domain.job import digest
-from federation.errors import JobFailed, Misuse
-from federation.query.expression import Col, Const, Expression, total
-from federation.query.query import Argmin, SumQuery, Totals, shape
+from federation.errors import Misuse
+from federation.query.expression import Expression
+from federation.query.query import SumQuery, Totals
 
 MOST_CLUSTERS = 100
 MOST_STARTS = 20
-STARTS = 4  # by default, where nothing is withheld
-
-Centres: TypeAlias = tuple[tuple[float, ...], ...]
+STARTS = 4  # by default, where every step is asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +42,8 @@ class KmeansParameters:
         columns: columns of numbers.
         k: clusters, at least 2.
         seed: of the starts, a whole number from 0 to 2^63 - 1.
-        n_init: how many sets of starts are tried side by side; the one with least inertia stays. None is 4, or 1 where
-            small cells are withheld.
+        n_init: how many sets of starts are tried side by side; the one with least inertia stays. None is 4, or 20
+            where small cells are withheld and steps cost nothing.
         max_iter: most steps.
         standardize: whether distances are in standard deviations of each column.
         starts: k centres, each with one number per column, in place of the seed's.
@@ -76,23 +71,25 @@ class KmeansResult(LeavesOut, Result):
         scale: what distances in each column are divided by.
         starts: where these centres started.
         inertias: of every set of starts.
+        cells: of rows that stay together, where small cells are withheld; None where every row goes by itself.
     """
 
     columns: tuple[str, ...]
-    centers: Centres
+    centers: Places
     estimates: tuple[Estimate, ...]
     inertia: float
     n_iter: int
     converged: bool
     scale: tuple[float, ...]
-    starts: Centres
+    starts: Places
     inertias: tuple[float, ...]
     left_out: RowsLeftOut
     parties: int
     k: int
+    cells: int | None = None
 
     @property
-    def value(self) -> Centres:
+    def value(self) -> Places:
         """The centres."""
         return self.centers
 
@@ -110,7 +107,11 @@ class KmeansResult(LeavesOut, Result):
     def notes(self) -> tuple[str, ...]:
         """How it ended."""
         end = "no centre moves any more" if self.converged else "centres still move: raise max_iter"
-        return (f"inertia {self.inertia:.6g} after {self.n_iter} steps; {end}",)
+        found = f"inertia {self.inertia:.6g} after {self.n_iter} steps; {end}"
+        together = (
+            f"small cells are withheld: rows were cut once, into {self.cells} cells, and each cell is in one cluster"
+        )
+        return (found,) if self.cells is None else (found, together)
 
     def predict(self, frame: Mapping[str, Sequence[float]]) -> list[int]:
         """Return the place of the nearest centre for rows that the researcher has: a data frame, or columns by name.
@@ -157,22 +158,26 @@ class Kmeans(Statistic[KmeansParameters, KmeansResult]):
     version = 1
     Parameters = KmeansParameters
 
-    def rounds(self, parameters: KmeansParameters, joint: Dataset) -> int:  # noqa: ARG002 - the contract's arguments
-        return 1 + parameters.max_iter
+    def rounds(self, parameters: KmeansParameters, joint: Dataset) -> int:
+        return 2 + prototypes.PRUNINGS if joint.k > 1 else 1 + parameters.max_iter
 
     def later_numbers(self, parameters: KmeansParameters, joint: Dataset) -> int:
-        flags = 4 * len(parameters.columns) + 1
-        of_one = parameters.k * (4 + 2 * len(parameters.columns)) + 2 * flags
-        return _sets(parameters, joint) * of_one
+        columns = len(parameters.columns)
+        cells = max(prototypes.most(columns), parameters.k) if joint.k > 1 else _sets(parameters, joint) * parameters.k
+        flags = 4 * columns + 1
+        return cells * (4 + 2 * columns) + 2 * flags * (1 if joint.k > 1 else _sets(parameters, joint))
 
     def plan(self, parameters: KmeansParameters, where: Expression | None, joint: Dataset) -> Plan[KmeansResult]:
         _checked(parameters, joint)
-        space = yield from _space(parameters, where, joint)
+        space = yield from clusters.opened(parameters.columns, where, joint, standardize=parameters.standardize)
         sets = (
             [parameters.starts]
             if parameters.starts is not None
-            else [_starts(parameters, place, space) for place in range(_sets(parameters, joint))]
+            else [space.drawn(parameters.seed, place, parameters.k) for place in range(_sets(parameters, joint))]
         )
+        if joint.k > 1:
+            cells = yield from prototypes.partition(space, parameters.seed, parameters.k)
+            return _of_cells(parameters, space, sets, cells)
         runs = [_Run(space, centres, centres) for centres in sets]
         for _ in range(parameters.max_iter):
             moving = [run for run in runs if not run.converged]
@@ -200,75 +205,61 @@ class Kmeans(Statistic[KmeansParameters, KmeansResult]):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Space:
-    """The columns, how they stand in queries, and how far apart they are."""
-
-    joint: Dataset
-    where: Expression | None
-    numbers: tuple[Expression, ...]
-    standards: tuple[Standard, ...]
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-    scale: tuple[float, ...]
+def _of_cells(
+    parameters: KmeansParameters, space: Space, sets: Sequence[Places], cells: prototypes.Cells
+) -> KmeansResult:
+    runs = [prototypes.clustered(space, cells, starts, parameters.max_iter) for starts in sets]
+    best = min(runs, key=lambda run: run.inertia)  # the first of equal ones
+    return KmeansResult(
+        columns=parameters.columns,
+        centers=best.centres,
+        estimates=tuple(
+            prototypes.estimated(cells, best.places, place, f"cluster {place + 1}", space.joint)
+            for place in range(parameters.k)
+        ),
+        inertia=float(best.inertia),
+        n_iter=best.steps,
+        converged=best.converged,
+        scale=space.scale,
+        starts=best.starts,
+        inertias=tuple(float(run.inertia) for run in runs),
+        left_out=left_out(cells.query, cells.totals, space.joint),
+        parties=cells.totals.parties,
+        k=space.joint.k,
+        cells=len(cells.prototypes),
+    )
 
 
 @dataclass(slots=True)
 class _Run:
     """Lloyd's steps from one set of starts; local to a plan that is running."""
 
-    space: _Space
-    starts: Centres
-    centres: Centres
+    space: Space
+    starts: Places
+    centres: Places
     steps: int = 0
     converged: bool = False
     inertia: Fraction = field(default_factory=Fraction)
     last: tuple[SumQuery, Totals] = field(init=False)
 
     def question(self) -> SumQuery:
-        """Return the query for rows, sums and squares about public centres, per nearest centre."""
-        space = self.space
-        away = [
-            total(
-                ((x - c) * (1.0 / s)) ** 2 if s != 1.0 else (x - c) ** 2
-                for x, c, s in zip(space.numbers, centre, space.scale, strict=True)
-            )
-            for centre in self.centres
-        ]
-        held = [each.of(x) for each, x in zip(space.standards, space.numbers, strict=True)]
-        return SumQuery(
-            dataset=space.joint.name,
-            where=space.where,
-            per=unit(space.joint),
-            group_by=(Argmin(tuple(away)),),
-            terms=(*held, *(x**2 for x in held), Const(1)),  # the last one counts rows, as `counted` reads them
-        )
+        """Return the query of a step."""
+        return self.space.question(self.centres)
 
     def take(self, query: SumQuery, totals: Totals) -> None:
         """Take a step's totals: the next centres, and the inertia about them."""
-        space, count = self.space, len(self.space.numbers)
-        scales = shape(query, space.joint).scales
-        moved: list[tuple[float, ...]] = []
-        inertia = Fraction(0)
-        for cell, before in enumerate(self.centres):
-            _, *sums = totals.table[cell]
-            rows = sums[-1]
-            if is_closed(totals, cell) or not rows:
-                moved.append(before)
-                continue
-            place = []
-            for j, each in enumerate(space.standards):
-                first = Fraction(sums[j]) / Fraction(2) ** scales[j]
-                second = Fraction(sums[count + j]) / Fraction(2) ** scales[count + j]
-                place.append(float(Fraction(each.centre) + first / rows * Fraction(2) ** each.shift))
-                spread = (second - first * first / rows) * Fraction(4) ** each.shift
-                inertia += max(spread, Fraction(0)) / Fraction(space.scale[j]) ** 2
-            moved.append(tuple(place))
+        held = [
+            None if is_closed(totals, cell) or not totals.table[cell][-1] else moments(self.space, query, totals, cell)
+            for cell in range(len(self.centres))
+        ]
+        moved = tuple(
+            before if one is None else one.mean(self.space) for one, before in zip(held, self.centres, strict=True)
+        )
         self.last = query, totals
         self.steps += 1
-        self.inertia = inertia
-        self.converged = tuple(moved) == self.centres
-        self.centres = tuple(moved)
+        self.inertia = sum((one.inertia(self.space) for one in held if one is not None), Fraction(0))
+        self.converged = moved == self.centres
+        self.centres = moved
 
 
 def _checked(parameters: KmeansParameters, joint: Dataset) -> None:
@@ -291,54 +282,6 @@ def _checked(parameters: KmeansParameters, joint: Dataset) -> None:
 def _sets(parameters: KmeansParameters, joint: Dataset) -> int:
     if parameters.starts is not None:
         return 1
-    return parameters.n_init if parameters.n_init is not None else STARTS if joint.k <= 1 else 1
-
-
-def _space(parameters: KmeansParameters, where: Expression | None, joint: Dataset) -> Plan[_Space]:
-    numbers = tuple(Col(name) for name in parameters.columns)
-    before = [standard.declared(number, joint, centred=True) for number in numbers]
-    held = [each.of(number) for each, number in zip(before, numbers, strict=True)]
-    question = ask(
-        Frame(joint=joint, where=where, needs=numbers),
-        {"first": held, "second": [x**2 for x in held]},
-        complete=True,
-    )
-    (totals,) = yield (question.query,)
-    opened = question.read(totals)
-    standards, mean, deviation = [], [], []
-    for place, (each, number) in enumerate(zip(before, numbers, strict=True)):
-        grown = Fraction(2) ** each.shift
-        spread = Spread(
-            rows=opened.rows,
-            first=opened.sums["first"][place] * grown,
-            second=opened.sums["second"][place] * grown**2,
-            error=opened.errors["second"][place] * grown**2,
-        )
-        if not spread.variance:
-            raise JobFailed(f"column {parameters.columns[place]!r} has one value only", hint="leave it out")
-        standards.append(standard.refined(each, spread, number, joint, centred=True))
-        mean.append(float(Fraction(each.centre) + spread.first / spread.rows))
-        deviation.append(math.sqrt(float(spread.variance)))
-    return _Space(
-        joint=joint,
-        where=where,
-        numbers=numbers,
-        standards=tuple(standards),
-        mean=tuple(mean),
-        deviation=tuple(deviation),
-        scale=tuple(deviation) if parameters.standardize else (1.0,) * len(numbers),
-    )
-
-
-def _starts(parameters: KmeansParameters, place: int, space: _Space) -> Centres:
-    """Return k centres: normal numbers of the seed, with the opened mean and deviation, inside the declared range."""
-    found = []
-    for cluster in range(parameters.k):
-        centre = []
-        for j, name in enumerate(parameters.columns):
-            word = b"".join(number.to_bytes(8, "big") for number in (parameters.seed, place, cluster, j))
-            share = (int.from_bytes(digest("federation/kmeans/v1", word)[:6], "big") + 0.5) / 2**48
-            low, high = ends(numeric(name, space.joint))
-            centre.append(min(max(space.mean[j] + space.deviation[j] * normal_ppf(share), float(low)), float(high)))
-        found.append(tuple(centre))
-    return tuple(found)
+    if parameters.n_init is not None:
+        return parameters.n_init
+    return STARTS if joint.k <= 1 else MOST_STARTS

@@ -1,4 +1,4 @@
-"""S1, S7, S8, S18, S21: small cells, sums that two firms make up, extremes, values that are none, other parties."""
+"""S1, S7, S8, S18: small cells, sums that two firms make up, extremes, values that are none."""
 
 from __future__ import annotations
 

@@ -75,19 +75,26 @@ class Victim:
 
     def ask(self, *queries: SumQuery, project: str = "") -> tuple[int, ...] | None:
         """Return what this party's part of a round of sums would be, flags last; None if it refuses the round."""
+        closed = tuple((False,) * shape(query, self.joint).rows for query in queries)
+        return self.part(Round(index=1, phase=Phase.SUMS, queries=queries, closed=closed), project)
+
+    def part(self, due: Round, project: str = "") -> tuple[int, ...] | None:
+        """Return this party's part of a round, as `ask` does."""
         asked = a_job(project)
-        joint = replace(self.own, version="")
-        closed = tuple((False,) * shape(query, joint).rows for query in queries)
-        due = Round(index=1, phase=Phase.SUMS, queries=queries, closed=closed)
         try:
-            self.guard.judge_round(asked, due, joint)
-            answered = self.guard.answered(asked, queries, joint, self.engine)
-            self.guard.judge_answers(asked, due, joint, answered, self.engine)
+            self.guard.judge_round(asked, due, self.joint)
+            answered = self.guard.answered(asked, due.queries, self.joint, self.engine)
+            self.guard.judge_answers(asked, due, self.joint, answered, self.engine)
         except Refused as refusal:
             self.refusals.append(refusal)
             return None
         withheld = [one.withheld for one in answered]
-        return tuple(encoded(due, joint, [one.answer for one in answered], self.own.k, withheld))
+        return tuple(encoded(due, self.joint, [one.answer for one in answered], self.own.k, withheld))
+
+    @property
+    def joint(self) -> Dataset:
+        """What all parties describe, who describe the same."""
+        return replace(self.own, version="")
 
 
 class Threshold(Victim):
@@ -96,11 +103,8 @@ class Threshold(Victim):
     def history(self) -> History | None:
         return None
 
-    def ask(self, *queries: SumQuery, project: str = "") -> tuple[int, ...] | None:
-        joint = replace(self.own, version="")
-        closed = tuple((False,) * shape(query, joint).rows for query in queries)
-        due = Round(index=1, phase=Phase.SUMS, queries=queries, closed=closed)
-        return tuple(encoded(due, joint, self.engine.sums(queries, joint), self.own.k))
+    def part(self, due: Round, project: str = "") -> tuple[int, ...] | None:
+        return tuple(encoded(due, self.joint, self.engine.sums(due.queries, self.joint), self.own.k))
 
 
 def recovered(
