@@ -15,7 +15,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
 from clients.jurisdiction.engines._files import Inside
-from federation.domain.catalogue import Column, Dataset, Kind, Outside
+from federation.domain.catalogue import Column, Dataset, Kind, Level, Outside, levels_of
 from federation.errors import Misuse, did_you_mean
 from federation.identity import toml_file
 from federation.policy.rule import Settings
@@ -52,6 +52,7 @@ class ColumnConfig(_Table):
     categories: tuple[str, ...] = ()
     missing: Mapping[str, str] = Field(default_factory=dict)
     outside: Outside = Outside.CLIP
+    levels: Mapping[str, Mapping[str, tuple[str, ...]]] = Field(default_factory=dict)
 
 
 class DatasetConfig(_Table):
@@ -178,6 +179,7 @@ def described(config: DatasetConfig) -> Dataset:
                 categories=column.categories,
                 missing=tuple(sorted(column.missing.items())),
                 outside=column.outside,
+                levels=_levels(config.name, name, column),
             )
             for name, column in config.columns.items()
         ),
@@ -192,6 +194,14 @@ def described(config: DatasetConfig) -> Dataset:
         hint = "shorten or correct it: the other members read what is published"
         raise Misuse(f"data set {config.name!r} cannot be published: {fault}", hint=hint) from None
     return dataset
+
+
+def _levels(dataset: str, name: str, column: ColumnConfig) -> tuple[Level, ...]:
+    try:
+        return levels_of(column.categories, column.levels)
+    except Misuse as fault:
+        where = f"data set {dataset!r}, column {toml_file.key((name,))!r}"
+        raise Misuse(f"{where}: {fault.message}", hint=fault.hint) from None
 
 
 def _check_name(where: str, name: str) -> None:
@@ -213,6 +223,7 @@ def _check_turning(config: DatasetConfig) -> None:
     texts = [config.title, config.unit, *config.columns]
     for column in config.columns.values():
         texts += [column.unit, *column.categories, *column.missing, *column.missing.values()]
+        texts += [text for name, joined in column.levels.items() for text in (name, *joined)]
     if any(_TURNING & set(text) for text in texts):
         raise Misuse(
             f"data set {config.name!r} cannot be published: a text turns the direction of what is read after it",

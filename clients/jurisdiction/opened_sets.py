@@ -18,13 +18,17 @@ from federation.domain import job
 from federation.domain.catalogue import Dataset
 from federation.privacy.differencing import Name, Sets
 from federation.query.expression import (
+    Binary,
     Both,
     Col,
     Compare,
     Const,
     Expression,
+    Gram,
     Indicator,
     Member,
+    Missing,
+    Term,
     Text,
     columns,
     ordered,
@@ -94,7 +98,7 @@ def opening(query: SumQuery, answer: Answer, is_open: Sequence[bool], joint: Dat
     """Return what a query would open, given the party's own answer and the cells that it shows."""
     base = SumQuery(dataset=query.dataset, where=query.where, per=query.per, group_by=query.group_by)
     inside: dict[bytes, Expression] = {}
-    for node in ordered(_terms(query)):
+    for node in ordered(_terms(query, summed=True)):
         if isinstance(node, Indicator):
             inside.setdefault(_digest(base, node.of), node.of)
     left_out = [n for n, name in zip(answer.counts, counts(query, joint), strict=True) if name.kind != "clipped"]
@@ -106,6 +110,11 @@ def opening(query: SumQuery, answer: Answer, is_open: Sequence[bool], joint: Dat
         loses=any(left_out),
         excludes=bool(left_out and left_out[-1]),
     )
+
+
+def selection(query: SumQuery) -> bytes:
+    """Return 32 bytes that name the rows which `where` selects, in whatever order its conditions stand."""
+    return job.digest(_LABEL, *sorted(set(_said(query))))
 
 
 def cell_sets(of: Opening, places: Places, joint: Dataset) -> Sets:
@@ -149,13 +158,27 @@ def _units(rows: npt.NDArray[np.bool_], units: Places | None) -> int:
     return int(rows.sum()) if units is None else len(np.unique(units[rows]))
 
 
-def _terms(query: SumQuery) -> tuple[Expression, ...]:
-    return roots(SumQuery(dataset=query.dataset, terms=query.terms))
+def _terms(query: SumQuery, *, summed: bool = False) -> tuple[Expression, ...]:
+    """Return the expressions of terms; `summed` leaves out what is multiplied by 0.
+
+    Such a term says which rows have values, and sums nothing: whoever a condition in it is about stays untold.
+    """
+    terms = tuple(term for term in query.terms if not (summed and _is_nothing(term)))
+    return roots(SumQuery(dataset=query.dataset, terms=terms))
+
+
+def _is_nothing(term: Term) -> bool:
+    match term:
+        case Binary("*", Const(0), _):
+            return True
+        case Gram(weight=Const(0)):
+            return True
+    return False
 
 
 def _names(base: SumQuery, joint: Dataset, *further: Expression) -> Iterator[Name]:
     """Yield the name of every cell of a query, in order."""
-    where = set() if base.where is None else {_digest(base, one) for one in _conjuncts(base.where)}
+    where = set(_said(base))
     extra = {_digest(base, one) for condition in further for one in _conjuncts(condition)}
     said = job.digest(_LABEL, *sorted(where))
     choices: list[frozenset[bytes]] = [frozenset()]
@@ -166,12 +189,22 @@ def _names(base: SumQuery, joint: Dataset, *further: Expression) -> Iterator[Nam
         yield Name(said, job.digest(_LABEL, *sorted(where | extra | cell)))
 
 
+def _said(query: SumQuery) -> Iterator[bytes]:
+    if query.where is not None:
+        yield from (_digest(query, one) for one in _conjuncts(query.where))
+
+
 def _choices(base: SumQuery, axis: Axis, joint: Dataset) -> Iterator[frozenset[bytes]]:
     """Yield, per cell of an axis, what it says of its rows."""
     match axis:
         case Categories(name):
-            for category in joint.column(name).categories:
-                yield frozenset({_digest(base, Compare("==", Col(name), Text(category)))})
+            of = tuple(zip(joint.column(name).categories, axis.places(joint), strict=True))
+            for place in range(len(axis.listed(joint))):
+                joined = tuple(category for category, at in of if at == place)
+                one = Compare("==", Col(name), Text(joined[0])) if len(joined) == 1 else Member(Col(name), joined)
+                yield frozenset({_digest(base, one)})
+            if axis.missing:
+                yield frozenset({_digest(base, Missing(Col(name)))})
         case Bins(of, edges):
             yield frozenset({_digest(base, Compare("<", of, Const(edges[0])))})
             for index, (low, high) in enumerate(pairwise(edges)):

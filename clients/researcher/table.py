@@ -105,28 +105,29 @@ class Table:
         """Return the same table with another frame."""
         return self._with(frame)
 
-    def count(self, x: str | None = None, by: By = None, weights: str | None = None) -> Result:
+    def count(self, x: str | None = None, by: By = None, weights: str | None = None, *, dropna: bool = True) -> Result:
         """Count rows, or those in which column `x` has a value, per category of `by` if given. Runs one job.
 
-        Here and below `by` is one grouping column or several, and a row of weight w counts as w rows.
+        Here and below `by` is one grouping column or several, or a coarser level of one ("city" of districts), a row of
+        weight w counts as w rows, and `dropna=False` makes one more group of rows without a value of `by`.
         """
-        return self._single(computation("count", x, by=by, weights=weights))
+        return self._single(computation("count", x, by=by, weights=weights, dropna=dropna))
 
-    def sum(self, x: str, by: By = None, weights: str | None = None) -> Result:
+    def sum(self, x: str, by: By = None, weights: str | None = None, *, dropna: bool = True) -> Result:
         """Add up a column, per category of `by` if given. Runs one job."""
-        return self._single(computation("sum", x, by=by, weights=weights))
+        return self._single(computation("sum", x, by=by, weights=weights, dropna=dropna))
 
-    def mean(self, x: str, by: By = None, weights: str | None = None) -> Result:
+    def mean(self, x: str, by: By = None, weights: str | None = None, *, dropna: bool = True) -> Result:
         """Average a column, per category of `by` if given. Runs one job."""
-        return self._single(computation("mean", x, by=by, weights=weights))
+        return self._single(computation("mean", x, by=by, weights=weights, dropna=dropna))
 
-    def var(self, x: str, by: By = None, weights: str | None = None) -> Result:
+    def var(self, x: str, by: By = None, weights: str | None = None, *, dropna: bool = True) -> Result:
         """Return the sample variance of a column, per category of `by` if given. Runs one job."""
-        return self._single(computation("var", x, by=by, weights=weights))
+        return self._single(computation("var", x, by=by, weights=weights, dropna=dropna))
 
-    def std(self, x: str, by: By = None, weights: str | None = None) -> Result:
+    def std(self, x: str, by: By = None, weights: str | None = None, *, dropna: bool = True) -> Result:
         """Return the sample standard deviation of a column, per category of `by` if given. Runs one job."""
-        return self._single(computation("std", x, by=by, weights=weights))
+        return self._single(computation("std", x, by=by, weights=weights, dropna=dropna))
 
     def histogram(self, x: str, bins: int | Sequence[float] = 20, by: By = None, weights: str | None = None) -> Result:
         """Count a column's values in bins over its declared range, or between given edges. Runs one job."""
@@ -188,9 +189,11 @@ class Table:
         """Count two columns' values in pairs of bins. Runs one job."""
         return self._single(computation("histogram2d", x, y, x_bins, y_bins, by=by, weights=weights))
 
-    def crosstab(self, row: str, column: str, by: By = None, weights: str | None = None) -> Result:
+    def crosstab(
+        self, row: str, column: str, by: By = None, weights: str | None = None, *, dropna: bool = True
+    ) -> Result:
         """Count rows by the levels of two columns, with margins and shares. Runs one job."""
-        return self._single(computation("crosstab", row, column, by=by, weights=weights))
+        return self._single(computation("crosstab", row, column, by=by, weights=weights, dropna=dropna))
 
     def gini(
         self, x: str, bins: int | Sequence[float] | None = None, by: By = None, weights: str | None = None
@@ -507,6 +510,7 @@ class Table:
                     "categories": list(column.categories),
                     "missing": [list(pair) for pair in column.missing],
                     "outside": column.outside.value,
+                    "levels": [[level.name, *level.values] for level in column.levels],
                 }
                 for column in self.columns
             ],

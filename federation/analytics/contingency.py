@@ -15,14 +15,14 @@ from typing import TypeVar
 
 from federation.analytics.cells import is_closed, rows_between, unit
 from federation.analytics.estimates import Suppressed
-from federation.analytics.groups import By, axes, columns, labels, levels
+from federation.analytics.groups import By, axes, columns, declared, labels, levels, rows_of
 from federation.analytics.spans import Span, between, span, total
 from federation.analytics.statistic import Drawn, Picture
 from federation.analytics.weights import Weight, among
 from federation.domain.catalogue import Dataset, Kind
 from federation.errors import Misuse, Refused, did_you_mean
 from federation.privacy.suppression import LEAST_CONTRIBUTORS
-from federation.query.expression import Both, Col, Const, Expression, Member
+from federation.query.expression import Both, Const, Expression
 from federation.query.query import SumQuery, Totals
 
 T = TypeVar("T")
@@ -126,7 +126,14 @@ class Observed:
 
 
 def question(
-    row: str, column: str, by: By, where: Expression | None, joint: Dataset, weight: Weight | None = None
+    row: str,
+    column: str,
+    by: By,
+    where: Expression | None,
+    joint: Dataset,
+    weight: Weight | None = None,
+    *,
+    dropna: bool = True,
 ) -> SumQuery:
     """Return the query for rows (or weight) per stratum of `by`, level of `row` and level of `column`.
 
@@ -141,7 +148,7 @@ def question(
         dataset=joint.name,
         where=among(weight, where),
         per=per,
-        group_by=(*axes(by, joint), *axes((row, column), joint)),
+        group_by=(*axes(by, joint, dropna=dropna), *axes((row, column), joint, dropna=dropna)),
         terms=rows if weight is None else (*rows, weight.of),
     )
 
@@ -165,8 +172,8 @@ def chosen(
     names = [pair(column, groups, joint) for column, groups in asked]
     found = where
     for (column, _), two in zip(asked, names, strict=True):
-        if len(levels(column, joint)) > len(two) and joint.column(column).kind is Kind.CATEGORY:
-            of = Member(Col(column), two)
+        if len(levels(column, joint)) > len(two) and declared(column, joint).kind is Kind.CATEGORY:
+            of = rows_of(column, two, joint)
             found = of if found is None else Both(found, of)
     return found, names
 

@@ -37,11 +37,18 @@ class Level:
 
     Attributes:
         label: as columns name it: "south", "south+sea".
-        values: as the catalogue has them; whole numbers as their text.
+        values: categories of the column, as the catalogue has them; whole numbers as their text.
+        above: what `collapse=` calls them: the values of a coarser level; () for the categories.
     """
 
     label: str
     values: tuple[str, ...]
+    above: tuple[str, ...] = ()
+
+    @property
+    def joins(self) -> tuple[str, ...]:
+        """What `collapse=` joins with other levels."""
+        return self.above or self.values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +58,7 @@ class Levels:
     Attributes:
         text: as columns of the design are named, "sex" or "C(sex)".
         column: its name.
+        named: what `collapse=` calls it: the column, or a coarser level of it.
         whole: True for whole numbers inside C().
         levels: in published order.
         ref: the place of the level that the others are compared with.
@@ -59,6 +67,7 @@ class Levels:
 
     text: str
     column: str
+    named: str
     whole: bool
     levels: tuple[Level, ...]
     ref: int
@@ -226,8 +235,8 @@ def _factors(
             if isinstance(variable, Factor) and variable.text not in found:
                 found[variable.text] = _levels(variable, joint, merges, frozenset(empty.get(len(found), ())))
     for column, _ in merges:
-        if column not in {factor.column for factor in found.values()}:
-            names = {factor.column for factor in found.values()}
+        names = {factor.named for factor in found.values()}
+        if column not in names:
             raise Misuse(
                 f"collapse= names {column!r}, which is no factor of the model", hint=did_you_mean(column, names)
             )
@@ -247,8 +256,11 @@ def _levels(factor: Factor, joint: Dataset, merges: Merges, empty: frozenset[int
         listed = tuple(str(value) for value in range(low, high + 1))
     else:
         listed = column.categories
-    levels = merged(column.name, listed, merges)
+    coarse = next((level for level in column.levels if level.name == factor.level), None)
+    levels = merged(factor.named, listed if coarse is None else coarse.values, merges)
     holding = {value: place for place, level in enumerate(levels) for value in level.values}
+    if coarse is not None:
+        levels = tuple(_below(level, column.categories, coarse.of) for level in levels)
     if factor.ref is not None and factor.ref not in holding:
         raise Misuse(f"{factor.text} has no level ref={factor.ref!r}", hint=did_you_mean(factor.ref, listed))
     if len(levels) > MOST_LEVELS:
@@ -262,11 +274,18 @@ def _levels(factor: Factor, joint: Dataset, merges: Merges, empty: frozenset[int
     return Levels(
         text=factor.text,
         column=column.name,
+        named=factor.named,
         whole=whole,
         levels=tuple(levels[place] for place in kept),
         ref=0 if chosen is None else kept.index(chosen),
         chosen=chosen is not None,
     )
+
+
+def _below(level: Level, categories: Sequence[str], of: Sequence[str]) -> Level:
+    """Return a level of values above the categories as one of the categories themselves."""
+    values = tuple(category for category, value in zip(categories, of, strict=True) if value in level.values)
+    return Level(level.label, values, level.values)
 
 
 def merged(column: str, listed: Sequence[str], merges: Merges) -> tuple[Level, ...]:

@@ -78,11 +78,18 @@ class Factor:
         text: as columns of the design are named, "sex" or "C(sex)".
         column: its name.
         ref: the level that the others are compared with; None for the first.
+        level: a coarser level of the column, as the catalogue names it; "" for its categories.
     """
 
     text: str
     column: str
     ref: str | None
+    level: str = ""
+
+    @property
+    def named(self) -> str:
+        """What says which levels it has: the column, or a coarser level of it."""
+        return self.level or self.column
 
 
 Variable: TypeAlias = Numeric | Factor
@@ -290,20 +297,31 @@ class _Parser:
         kind = self._kind(name, token)
         if kind not in (Kind.CATEGORY, Kind.INTEGER):
             raise self._error(f"column {name!r} is of kind {kind.value} and has no levels", token)
-        ref = None
-        if self._takes(","):
-            word = self._next()
-            if word.value != "ref" or not self._takes("="):
-                raise self._error(f'expected ref="level", got {word.shown}', word)
-            level = self._next()
-            if level.kind not in {"text", "number"}:
-                raise self._error(f"expected a level, got {level.shown}", level)
-            ref = level.text if level.kind == "text" else level.value
-            listed = self.dataset.column(name).categories
-            if kind is Kind.CATEGORY and ref not in listed:
-                raise self._error(f"column {name!r} has no such level", level, hint=did_you_mean(ref, listed))
+        said = self._said()
+        coarse = {level.name: level for level in self.dataset.column(name).levels}
+        level, ref = said.get("level"), said.get("ref")
+        if level is not None and level.text not in coarse:
+            hint = did_you_mean(level.text, coarse) or "the catalogue lists the levels of its columns"
+            raise self._error(f"column {name!r} has no such level above its categories", level, hint=hint)
+        listed = coarse[level.text].values if level else self.dataset.column(name).categories
+        chosen = None if ref is None else ref.text if ref.kind == "text" else ref.value
+        if ref is not None and kind is Kind.CATEGORY and chosen not in listed:
+            raise self._error(f"column {name!r} has no such level", ref, hint=did_you_mean(str(chosen), listed))
         self._close()
-        return _Sum(((Factor(text=f"C({name})", column=name, ref=ref),),))
+        text = f'C({name}, level="{level.text}")' if level else f"C({name})"
+        return _Sum(((Factor(text=text, column=name, ref=chosen, level=level.text if level else ""),),))
+
+    def _said(self) -> dict[str, Token]:
+        """What stands in C() after the column: ref="..." and level="...", each at most once."""
+        said: dict[str, Token] = {}
+        while self._takes(","):
+            word = self._next()
+            if word.value not in {"ref", "level"} or word.value in said or not self._takes("="):
+                raise self._error(f'expected ref="..." or level="...", got {word.shown}', word)
+            said[word.value] = found = self._next()
+            if found.kind != "text" and (word.value == "level" or found.kind != "number"):
+                raise self._error(f"expected a level, got {found.shown}", found)
+        return said
 
     def _offset(self) -> _Sum:
         self.offsets.append(self._number())

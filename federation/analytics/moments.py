@@ -41,11 +41,13 @@ class ColumnParameters:
         column: a column of numbers.
         by: a category column, or several, for one estimate per category or combination.
         weights: a column of weights, see `analytics.weights`; None is 1 for every row.
+        dropna: False for one more group, of rows without a value of `by`.
     """
 
     column: str
     by: By = None
     weights: str | None = None
+    dropna: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +126,15 @@ class Moments:
         return None if self.variance is None else root(self.variance / self.size)
 
 
-def asked(column: str, by: By, where: Expression | None, joint: Dataset, weights: str | None = None) -> Asked:
+def asked(
+    column: str,
+    by: By,
+    where: Expression | None,
+    joint: Dataset,
+    weights: str | None = None,
+    *,
+    dropna: bool = True,
+) -> Asked:
     """Return the query for the moments of `column`, per category of `by`.
 
     Raises:
@@ -143,7 +153,7 @@ def asked(column: str, by: By, where: Expression | None, joint: Dataset, weights
         dataset=joint.name,
         where=among(weight, where),
         per=per,
-        group_by=axes(by, joint),
+        group_by=axes(by, joint, dropna=dropna),
         terms=(*rows, *weighing, *terms),
     )
     scales = shape(query, joint).scales[-2:]
@@ -213,10 +223,11 @@ def over_cells(
     estimate: Callable[[Asked, Totals, int, str, Dataset], Estimate],
 ) -> Plan[E]:
     """Ask for the moments of a column; return `result` with `estimate(question, totals, cell, label, joint)`s."""
-    question = asked(parameters.column, parameters.by, where, joint, parameters.weights)
+    dropna = parameters.dropna
+    question = asked(parameters.column, parameters.by, where, joint, parameters.weights, dropna=dropna)
     (totals,) = yield (question.query,)
     require_an_open_cell(totals)
-    cells = enumerate(labels(parameters.by, joint))
+    cells = enumerate(labels(parameters.by, joint, dropna=dropna))
     return result(
         statistic=statistic,
         column=parameters.column,

@@ -21,6 +21,7 @@ from federation.analytics.estimates import Number, RowsLeftOut
 from federation.analytics.formula import Formula, Survival, parse
 from federation.analytics.groups import By
 from federation.analytics.groups import columns as named
+from federation.analytics.groups import declared as declared_of
 from federation.analytics.hazards import TIES, Likelihood, Tied, likelihood
 from federation.analytics.linear import Dependent, Factored, factored, singular
 from federation.analytics.moments import ROUNDING
@@ -307,9 +308,9 @@ def fitted(start: Start) -> Plan[Fit]:
 
 def _held(name: str, joint: Dataset) -> Expression:
     """Return a number that every row with a value of the column has."""
-    column = joint.column(name)
+    column = declared_of(name, joint)
     if column.kind is Kind.CATEGORY:
-        return Compare("==", Col(name), Text(column.categories[0])).indicator()
+        return Compare("==", Col(column.name), Text(column.categories[0])).indicator()
     return Col(name)
 
 

@@ -194,7 +194,7 @@ def collapse(
         if len(joined) == 1 and len(factor_levels.levels) > 1:
             return None
         if merges:
-            found.setdefault(factor_levels.column, []).extend(merges)
+            found.setdefault(factor_levels.named, []).extend(merges)
     return found
 
 
@@ -240,7 +240,7 @@ def _refused(
 
 
 def _values(levels: Sequence[Level], group: Sequence[int]) -> list[str]:
-    return [value for place in group for value in levels[place].values]
+    return [value for place in group for value in levels[place].joins]
 
 
 def _axis(factor: Levels, frame: Frame) -> tuple[Axis, int, int]:

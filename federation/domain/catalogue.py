@@ -6,7 +6,7 @@ describe the same thing. Values of ranges and lists are public by publication; m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -29,6 +29,24 @@ class Outside(StrEnum):
     REFUSE = "refuse"  # the local query fails, naming party and column
 
 
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A coarser way to say what a category column says: of districts their cities, of districts their regions.
+
+    Attributes:
+        name: as grouping and formulas name it; no column and no other level has it.
+        of: per category of the column, in published order, the value of this level.
+    """
+
+    name: str
+    of: tuple[str, ...]
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The values, each once, in the order of their first category."""
+        return tuple(dict.fromkeys(self.of))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One published column.
@@ -40,6 +58,7 @@ class Column:
         high: greatest value, >= low.
         categories: the closed list for CATEGORY, in published order; () otherwise.
         missing: pairs (code as text, reason) that stand for "no value"; NULL is always missing, reason "null".
+        levels: coarser ones of a CATEGORY, from fine to coarse; () for none.
     """
 
     name: str
@@ -50,6 +69,7 @@ class Column:
     categories: tuple[str, ...] = ()
     missing: tuple[tuple[str, str], ...] = ()
     outside: Outside = Outside.CLIP
+    levels: tuple[Level, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +105,31 @@ class Dataset:
             f"data set {self.name!r} has no column {name!r}", hint=did_you_mean(name, (c.name for c in self.columns))
         )
 
+    def level(self, name: str) -> tuple[Column, Level] | None:
+        """Return the level called `name` and the column that it is of, None if there is none."""
+        return next(((column, level) for column in self.columns for level in column.levels if level.name == name), None)
+
+
+def levels_of(categories: Sequence[str], declared: Mapping[str, Mapping[str, Sequence[str]]]) -> tuple[Level, ...]:
+    """Return the levels that an operator declares, name -> value -> what it joins, from fine to coarse.
+
+    A value joins categories, or values of a level that was declared before.
+
+    Raises:
+        Misuse: something is joined twice, or not at all.
+    """
+    found: list[Level] = []
+    for name, joined in declared.items():
+        holding = {part: value for value, parts in joined.items() for part in parts}
+        below = next((of for of in (*(one.of for one in reversed(found)), categories) if set(of) == set(holding)), None)
+        if below is None or len(holding) != sum(map(len, joined.values())):
+            raise Misuse(
+                f"level {name!r} does not join all categories, or all values of a level before it, each once",
+                hint="every one stands in exactly one list",
+            )
+        found.append(Level(name, tuple(holding[value] for value in below)))
+    return tuple(found)
+
 
 def agreed(published: Mapping[str, Dataset]) -> Dataset:
     """Return the joint data set that all parties' publications describe.
@@ -97,8 +142,8 @@ def agreed(published: Mapping[str, Dataset]) -> Dataset:
         published: party name -> its publication; at least one.
 
     Raises:
-        Refused: rule "catalogue", naming the party and the column whose kind, unit, category list or missing codes
-            differ.
+        Refused: rule "catalogue", naming the party and the column whose kind, unit, category list, levels or
+            missing codes differ.
     """
     parties = sorted(published)
     if not parties:
@@ -121,6 +166,7 @@ def agreed(published: Mapping[str, Dataset]) -> Dataset:
                 categories=column.categories,
                 missing=column.missing,
                 outside=column.outside,
+                levels=column.levels,
             )
         )
     return Dataset(
@@ -157,6 +203,7 @@ def _compare(reference: str, first: Dataset, party: str, other: Dataset) -> None
             ("kinds", column.kind, peer.kind),
             ("units of measurement", column.unit, peer.unit),
             ("category lists", column.categories, peer.categories),
+            ("levels", column.levels, peer.levels),
             ("missing codes", column.missing, peer.missing),
         ):
             if a != b:

@@ -249,8 +249,8 @@ def _opening(query: SumQuery, where: str, joint: Dataset) -> Opening:
 
 def _axis(axis: Axis) -> str:
     match axis:
-        case Categories(column):
-            return column
+        case Categories(column, level):
+            return level or column
         case Bins(of, edges):
             return f"{len(edges) - 1} bins of {expression.written(of, 40)}, and below and above them"
         case Argmin(expressions):

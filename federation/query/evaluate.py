@@ -17,7 +17,20 @@ from federation.query import bounds, nodes
 from federation.query.bounds import CLUSTER_ROWS, Interval, intervals, term_intervals, weighted
 from federation.query.expression import Col, Const, Expression, Gram, Indicator, Term
 from federation.query.expression import columns as read_by
-from federation.query.query import Answer, Argmin, Axis, Bins, Categories, Shape, SumQuery, roots, shape, used
+from federation.query.query import (
+    Answer,
+    Argmin,
+    Axis,
+    Bins,
+    Categories,
+    Shape,
+    SumQuery,
+    axis_size,
+    grouped,
+    roots,
+    shape,
+    used,
+)
 from federation.query.rows import Mask, Read, Values, read, within
 
 _EDGE = 2.0**62 * (1 + 2.0**-40)  # a scaled row is at most 2^62 but for the last ulps of an engine's functions
@@ -38,7 +51,7 @@ def answer(query: SumQuery, joint: Dataset, own: Dataset, columns: Mapping[str, 
     """
     form = shape(query, joint)
     names = used(query)
-    asked = tuple(sorted({*names, *(read_by((query.where,)) if query.where is not None else ())}))
+    asked = tuple(sorted({*names, *grouped(query), *(read_by((query.where,)) if query.where is not None else ())}))
     everything = read(own, columns, asked)
     rows = len(next(iter(columns.values()))) if columns else 0
     selected = _selected(query, own, everything, rows)
@@ -48,6 +61,9 @@ def answer(query: SumQuery, joint: Dataset, own: Dataset, columns: Mapping[str, 
     for name in names:
         kept[name], clipped = within(everything[name].kept(complete), own.name)
         counted["clipped", name, ""] = clipped
+    for name in set(grouped(query)) - set(names):
+        kept[name] = everything[name].kept(complete)
+        within(kept[name].kept(kept[name].present), own.name)  # what has a value must be in the list
     values, finite = _values(query, joint, kept, int(complete.sum()))
     counted["non-finite", "", ""] = int((~finite).sum())
     cells = _cells(query, joint, kept, values, len(finite))[finite]
@@ -116,9 +132,11 @@ def _axis(
 ) -> tuple[int, Values]:
     match axis:
         case Categories(name):
-            listed = joint.column(name).categories
-            place = {category: i for i, category in enumerate(listed)}
-            return len(listed), np.array([place[text] for text in columns[name].values.tolist()], dtype=np.int64)
+            place = dict(zip(joint.column(name).categories, axis.places(joint), strict=True))
+            found, size = columns[name], axis_size(axis, joint)
+            last = size - 1  # of rows without a value, where the axis has a cell for them
+            pairs = zip(found.values.tolist(), found.present.tolist(), strict=True)
+            return size, np.array([place[text] if there else last for text, there in pairs], dtype=np.int64)
         case Bins(of, edges):
             value = values[id(of)].value
             exact = value.dtype == np.int64 and all(isinstance(edge, int) for edge in edges)

@@ -8,7 +8,7 @@ Rules of rows, the same for the oracle and for every engine:
    is in binary64 (a bare INTEGER column and integers compare exactly), and a comparison with a side that is missing or
    not finite is unknown. Only true selects.
 2. Of the selected rows those with a missing value in a used column (terms, axes, per) are excluded, and counted under
-   the first such column in name order and its reason.
+   the first such column in name order and its reason. An axis with a cell for them does not use its column.
 3. Finite numbers outside the party's own declared range are moved to it and counted per column, or the query is refused
    (`outside`); a category that is not in the published list is always refused (rule "range").
 4. A row with a term or axis that is not finite is excluded and counted as non-finite. What is computed from a number
@@ -28,7 +28,7 @@ from struct import pack
 from typing import Final, TypeAlias
 
 from federation.domain import job
-from federation.domain.catalogue import Dataset, Kind
+from federation.domain.catalogue import Dataset, Kind, Level
 from federation.errors import Misuse
 from federation.query import bounds
 from federation.query.expression import (
@@ -65,9 +65,33 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Categories:
-    """One cell per category of a CATEGORY column, in published order."""
+    """One cell per category of a CATEGORY column, in published order.
+
+    Attributes:
+        level: a coarser level of the column, for one cell per value of that; "" for the categories themselves.
+        missing: whether rows without a value have a cell of their own, the last, and are not excluded for that.
+    """
 
     column: str
+    level: str = ""
+    missing: bool = False
+
+    def listed(self, dataset: Dataset) -> tuple[str, ...]:
+        """Return what the cells stand for, but for that of missing values. Raises Misuse for a level that is none."""
+        return dataset.column(self.column).categories if not self.level else self._level(dataset).values
+
+    def places(self, dataset: Dataset) -> tuple[int, ...]:
+        """Return the cell of every category."""
+        if not self.level:
+            return tuple(range(len(dataset.column(self.column).categories)))
+        level = self._level(dataset)
+        return tuple(map(level.values.index, level.of))
+
+    def _level(self, dataset: Dataset) -> Level:
+        for level in dataset.column(self.column).levels:
+            if level.name == self.level:
+                return level
+        raise Misuse(f"column {self.column!r} has no level {self.level!r}", hint="the catalogue lists its levels")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -225,7 +249,7 @@ def axis_size(axis: Axis, dataset: Dataset) -> int:
             found = dataset.column(column)
             if found.kind is not Kind.CATEGORY:
                 raise Misuse(f"column {column!r} is {found.kind}, not a category", hint="group numbers with Bins")
-            return len(found.categories)
+            return len(axis.listed(dataset)) + axis.missing
         case Bins(_, edges):
             return len(edges) + 1
         case Argmin(expressions):
@@ -250,10 +274,15 @@ def roots(query: SumQuery) -> tuple[Expression, ...]:
 
 def used(query: SumQuery) -> tuple[str, ...]:
     """Return the sorted names of the columns that terms, axes and per use; a row that lacks one is excluded."""
-    axes = {axis.column for axis in query.group_by if isinstance(axis, Categories)}
+    axes = {axis.column for axis in query.group_by if isinstance(axis, Categories) and not axis.missing}
     per = {query.per.column} if query.per else set()
     clusters = {term.clusters for term in query.terms if isinstance(term, Gram) and term.clusters}
     return tuple(sorted({*columns(roots(query)), *axes, *per, *clusters}))
+
+
+def grouped(query: SumQuery) -> tuple[str, ...]:
+    """Return the sorted names of the category columns that cells are of, those with a cell for missing values too."""
+    return tuple(sorted({axis.column for axis in query.group_by if isinstance(axis, Categories)}))
 
 
 def check(query: SumQuery, dataset: Dataset) -> None:
@@ -382,8 +411,10 @@ def _head(node: Expression) -> bytes:
 
 def _axis(axis: Axis, index: dict[int, int]) -> bytes:
     match axis:
-        case Categories(column):
+        case Categories(column, "", False):
             return b"c" + _text(column)
+        case Categories(column, level, missing):
+            return b"l" + _text(column) + _text(level) + bytes([missing])
         case Bins(of, edges):
             return b"b" + _index(index[id(of)]) + _list(_value(edge) for edge in edges)
         case Argmin(expressions):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from federation.domain.catalogue import Column, Dataset, Kind, Outside
+from federation.domain.catalogue import Column, Dataset, Kind, Level, Outside
 from federation.wire import messages as m
 from federation.wire.fields import LONGEST_NAME, Malformed, canonical, few, name, parsed, text
 from federation.wire.v1 import catalogue_pb2
@@ -16,6 +16,7 @@ _KINDS = {
     Kind.IDENTIFIER: catalogue_pb2.KIND_IDENTIFIER,
 }
 MOST_DOMINANCE = 100  # percent
+MOST_LEVELS = 20  # of a column
 _OUTSIDE = {Outside.CLIP: catalogue_pb2.OUTSIDE_CLIP, Outside.REFUSE: catalogue_pb2.OUTSIDE_REFUSE}
 
 
@@ -43,6 +44,7 @@ def _column_to(column: Column) -> catalogue_pb2.Column:
         categories=column.categories,
         missing=[catalogue_pb2.MissingCode(code=code, reason=reason) for code, reason in column.missing],
         outside=_OUTSIDE[column.outside],
+        levels=[catalogue_pb2.Level(name=level.name, of=level.of) for level in column.levels],
     )
 
 
@@ -58,6 +60,9 @@ def _column_from(message: catalogue_pb2.Column) -> Column:
     high = _number_from(message.high, "a bound") if numeric else None
     if low is not None and high is not None and low > high:
         raise Malformed("a range whose low bound is above its high bound")
+    levels = tuple(_level_from(level) for level in few(message.levels, "levels", MOST_LEVELS))
+    if any(not level.of or len(level.of) != len(message.categories) for level in levels):
+        raise Malformed("a level that does not have a value for each category")
     return Column(
         name=text(message.name, "a column name", LONGEST_NAME),
         kind=kind,
@@ -70,7 +75,13 @@ def _column_from(message: catalogue_pb2.Column) -> Column:
             for x in few(message.missing, "missing codes", 100)
         ),
         outside=outside,
+        levels=levels,
     )
+
+
+def _level_from(message: catalogue_pb2.Level) -> Level:
+    of = tuple(text(value, "a value", LONGEST_NAME) for value in few(message.of, "categories"))
+    return Level(text(message.name, "a level's name", LONGEST_NAME), of)
 
 
 def publication_to(value: m.Publication) -> bytes:
@@ -95,8 +106,9 @@ def publication_from(body: bytes) -> m.Publication:
     """Return the publication in a body. Raises Malformed."""
     p = parsed(catalogue_pb2.Publication, body)
     columns = tuple(_column_from(c) for c in few(p.columns, "columns"))
-    if len({c.name for c in columns}) != len(columns):
-        raise Malformed("two columns of one name")
+    names = [name for c in columns for name in (c.name, *(level.name for level in c.levels))]
+    if len(set(names)) != len(names):
+        raise Malformed("two columns or levels of one name")
     if p.k < 1:
         raise Malformed("a k below 1")
     if p.dominance > MOST_DOMINANCE:

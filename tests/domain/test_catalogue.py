@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.domain import catalogue
-from federation.domain.catalogue import Column, Dataset, Kind, Outside, agreed
+from federation.domain.catalogue import Column, Dataset, Kind, Level, Outside, agreed, levels_of
 from federation.errors import Misuse, Refused
 
 # Values that no message may quote.
@@ -152,3 +152,47 @@ def test_the_joint_description_holds_every_party_and_not_the_order_in_which_they
         assert own.high is not None
         assert income.low <= own.low <= own.high <= income.high
         assert joint.k >= dataset.k
+
+
+# --- levels -----------------------------------------------------------------------------------------------------------
+
+DISTRICTS = ("wan chai", "sha tin", "tai po", "cotai")
+CITIES = {"hong kong": ("wan chai", "sha tin", "tai po"), "macao": ("cotai",)}
+
+
+def test_a_level_joins_categories_or_values_of_a_level_before_it() -> None:
+    city, bay = levels_of(DISTRICTS, {"city": CITIES, "bay": {"delta": ("macao", "hong kong")}})
+    assert city == Level("city", ("hong kong", "hong kong", "hong kong", "macao"))
+    assert city.values == ("hong kong", "macao")
+    assert bay == Level("bay", ("delta",) * 4)
+    (side,) = levels_of(DISTRICTS, {"side": {"west": ("cotai",), "east": DISTRICTS[:3]}})
+    assert side.values == ("east", "west"), "in the order of their first category"
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        {"hong kong": DISTRICTS[:2], "macao": ("cotai",)},
+        {**CITIES, "elsewhere": ("cotai",)},
+        {**CITIES, "elsewhere": ("zhuhai",)},
+        {},
+    ],
+    ids=["one is left out", "one is joined twice", "one is no category", "nothing"],
+)
+def test_a_level_that_does_not_join_everything_once_is_refused(joined: dict[str, tuple[str, ...]]) -> None:
+    with pytest.raises(Misuse, match="'city'"):
+        levels_of(DISTRICTS, {"city": joined})
+
+
+def test_levels_are_agreed_like_category_lists() -> None:
+    levelled = replace(DISEASE, levels=(Level("group", ("well", "ill")),))
+    assert agreed(dict.fromkeys("ab", with_column(HEALTH, levelled))).column("disease") == levelled
+    found = refusal(with_column(HEALTH, levelled), HEALTH)
+    assert found.rule == "catalogue"
+    assert "different levels" in found.message
+
+
+def test_a_level_is_found_with_its_column() -> None:
+    levelled = replace(DISEASE, levels=(Level("group", ("well", "ill")),))
+    assert with_column(HEALTH, levelled).level("group") == (levelled, levelled.levels[0])
+    assert HEALTH.level("group") is None

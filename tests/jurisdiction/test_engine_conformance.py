@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from clients.jurisdiction.engine import Engine
 from federation import registry
-from federation.domain.catalogue import Column, Dataset, Kind, agreed
+from federation.domain.catalogue import Column, Dataset, Kind, Level, agreed
 from federation.errors import Misuse
 from federation.query import evaluate
 from federation.query.bounds import term_intervals
@@ -48,6 +48,7 @@ ENGINES = registry.discover("clients.jurisdiction.engines", Engine)
 every_engine = pytest.mark.parametrize("name", ENGINES)
 WHOLE, REAL, SMALL, GROUP, CODED, WHO = "whole", "real", "small", "group", "coded", "who"
 GROUPS = ("north", "it's", "ünï")
+SIDES = Level("side", ("up", "down", "up"))
 CODES = (("-1", "refused"), ("-2", "unknown"), ("-3", "null"))
 NUMBERS = (WHOLE, REAL, SMALL, CODED)
 INEXACT = ("log", "exp", "expit", "softplus", "lgamma")
@@ -61,7 +62,7 @@ OWN = Dataset(
         Column(name=WHOLE, kind=Kind.INTEGER, low=-20, high=30),
         Column(name=REAL, kind=Kind.REAL, low=-2.5, high=4),
         Column(name=SMALL, kind=Kind.REAL, low=0.125, high=0.75),
-        Column(name=GROUP, kind=Kind.CATEGORY, categories=GROUPS, missing=(("n/a", "refused"),)),
+        Column(name=GROUP, kind=Kind.CATEGORY, categories=GROUPS, missing=(("n/a", "refused"),), levels=(SIDES,)),
         Column(name=CODED, kind=Kind.INTEGER, low=0, high=9, missing=CODES),
         Column(name=WHO, kind=Kind.IDENTIFIER),
     ),
@@ -79,6 +80,7 @@ WIDER = Dataset(
             high=None if item.high is None else item.high * 2,
             categories=item.categories,
             missing=item.missing,
+            levels=item.levels,
         )
         for item in OWN.columns
     ),
@@ -173,7 +175,7 @@ class Draw(random.Random):
         """Return an axis without inexact functions: a row may change its bin where a function is an ulp off."""
         match self.randrange(3):
             case 0:
-                return Categories(GROUP)
+                return Categories(GROUP, self.choice(("", "", SIDES.name)), missing=self.maybe(40))
             case 1:
                 edges = {self.randint(-9, 30) for _ in range(self.randint(2, 9))} | {0, 31}
                 if self.maybe(50):

@@ -39,7 +39,7 @@ def test_an_unknown_statistic_is_an_attribute_error_with_the_nearest_name() -> N
     ("positional", "named", "said"),
     [
         (("age",), {"bye": "sex"}, "no parameter 'bye'"),
-        (("age", "sex", "w", "more"), {}, "takes at most 3 parameters"),
+        (("age", "sex", "w", True, "more"), {}, "takes at most 4 parameters"),
         (("age",), {"column": "cost"}, "'column' twice"),
         ((), {}, "needs parameter 'column'"),
         ((3,), {}, "must be a text"),

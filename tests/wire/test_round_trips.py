@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation.domain.catalogue import Column, Dataset, Kind, Outside
+from federation.domain.catalogue import Column, Dataset, Kind, Level, Outside
 from federation.domain.job import Blame, Computation, Job, State
 from federation.domain.verdict import Reason, Verdict
 from federation.protocols.key_ceremony.messages import What, Word
@@ -63,15 +63,21 @@ def columns(draw: st.DrawFn, name: str) -> Column:
     kind = draw(st.sampled_from(Kind))
     low, high = draw(st.tuples(numbers, numbers).map(lambda pair: tuple(sorted(pair))))
     numeric = kind in (Kind.INTEGER, Kind.REAL)
+    categories = tuple(draw(st.lists(texts(), max_size=3))) if kind is Kind.CATEGORY else ()
+    above = st.tuples(*(texts() for _ in categories))
+    levels = tuple(
+        Level(f"{name}/{place}", draw(above)) for place in range(draw(st.integers(0, 2)) if categories else 0)
+    )
     return Column(
         name=name,
         kind=kind,
         unit=draw(texts()),
         low=low if numeric else None,
         high=high if numeric else None,
-        categories=tuple(draw(st.lists(texts(), max_size=3))) if kind is Kind.CATEGORY else (),
+        categories=categories,
         missing=tuple(draw(st.lists(st.tuples(texts(), texts()), max_size=2))),
         outside=draw(st.sampled_from(Outside)),
+        levels=levels,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from sqlglot import exp
 
 from clients.jurisdiction.sql.arithmetic import Arithmetic, Mode
-from clients.jurisdiction.sql.layers import Layers, call, column, real, value, when, whole
+from clients.jurisdiction.sql.layers import Layers, absent, call, column, real, value, when, whole
 from federation.domain.catalogue import Dataset
 from federation.query.expression import Expression, Number
 from federation.query.query import Argmin, Axis, Bins, Categories, SumQuery, axis_size
@@ -22,20 +22,34 @@ def cell(
     """Return the name of the column that holds the cell of every row, None if there is only one cell."""
     found: exp.Expr | None = None
     for axis in query.group_by:
-        place = column(_axis(axis, index, arithmetic, layers))
+        place = column(_axis(axis, joint, index, arithmetic, layers))
         size = whole(axis_size(axis, joint))
         found = place if found is None else _sum(exp.Mul(this=exp.Paren(this=found), expression=size), place)
     return None if found is None else layers.let(found)
 
 
-def _axis(axis: Axis, index: Mapping[str, int], arithmetic: Arithmetic, layers: Layers) -> str:
+def _axis(axis: Axis, joint: Dataset, index: Mapping[str, int], arithmetic: Arithmetic, layers: Layers) -> str:
     match axis:
         case Categories(name):
-            return value(index[name])
+            return _category(axis, index[name], joint, layers)
         case Bins(of, edges):
             return _bin(of, edges, arithmetic, layers)
         case Argmin(expressions):
             return _least(expressions, arithmetic, layers)
+
+
+def _category(axis: Categories, index: int, joint: Dataset, layers: Layers) -> str:
+    """Return the place of the category, or of its value at a coarser level; what is missing has the last, if any."""
+    found = value(index)
+    if axis.level:
+        texts = [exp.Literal.string(str(place)) for place in axis.places(joint)]
+        kind = exp.DataType.build("array<bigint>")
+        listed = layers.let(exp.Cast(this=exp.Array(expressions=texts), to=kind))
+        found = layers.let(call("LIST_EXTRACT", column(listed), _sum(column(found), whole(1))))
+    if axis.missing:
+        last = whole(axis_size(axis, joint) - 1)
+        found = layers.let(when(absent(column(value(index))), last, column(found)))
+    return found
 
 
 def _bin(of: Expression, edges: tuple[Number, ...], arithmetic: Arithmetic, layers: Layers) -> str:

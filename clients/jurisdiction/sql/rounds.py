@@ -36,7 +36,7 @@ from federation.domain.catalogue import Column, Dataset, Kind, Outside
 from federation.errors import Misuse, Refused
 from federation.query.bounds import CLUSTER_ROWS, Interval, scale, weighted
 from federation.query.expression import Expression, Gram, columns
-from federation.query.query import Answer, CountName, Shape, SumQuery, canonical, roots, shape, used
+from federation.query.query import Answer, CountName, Shape, SumQuery, canonical, grouped, roots, shape, used
 
 MOST_OUTPUTS: Final = 1_024  # of one statement; more are asked in several passes
 
@@ -139,7 +139,7 @@ class Compiled:
         shapes = [shape(query, joint) for query in queries]
         self._arithmetic = Arithmetic(self._layers, own, joint)
         for query in queries:
-            contained({*used(query), *_conditioned(query)}, joint, own)
+            contained({*used(query), *grouped(query), *_conditioned(query)}, joint, own)
             self._arithmetic.add(Mode.TERMS, roots(query))
             self._arithmetic.add(Mode.WHERE, () if query.where is None else (query.where,))
         self._asked = [self._ask(query, form, joint) for query, form in zip(queries, shapes, strict=True)]
@@ -192,7 +192,7 @@ class Compiled:
         fate = self._fate(selected, names, form)
         good = self._good(fate, query)
         units = self._units(asked, query, good)
-        refusals = self._refusals(asked, names, fate)
+        refusals = self._refusals(asked, (*names, *(name for name in grouped(query) if name not in names)), fate)
         sums = self._sums(asked, query, form, joint, good, refusals)
         counts = tuple((asked, self._count(asked, name, fate, good, form)) for name in form.counts)
         return _Asked(form, ((asked, units), *sums), counts, tuple(refusals))
@@ -376,7 +376,8 @@ def contained(names: Iterable[str], joint: Dataset, own: Dataset) -> None:
     ours, agreed = ({item.name: item for item in each.columns} for each in (own, joint))
     for name in names:
         mine, theirs = ours.get(name) or own.column(name), agreed.get(name) or joint.column(name)
-        if mine.kind is not theirs.kind or mine.categories != theirs.categories or mine.missing != theirs.missing:
+        alike = (mine.kind, mine.categories, mine.missing, mine.levels)
+        if alike != (theirs.kind, theirs.categories, theirs.missing, theirs.levels):
             raise Misuse(f"column {name!r} of data set {own.name!r} differs from the joint description")
         if mine.low is None or mine.high is None or theirs.low is None or theirs.high is None:
             continue

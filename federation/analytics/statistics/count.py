@@ -24,11 +24,13 @@ class CountParameters:
         column: a column of numbers whose rows with a value are counted; None counts all rows.
         by: a category column, or several, for one count per category or combination.
         weights: a column of weights; their sum is counted, not rows.
+        dropna: False for one more group, of rows without a value of `by`.
     """
 
     column: str | None = None
     by: By = None
     weights: str | None = None
+    dropna: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +68,13 @@ class Count(Statistic[CountParameters, CountResult]):
             dataset=joint.name,
             where=among(weight, where),
             per=per,
-            group_by=axes(parameters.by, joint),
+            group_by=axes(parameters.by, joint, dropna=parameters.dropna),
             terms=terms if weight is None else (*terms, weight.of),
         )
         scale = shape(query, joint).scales[0] if terms else 0
         (totals,) = yield (query,)
         require_an_open_cell(totals)
-        cells = enumerate(labels(parameters.by, joint))
+        cells = enumerate(labels(parameters.by, joint, dropna=parameters.dropna))
         return CountResult(
             statistic=self.name,
             column=parameters.column,

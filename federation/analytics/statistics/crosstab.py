@@ -41,12 +41,14 @@ class CrosstabParameters:
         column: another one.
         by: further columns, for one table per category or combination.
         weights: a column of weights, which are summed in place of counting rows; None for none.
+        dropna: False for a level of rows without a value, in every column.
     """
 
     row: str
     column: str
     by: By = None
     weights: str | None = None
+    dropna: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,13 +205,14 @@ class Crosstab(Statistic[CrosstabParameters, CrosstabResult]):
 
     def plan(self, parameters: CrosstabParameters, where: Expression | None, joint: Dataset) -> Plan[CrosstabResult]:
         weight = weight_of(parameters.weights, joint)
-        query = question(parameters.row, parameters.column, parameters.by, where, joint, weight)
+        dropna = parameters.dropna
+        query = question(parameters.row, parameters.column, parameters.by, where, joint, weight, dropna=dropna)
         shape(query, joint)  # what has no meaning fails here, before anything is asked
         (totals,) = yield (query,)
         require_an_open_cell(totals)
-        down, across = levels(parameters.row, joint), levels(parameters.column, joint)
+        down, across = (levels(name, joint, dropna=dropna) for name in (parameters.row, parameters.column))
         groups = []
-        for place, label in enumerate(labels(parameters.by, joint)):
+        for place, label in enumerate(labels(parameters.by, joint, dropna=dropna)):
             start, before = place * len(down) * len(across), "" if parameters.by is None else f"{label}: "
             cells = [
                 counted(query, totals, start + i * len(across) + j, f"{before}{a}, {b}", joint, weight=weight)

@@ -24,23 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"federation/wire/v1/catalogue.proto\x12\x12\x66\x65\x64\x65ration.wire.v1\"4\n\x06Number\x12\x11\n\x07integer\x18\x01 \x01(\x12H\x00\x12\x0e\n\x04real\x18\x02 \x01(\x01H\x00\x42\x07\n\x05value\"+\n\x0bMissingCode\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x93\x02\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.federation.wire.v1.Kind\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\'\n\x03low\x18\x04 \x01(\x0b\x32\x1a.federation.wire.v1.Number\x12(\n\x04high\x18\x05 \x01(\x0b\x32\x1a.federation.wire.v1.Number\x12\x12\n\ncategories\x18\x06 \x03(\t\x12\x30\n\x07missing\x18\x07 \x03(\x0b\x32\x1f.federation.wire.v1.MissingCode\x12,\n\x07outside\x18\x08 \x01(\x0e\x32\x1b.federation.wire.v1.Outside\"\xb8\x01\n\x0bPublication\x12\r\n\x05party\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12+\n\x07\x63olumns\x18\x05 \x03(\x0b\x32\x1a.federation.wire.v1.Column\x12\t\n\x01k\x18\x06 \x01(\r\x12\x13\n\x0bown_figures\x18\x07 \x01(\x08\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x11\n\tdominance\x18\t \x01(\r*e\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cKIND_INTEGER\x10\x01\x12\r\n\tKIND_REAL\x10\x02\x12\x11\n\rKIND_CATEGORY\x10\x03\x12\x13\n\x0fKIND_IDENTIFIER\x10\x04*H\n\x07Outside\x12\x17\n\x13OUTSIDE_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTSIDE_CLIP\x10\x01\x12\x12\n\x0eOUTSIDE_REFUSE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"federation/wire/v1/catalogue.proto\x12\x12\x66\x65\x64\x65ration.wire.v1\"4\n\x06Number\x12\x11\n\x07integer\x18\x01 \x01(\x12H\x00\x12\x0e\n\x04real\x18\x02 \x01(\x01H\x00\x42\x07\n\x05value\"+\n\x0bMissingCode\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"!\n\x05Level\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02of\x18\x02 \x03(\t\"\xbe\x02\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.federation.wire.v1.Kind\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\'\n\x03low\x18\x04 \x01(\x0b\x32\x1a.federation.wire.v1.Number\x12(\n\x04high\x18\x05 \x01(\x0b\x32\x1a.federation.wire.v1.Number\x12\x12\n\ncategories\x18\x06 \x03(\t\x12\x30\n\x07missing\x18\x07 \x03(\x0b\x32\x1f.federation.wire.v1.MissingCode\x12,\n\x07outside\x18\x08 \x01(\x0e\x32\x1b.federation.wire.v1.Outside\x12)\n\x06levels\x18\t \x03(\x0b\x32\x19.federation.wire.v1.Level\"\xb8\x01\n\x0bPublication\x12\r\n\x05party\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12+\n\x07\x63olumns\x18\x05 \x03(\x0b\x32\x1a.federation.wire.v1.Column\x12\t\n\x01k\x18\x06 \x01(\r\x12\x13\n\x0bown_figures\x18\x07 \x01(\x08\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x11\n\tdominance\x18\t \x01(\r*e\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cKIND_INTEGER\x10\x01\x12\r\n\tKIND_REAL\x10\x02\x12\x11\n\rKIND_CATEGORY\x10\x03\x12\x13\n\x0fKIND_IDENTIFIER\x10\x04*H\n\x07Outside\x12\x17\n\x13OUTSIDE_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTSIDE_CLIP\x10\x01\x12\x12\n\x0eOUTSIDE_REFUSE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'federation.wire.v1.catalogue_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KIND']._serialized_start=622
-  _globals['_KIND']._serialized_end=723
-  _globals['_OUTSIDE']._serialized_start=725
-  _globals['_OUTSIDE']._serialized_end=797
+  _globals['_KIND']._serialized_start=700
+  _globals['_KIND']._serialized_end=801
+  _globals['_OUTSIDE']._serialized_start=803
+  _globals['_OUTSIDE']._serialized_end=875
   _globals['_NUMBER']._serialized_start=58
   _globals['_NUMBER']._serialized_end=110
   _globals['_MISSINGCODE']._serialized_start=112
   _globals['_MISSINGCODE']._serialized_end=155
-  _globals['_COLUMN']._serialized_start=158
-  _globals['_COLUMN']._serialized_end=433
-  _globals['_PUBLICATION']._serialized_start=436
-  _globals['_PUBLICATION']._serialized_end=620
+  _globals['_LEVEL']._serialized_start=157
+  _globals['_LEVEL']._serialized_end=190
+  _globals['_COLUMN']._serialized_start=193
+  _globals['_COLUMN']._serialized_end=511
+  _globals['_PUBLICATION']._serialized_start=514
+  _globals['_PUBLICATION']._serialized_end=698
 # @@protoc_insertion_point(module_scope)

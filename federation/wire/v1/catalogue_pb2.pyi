@@ -45,8 +45,16 @@ class MissingCode(_message.Message):
     reason: str
     def __init__(self, code: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class Level(_message.Message):
+    __slots__ = ("name", "of")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OF_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    of: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., of: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class Column(_message.Message):
-    __slots__ = ("name", "kind", "unit", "low", "high", "categories", "missing", "outside")
+    __slots__ = ("name", "kind", "unit", "low", "high", "categories", "missing", "outside", "levels")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +63,7 @@ class Column(_message.Message):
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     MISSING_FIELD_NUMBER: _ClassVar[int]
     OUTSIDE_FIELD_NUMBER: _ClassVar[int]
+    LEVELS_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: Kind
     unit: str
@@ -63,7 +72,8 @@ class Column(_message.Message):
     categories: _containers.RepeatedScalarFieldContainer[str]
     missing: _containers.RepeatedCompositeFieldContainer[MissingCode]
     outside: Outside
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[Kind, str]] = ..., unit: _Optional[str] = ..., low: _Optional[_Union[Number, _Mapping]] = ..., high: _Optional[_Union[Number, _Mapping]] = ..., categories: _Optional[_Iterable[str]] = ..., missing: _Optional[_Iterable[_Union[MissingCode, _Mapping]]] = ..., outside: _Optional[_Union[Outside, str]] = ...) -> None: ...
+    levels: _containers.RepeatedCompositeFieldContainer[Level]
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[Kind, str]] = ..., unit: _Optional[str] = ..., low: _Optional[_Union[Number, _Mapping]] = ..., high: _Optional[_Union[Number, _Mapping]] = ..., categories: _Optional[_Iterable[str]] = ..., missing: _Optional[_Iterable[_Union[MissingCode, _Mapping]]] = ..., outside: _Optional[_Union[Outside, str]] = ..., levels: _Optional[_Iterable[_Union[Level, _Mapping]]] = ...) -> None: ...
 
 class Publication(_message.Message):
     __slots__ = ("party", "name", "title", "unit", "columns", "k", "own_figures", "version", "dominance")
