@@ -7,7 +7,6 @@ signed objection. Where the others went on without this party it keeps silent: i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -209,7 +208,7 @@ class Run:
                 case Send():
                     out.append(sent.pop(0))
                 case Release() as release:
-                    told = bundle is None or bundle.total_digest == hashlib.sha256(release.total).digest()
+                    told = bundle is None or bundle.total_digest == release.digest
                     self._expect(told, "the total that the parties' vectors add up to", "another total")
                     out += self._closed(open_sum, release)
                 case Abort(blames=blames):  # all said what was due, and it came to no total

@@ -5,7 +5,6 @@ It keeps what a party that comes back may lack: every bundle of the sum, in orde
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -48,7 +47,7 @@ class Sum:
         self.aborted: tuple[Blame, ...] = ()
         self._protocol, self._me = protocol, me
         self._state: State = protocol.aggregator()
-        self._round_digest = b""
+        self._round_digest = self._total_digest = b""
         self._envelopes: dict[bytes, m.Signed] = {}
         self._frames: dict[str, list[m.Frame]] = {party: [] for party in setup.parties}
         self._withdrawn: dict[str, Parcel] = {}
@@ -146,7 +145,7 @@ class Sum:
         self._state = transition.state
         for effect in transition.effects:
             if isinstance(effect, Release):
-                self.total = effect
+                self.total, self._total_digest = effect, effect.digest
             elif isinstance(effect, Abort):
                 self.aborted = effect.blames
         out: dict[str, list[m.Frame]] = {}
@@ -177,7 +176,7 @@ class Sum:
             round_index=self.setup.round_index,
             attempt=self.setup.attempt,
             round_digest=self._round_digest,
-            total_digest=b"" if self.total is None else hashlib.sha256(self.total.total).digest(),
+            total_digest=self._total_digest,
             messages=tuple(self._envelopes[parcel.message.digest] for parcel in parcels),
             chunk_counts=tuple(len(parcel.chunks) for parcel in parcels),
         )

@@ -14,7 +14,8 @@ from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar, runtime_chec
 
 from federation.crypto import ring
 from federation.domain.job import Blame
-from federation.protocols.setup import Setup, Spec
+from federation.ledger import merkle
+from federation.protocols.setup import Setup, Spec, chunked
 
 # --- messages, as machines see them ----------------------------------------------------------------------------------
 
@@ -201,10 +202,20 @@ class Broadcast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """Both: the opened total, spec.size_bytes long, and whose contributions are in it."""
+    """Both: the opened total, spec.size_bytes long, and whose contributions are in it.
+
+    Attributes:
+        root: RFC 6962 root over the total's chunks, 32 bytes, where it is known already; b"" otherwise.
+    """
 
     total: bytes = field(repr=False)
     parties: tuple[str, ...]
+    root: bytes = field(default=b"", compare=False)
+
+    @property
+    def digest(self) -> bytes:
+        """What names the total: `root`, made now where it is not known; 32 bytes."""
+        return self.root or merkle.root([merkle.leaf_hash(chunk) for chunk in chunked(self.total)])
 
     @property
     def numbers(self) -> list[int]:

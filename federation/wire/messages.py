@@ -101,7 +101,7 @@ class Bundle:
         attempt: number of the try within the round, from 0.
         round_digest: the round that the coordinator says the plan asks: a party compares it with its own; b"" in the
             steps before the round's numbers are known.
-        total_digest: SHA-256 of the total as the coordinator says it is, b"" in the steps before.
+        total_digest: what names the total as the coordinator says it is (`Release.digest`), b"" in the steps before.
         messages: the parties', and the coordinator's own statement as the last one where the step has one.
         chunk_counts: how many parts belong to each message.
     """

@@ -413,7 +413,8 @@ def _opened(now: Unmasking) -> AggregatorTransition:
         u3_hash=now.u3_hash,
     )
     statement = Send(message=said, chunks=() if whole else chunks)
-    effects = (Broadcast(parcels=heads, statement=statement), Release(total=b"".join(chunks), parties=counted))
+    release = Release(total=b"".join(chunks), parties=counted, root=said.total_root)
+    effects = (Broadcast(parcels=heads, statement=statement), release)
     return Transition(finished, effects)
 
 

@@ -47,6 +47,7 @@ class Claimed:
     """A long total as the coordinator claims it, and the chunks of it that are still to be checked."""
 
     total: bytes = field(repr=False)
+    root: bytes
     secrets: Secrets
     places: tuple[int, ...]
 
@@ -67,7 +68,7 @@ def recomputed(known: Known, parcels: tuple[Parcel, ...], relay: str) -> Release
         raise ProtocolViolation(
             relay, phase="opening", expected="the total that the parties' vectors add up to", got="another total"
         )
-    return Release(total=b"".join(total), parties=known.counted)
+    return Release(total=b"".join(total), parties=known.counted, root=said.total_root)
 
 
 def challenged(known: Known, parcels: tuple[Parcel, ...], lot: bytes, me: str, relay: str) -> tuple[Claimed, Challenge]:
@@ -78,7 +79,7 @@ def challenged(known: Known, parcels: tuple[Parcel, ...], lot: bytes, me: str, r
     secrets = opening.announced(known.spec, known.masked, known.counted, said, relay)
     opening.rooted_total(known.spec, said, chunks, relay)
     places = drawn(lot, said.total_root, len(known.spec.chunks))
-    claimed = Claimed(total=b"".join(chunks), secrets=secrets, places=places)
+    claimed = Claimed(total=b"".join(chunks), root=said.total_root, secrets=secrets, places=places)
     question = Challenge(spec_hash=known.binding.spec_hash, u3_hash=known.u3_hash, party=me, places=places)
     return claimed, question
 
@@ -110,7 +111,7 @@ def sampled(known: Known, claimed: Claimed, parcels: tuple[Parcel, ...], relay: 
             raise ProtocolViolation(
                 relay, phase="samples", expected="the total that the parties' vectors add up to", got="another total"
             )
-    return Release(total=claimed.total, parties=known.counted)
+    return Release(total=claimed.total, parties=known.counted, root=claimed.root)
 
 
 def drawn(lot: bytes, total_root: bytes, chunks: int) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from federation.domain.job import State
 from federation.jobs import planner
 from federation.ledger import merkle
 from federation.protocols import bundles
+from federation.protocols.events import Release
 from federation.protocols.masked_sum import checks
 from federation.protocols.masked_sum.messages import Consent, Opening
 from federation.wire import convert
@@ -232,7 +233,7 @@ def changed_chunk_and_the_total_that_follows(bundle: m.Bundle, chunks: list[Part
     """The clever one: it says everywhere the total that its change makes."""
     total, chunks = one_more(bundle, chunks)
     bundle, chunks = stating(bundle, chunks, total_root=merkle.root([merkle.leaf_hash(total)]))
-    return replace(bundle, total_digest=hashlib.sha256(total).digest()), chunks
+    return replace(bundle, total_digest=Release(total=total, parties=()).digest), chunks
 
 
 def named(*lies: Lie) -> dict[str, Lie]:
