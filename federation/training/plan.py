@@ -20,6 +20,7 @@ from federation.errors import Misuse, did_you_mean
 from federation.query import row_query as reading
 from federation.query.expression import Expression
 from federation.query.row_query import RowQuery
+from federation.training import bundle
 from federation.training.inputs import MOST_OUTPUTS, Inputs, Task
 from federation.training.layout import Layout
 from federation.training.model import Model
@@ -59,8 +60,8 @@ class TrainingPlan(_Plain):
         target: the column that is predicted.
         features: the columns that it is predicted from; the numeric ones keep this order, and so do the categories.
         task: a `Task`, "" for what the target's column says, see `task`.
-        model: member of `federation.training.models`.
-        config: sorted (name, value) pairs of the model's Config.
+        model: member of `federation.training.models`, or `bundle:` and the hash of a reviewed bundle.
+        config: sorted (name, value) pairs of the model's Config; of a bundle, its manifest.
         strategy: member of `federation.training.strategies`.
         options: sorted (name, value) pairs of the strategy's Parameters.
         seed: whatever is drawn at random is drawn from it; 0 to 2^63 - 1.
@@ -147,13 +148,17 @@ def chosen(plan: TrainingPlan, joint: Dataset) -> Chosen:
     Raises:
         Misuse: no such member, a parameter that it does not have, or inputs that the model does not read.
     """
-    model = registry.look_up(MODELS, Model, plan.model)()
+    model = _model(plan.model)
     strategy = registry.look_up(STRATEGIES, Strategy, plan.strategy)()
     config: Any = read(model.Config, plan.config, f"model {plan.model}")
     parameters: Any = read(strategy.Parameters, plan.options, f"strategy {plan.strategy}")
     found = inputs(plan, joint)
     layout = model.layout(config, found)
     return Chosen(model=model, config=config, strategy=strategy, parameters=parameters, inputs=found, layout=layout)
+
+
+def _model(name: str) -> Model[Any]:
+    return bundle.bundled(name) if bundle.is_bundle(name) else registry.look_up(MODELS, Model, name)()
 
 
 def check(plan: TrainingPlan, joint: Dataset) -> None:
