@@ -153,6 +153,7 @@ async def serve(config: JurisdictionConfig, software: str, started: Callable[[st
             joint_keys=JointKeys(vault),
             development=mine.development_keys,
         )
+        rows.submit(desk.guard.remember)  # before any question, which comes through the same thread
         driver = Driver(desk, software, lambda event, job, text: log.info(event, job=job, why=text))
         ceremonies = _ceremonies(desk)
         app = App(ready, mine.coordinator, started)

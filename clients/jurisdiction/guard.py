@@ -55,6 +55,11 @@ class Guard:
         self._answers: OrderedDict[tuple[bytes, Dataset], Answered] = OrderedDict()
         self._held = 0
 
+    def remember(self) -> None:
+        """Read the history of every project again, which the first question of each would wait for otherwise."""
+        if self._history is not None:
+            self._history.read_again()
+
     def judge(self, job: Job, job_hash: bytes, joint: Dataset) -> Verdict:
         """Return the verdict on a job; no row was touched for it."""
         return review.judge(self._request(job, joint, job_hash), self._settings)

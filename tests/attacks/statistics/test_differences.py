@@ -143,6 +143,18 @@ def test_the_history_is_kept_by_project_and_survives_a_restart() -> None:
     assert restarted.ask(pay(), project="b") is None
 
 
+def test_a_history_that_is_read_again_beforehand_is_not_read_by_a_question() -> None:
+    rows = people()
+    first = Victim(rows, OWN)
+    assert first.ask(pay(), project="a") is not None
+    assert first.ask(pay("age < 95"), project="b") is not None
+    restarted = Victim(rows, OWN, first.vault)
+    restarted.guard.remember()
+    first.vault.read = None  # type: ignore[method-assign, assignment]  # nobody reads a stream any more
+    assert restarted.ask(pay("age < 95"), project="a") is None
+    assert restarted.ask(pay(), project="b") is None
+
+
 def test_s3_who_has_no_value_is_compared_where_values_are_summed() -> None:
     """Pay over all who have it, and over those of them who have an age: the difference is one person's pay."""
     rows = people().astype({"age": "Int64"})
