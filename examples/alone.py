@@ -16,6 +16,7 @@ from clients.jurisdiction.engines.duckdb import DuckDB
 from clients.local.federation import federation_of
 from clients.researcher.session import Session
 from federation.errors import FederationError
+from federation_examples.comparison import Board
 from federation_examples.report import Report, Story
 
 MEMBER = """\
@@ -38,10 +39,11 @@ def told(story: Story, arguments: Sequence[str] = ()) -> int:
         report = alone(story)
         print(report.text())
         for folder in arguments:
-            from federation_examples import pictures
+            from federation_examples import boards, pictures
 
             for drawing in report.drawings:
-                print(pictures.png(drawing, Path(folder)))
+                draw = boards.png if isinstance(drawing, Board) else pictures.png
+                print(draw(drawing, Path(folder)))
     except FederationError as error:
         return failure(error, output=Format.TABLE)
     return 0 if report.agrees else 1
