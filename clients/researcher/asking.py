@@ -16,8 +16,10 @@ from federation import registry
 from federation.analytics.statistic import Statistic, parameters_of
 from federation.domain.job import Computation, Value
 from federation.errors import Misuse, did_you_mean
+from federation.policy.rule import TRAINING
 
 FAMILY: Final = "federation.analytics.statistics"
+TRAINING_S: Final = 3600.0  # that a training has where nobody says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,10 @@ def as_value(value: object, what: str) -> Value:
 
 def written(asked: Computation) -> str:
     """Return a computation as somebody would type it: mean('age', by='sex')."""
+    if asked.name == TRAINING:
+        from clients.researcher import asking_training
+
+        return asking_training.written(asked)
     given = dict(asked.parameters)
     if asked.name in statistics():
         declared = [each.name for each in fields(registry.look_up(FAMILY, Statistic, asked.name).Parameters)]

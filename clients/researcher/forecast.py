@@ -17,9 +17,9 @@ from clients.researcher.results import error_of
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Job
 from federation.domain.verdict import Verdict
-from federation.jobs import planner, sums
+from federation.jobs import judging, planner, sums
 from federation.policy import review
-from federation.policy.rule import Request, Settings
+from federation.policy.rule import Settings
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -52,8 +52,13 @@ class Forecast:
         return sums.setup(self.job, bytes(32), index=0, attempt=0, contributors=self.job.parties).least
 
     def rows(self) -> list[tuple[rendering.Cell, ...]]:
-        """Return one row per query, as `COLUMNS` names the fields."""
+        """Return one row per query, as `columns` names the fields."""
         return [("; ".join(o.opens), o.per, o.cells, o.numbers, o.flags) for o in self.preview.openings]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the fields of a row are."""
+        return COLUMNS
 
     def title(self) -> str:
         """Return the line above the table."""
@@ -75,7 +80,7 @@ class Forecast:
             f"seen by: {', '.join(seen.seen_by)}",
             *([f"protection: {self.why}"] if self.why else []),
             f"{self.job.protection}: the coordinator with up to {c} of the parties learns only what opens (c = {c})",
-            f"at most {seen.most_rounds} secure sums; the table shows the first, later ones depend on what it opens",
+            *self._later(),
             f"a party withholds what counts fewer than {seen.k}: empty and small look alike; flags say how many do"
             if seen.k > 1
             else "k = 1: no party withholds small cells",
@@ -85,6 +90,11 @@ class Forecast:
         if n == 3:
             lines.append("with 3 parties, two who collude can subtract their own figures and read the third's")
         return lines
+
+    def _later(self) -> list[str]:
+        """Return what the table does not show."""
+        most = self.preview.most_rounds
+        return [f"at most {most} secure sums; the table shows the first, later ones depend on what it opens"]
 
     def _judged(self) -> list[str]:
         """Return what is known of the parties' verdicts: one sentence for each rule that says no, or for all."""
@@ -114,7 +124,7 @@ class Forecast:
 
     def summary(self) -> str:
         """Return the forecast as text."""
-        return rendering.text(COLUMNS, self.rows(), title=self.title(), notes=self.notes())
+        return rendering.text(self.columns, self.rows(), title=self.title(), notes=self.notes())
 
     def to_dict(self) -> dict[str, Plain]:
         """Return the forecast as plain values."""
@@ -136,13 +146,13 @@ class Forecast:
 
     def for_terminal(self) -> Group:
         """Return what a terminal shows."""
-        return rendering.for_terminal(COLUMNS, self.rows(), title=self.title(), notes=self.notes())
+        return rendering.for_terminal(self.columns, self.rows(), title=self.title(), notes=self.notes())
 
     def __repr__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        return rendering.as_html(COLUMNS, self.rows(), title=self.title(), notes=self.notes())
+        return rendering.as_html(self.columns, self.rows(), title=self.title(), notes=self.notes())
 
 
 def own_releases(seen: planner.Preview) -> str:
@@ -162,9 +172,9 @@ def own_releases(seen: planner.Preview) -> str:
 def verdicts(job: Job, published: Mapping[str, Dataset], joint: Dataset) -> tuple[Verdict, ...]:
     """Return what the rules of every party come to on what is published; an operator's own clauses are not."""
     found = []
-    first = planner.replay(job, joint).round
+    first = planner.first_round(job, joint)
     for party in job.parties:
-        request = Request(job=job, own=published[party], joint=joint, me=party)
+        request = judging.request(job, published[party], joint, party)
         reasons = review.judge(request, Settings()).reasons
         if first is not None:
             known = {reason.rule for reason in reasons}

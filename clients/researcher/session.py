@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from clients.researcher.asking import Asked, Frame
+from clients.researcher.asking import TRAINING_S, Asked, Frame
 from clients.researcher.forecast import Forecast, check, verdicts
 from clients.researcher.handle import Handle, OnUpdate
 from clients.researcher.results import Results
@@ -33,8 +33,6 @@ from federation.wire.certificates import Certified
 
 if TYPE_CHECKING:
     from clients.researcher.training import Chosen, Training
-
-TRAINING_S = 3600.0
 
 
 def connect(
@@ -248,21 +246,33 @@ class Session:
             Misuse: a plan without a meaning, with the nearest word; nobody was asked.
             Refused: rule of the protocol, such as fewer than three parties.
         """
-        from clients.researcher import training
+        from clients.researcher.training import Training
 
-        chosen = training.strategy("fedavg")() if strategy is None else strategy
-        plan = training.plan(
-            model=model,
-            target=target,
-            features=features,
-            config=config or {},
-            strategy=chosen,
-            options=options,
-            joint=data.joint,
+        draft = self._training(
+            model, data, target, strategy, features, config, purpose, minimum_parties, deadline_s, name, options
         )
-        frame = _framed(data.frame, purpose, "masks", minimum_parties, deadline_s, name)
-        draft = self._draft((computation(plan),), data.framed(replace(frame, name=frame.name or f"train-{target}")))
-        return training.Training(self.hand_in(draft.job, data.publications))
+        return Training(self.hand_in(draft.job, data.publications))
+
+    def plan_training(
+        self,
+        *,
+        model: str = "linear",
+        data: Table,
+        target: str,
+        strategy: Chosen | None = None,
+        features: Sequence[str] = (),
+        config: Mapping[str, object] | None = None,
+        purpose: str | None = None,
+        minimum_parties: int | None = None,
+        deadline_s: float = TRAINING_S,
+        name: str | None = None,
+        **options: object,
+    ) -> Forecast:
+        """Return what `train` with the same arguments would open, to whom, and who would refuse. Asks nobody."""
+        draft = self._training(
+            model, data, target, strategy, features, config, purpose, minimum_parties, deadline_s, name, options
+        )
+        return self._forecast(draft, data)
 
     def plan(
         self,
@@ -277,9 +287,7 @@ class Session:
     ) -> Forecast:
         """Return what `run` with the same arguments would open, and to whom. Asks nobody."""
         frame = _framed(data.frame, purpose, protection, minimum_parties, deadline_s, name)
-        draft = self._draft(asked, data.framed(frame))
-        judged = verdicts(draft.job, data.publications, data.joint)
-        return Forecast(job=draft.job, preview=planner.preview(draft.job, data.joint), why=draft.why, verdicts=judged)
+        return self._forecast(self._draft(asked, data.framed(frame)), data)
 
     def submit(self, asked: Sequence[Computation], *, data: Table) -> Handle:
         """Hand in a job in the frame of `data` and return at once, also when it awaits a person.
@@ -374,6 +382,43 @@ class Session:
 
     def _keys(self) -> Sequence[KnownKey]:
         return [KnownKey(joint=key.joint, expires_ms=key.expires_ms) for key in self._transport.joint_keys()]
+
+    def _forecast(self, draft: Draft, data: Table) -> Forecast:
+        from clients.researcher.forecast_training import TrainingForecast
+
+        judged = verdicts(draft.job, data.publications, data.joint)
+        seen = planner.preview(draft.job, data.joint)
+        kind = Forecast if seen.training is None else TrainingForecast
+        return kind(job=draft.job, preview=seen, why=draft.why, verdicts=judged)
+
+    def _training(
+        self,
+        model: str,
+        data: Table,
+        target: str,
+        strategy: Chosen | None,
+        features: Sequence[str],
+        config: Mapping[str, object] | None,
+        purpose: str | None,
+        minimum_parties: int | None,
+        deadline_s: float,
+        name: str | None,
+        options: Mapping[str, object],
+    ) -> Draft:
+        """Return the job that trains; arguments as `train` has them."""
+        from clients.researcher import training
+
+        plan = training.plan(
+            model=model,
+            target=target,
+            features=features,
+            config=config or {},
+            strategy=training.strategy("fedavg")() if strategy is None else strategy,
+            options=options,
+            joint=data.joint,
+        )
+        frame = _framed(data.frame, purpose, "masks", minimum_parties, deadline_s, name)
+        return self._draft((computation(plan),), data.framed(frame))
 
     def _draft(self, asked: Sequence[Computation], data: Table, token: bytes | None = None) -> Draft:
         return drafted(

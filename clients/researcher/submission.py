@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from clients.researcher import asking_training
 from clients.researcher.asking import Frame, written
 from clients.researcher.table import Table
 from federation.domain.job import Computation, Job
@@ -18,6 +19,7 @@ from federation.domain.roster import Roster
 from federation.errors import Misuse
 from federation.jobs import planner, sums
 from federation.jobs.protection import MASKS, Choice, KnownKey, Wanted, chosen, named
+from federation.policy.rule import TRAINING
 
 TOKEN_BYTES: Final = 16
 
@@ -70,6 +72,7 @@ def drafted(
             f"minimum_parties is {least}, and {len(data.parties)} parties take part",
             hint="at least 3, at most the parties who take part",
         )
+    asked = [asking_training.completed(one, data.joint) if one.name == TRAINING else one for one in asked]
     job = Job(
         name=frame.name or _name(asked[0], token),
         researcher=researcher,
@@ -106,5 +109,9 @@ def _chosen(wanted: str, job: Job, data: Table, keys: Sequence[KnownKey]) -> Cho
 
 def _name(first: Computation, token: bytes) -> str:
     """A name that people can say, with four digits that tell it from the last one: mean-age-by-sex-7f3c."""
-    slug = re.sub(r"[^a-z0-9]+", "-", written(first).lower()).strip("-")
+    words = written(first)
+    if first.name == TRAINING:
+        said = dict(first.parameters)
+        words = f"train {said['target']} {said['model']}"
+    slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
     return f"{slug[:40].rstrip('-')}-{token.hex()[:4]}"

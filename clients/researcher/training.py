@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from clients.researcher import rendering, verified
 from clients.researcher.asking import as_value
+from clients.researcher.asking_training import with_features
 from clients.researcher.handle import Handle
 from clients.researcher.plotting import drawn
 from clients.researcher.receipt import Receipt
 from federation import registry
 from federation.analytics.statistic import Drawn, Line, Picture
-from federation.domain.catalogue import Dataset, Kind, agreed
+from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import State, Update, Value
 from federation.errors import FederationError, Misuse, ProtocolViolation, Unavailable, did_you_mean
 from federation.jobs import planner
@@ -79,20 +80,16 @@ def plan(
     Raises:
         Misuse: naming the nearest word.
     """
-    left_out = {target, options.get("split")}
-    named = tuple(features) or tuple(
-        column.name for column in joint.columns if column.name not in left_out and column.kind is not Kind.IDENTIFIER
-    )
     given = {
         "model": model,
         "target": target,
-        "features": named,
+        "features": tuple(features),
         "config": as_value(dict(config), "config"),
         "strategy": strategy.name,
         "options": strategy.options,
         **{name: as_value(value, name) for name, value in options.items()},
     }
-    return TrainingPlan.of(tuple(sorted(given.items())), joint)
+    return TrainingPlan.of(with_features(given, joint), joint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +137,7 @@ class Training:
         self.handle = handle
         self._joint = agreed(handle.published)
         self._rounds: list[Round] = []
+        self._is_over = False
 
     @property
     def name(self) -> str:
@@ -180,6 +178,7 @@ class Training:
             )
         if last.state is not State.RELEASED:
             raise verified.ending(last.state, last.blames, coordinator=self.handle.coordinator)
+        self._is_over = True
 
     def result(self, *, best: bool = True) -> Trained:
         """Wait until the training ends, hold everything against the parties' signatures, and return the model.
@@ -191,8 +190,9 @@ class Training:
             Refused, Unavailable, ProtocolViolation, JobFailed: how it ended instead; or the coordinator, by name, for
                 a model that is not the one that the parties signed.
         """
-        for _ in self.watch():
-            pass
+        if not self._is_over:  # whoever watched has the seconds of every round already
+            for _ in self.watch():
+                pass
         handle, course = self.handle, self._course()
         released = handle.transport.released(handle.job_hash)
         verified.replay(course, handle.job, handle.job_hash, released, coordinator=handle.coordinator)

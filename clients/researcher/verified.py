@@ -16,7 +16,7 @@ from federation.analytics.plan import Outcome
 from federation.crypto import ring
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Blame, Job, Released, State
-from federation.errors import FederationError, JobFailed, ProtocolViolation, Refused, Unavailable, Unreachable
+from federation.errors import FederationError, JobFailed, Misuse, ProtocolViolation, Refused, Unavailable, Unreachable
 from federation.jobs import planner, sums
 from federation.jobs.course import Course
 from federation.jobs.questions import Questions
@@ -82,7 +82,11 @@ def replay(course: Course, job: Job, job_hash: bytes, released: Released, *, coo
         if course.due is None:
             raise lie(f"{index} secure sums", f"{len(released.totals)}")
         try:
-            course.feed(Release(total=ring.to_bytes(ring.from_ints(numbers)), parties=parties))
+            total = ring.to_bytes(ring.from_ints(numbers))
+        except Misuse:
+            raise lie("numbers of at most 128 bits with sign", "greater ones") from None
+        try:
+            course.feed(Release(total=total, parties=parties))
         except ProtocolViolation as fault:
             raise lie(fault.expected, fault.got) from fault
     if course.due is not None:

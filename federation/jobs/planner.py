@@ -17,12 +17,14 @@ from federation.analytics.statistic import Statistic, parameters_of
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Computation, Job
 from federation.errors import FederationError, Misuse, Refused, did_you_mean
-from federation.jobs import sums, training
+from federation.jobs import outlook, sums, training
 from federation.jobs.course import Course
+from federation.jobs.outlook import Outlook
 from federation.jobs.questions import Questions
 from federation.query import expression, predicate
 from federation.query.expression import Expression, Gram
 from federation.query.query import MOST_NUMBERS, Argmin, Axis, Bins, Categories, SumQuery, shape
+from federation.query.round import Round
 
 FAMILY = "federation.analytics.statistics"
 MOST_SPELLED = 10  # products of a matrix that are told one by one
@@ -67,6 +69,7 @@ class Preview:
         own_figures: True where all operators let a cell with fewer than three contributors open.
         own_releases: the same of all openings.
         colluders: c, so that the coordinator and any c parties learn only what opens and what follows from it.
+        training: what opens after the first sums of a job that trains; None of one that asks statistics.
     """
 
     openings: tuple[Opening, ...]
@@ -79,6 +82,7 @@ class Preview:
     own_figures: bool
     own_releases: int
     colluders: int
+    training: Outlook | None = None
 
     @property
     def numbers(self) -> int:
@@ -142,14 +146,14 @@ def most_numbers(job: Job, joint: Dataset) -> int:
 
 
 def preview(job: Job, joint: Dataset) -> Preview:
-    """Return what the job would open. Raises as `replay`, and Refused for fewer than three parties."""
+    """Return what the job would open. Raises as `course`, and Refused for fewer than three parties."""
     most = rounds(job, joint)
-    first = replay(job, joint)
-    queries = () if first.round is None else first.round.queries
+    first, trains = _begun(job, joint)
+    queries = () if first is None else first.queries
     openings = tuple(_opening(query, job.where, joint) for query in queries)
     return Preview(
         openings=openings,
-        failures=_failures(job, joint),
+        failures=() if trains else _failures(job, joint),
         most_rounds=most,
         max_rounds=job.max_rounds,
         seen_by=(*job.parties, "the coordinator", job.researcher),
@@ -158,7 +162,19 @@ def preview(job: Job, joint: Dataset) -> Preview:
         own_figures=joint.own_figures,
         own_releases=sum(opening.own_releases for opening in openings),
         colluders=sums.promised(job.parties, job.key).colluders,
+        training=trains,
     )
+
+
+def first_round(job: Job, joint: Dataset) -> Round | None:
+    """Return the first round of queries of a job, None where it asks nothing. Raises as `course`."""
+    return _begun(job, joint)[0]
+
+
+def _begun(job: Job, joint: Dataset) -> tuple[Round | None, Outlook | None]:
+    if training.is_training(job):
+        return outlook.begun(job, joint)
+    return replay(job, joint).round, None
 
 
 def _members(job: Job) -> list[tuple[Statistic[Any, Any], Any]]:

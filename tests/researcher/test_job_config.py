@@ -66,7 +66,7 @@ COUNT = '\n[[statistic]]\nname = "count"'
         ('data = "tb"\nminimum_parties = 2' + COUNT, "'minimum_parties' of ages.toml: input should be greater", ""),
         ('data = "tb"\nminimum_parties = "3"' + COUNT, "valid integer", ""),
         ('data = "tb"\ndeadline_s = inf' + COUNT, "'deadline_s'", ""),
-        ('data = "tb"', "lacks the key 'statistic'", ""),
+        ('data = "tb"', "lacks the key 'statistic'", "[train]"),
         ('data = "tb"\nstatistic = []', "'statistic' of ages.toml", ""),
         ('data = "tb"\n[[statistic]]\ncolumn = "age"', "statistic 1 of ages.toml lacks its name", "mean"),
         ('data = "tb"\n[[statistic]]\nname = "maen"', "statistic 1 of ages.toml: statistics has no member", "'mean'"),
@@ -93,6 +93,65 @@ def test_a_file_that_is_not_there_or_not_text_is_said_so(tmp_path: Path) -> None
     (tmp_path / "job.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(Misuse, match="cannot read the job file"):
         job_file(tmp_path / "job.toml")
+
+
+TRAIN = """
+data = "tb"
+purpose = "study"
+
+[train]
+model = "mlp"
+target = "ill"
+features = ["age", "cost"]
+strategy = { name = "fedprox", rounds = 7, mu = 0.5 }
+config = { hidden = [8, 4] }
+seed = 3
+holdout = 0.25
+"""
+
+
+def test_a_job_file_trains_what_a_call_trains() -> None:
+    asked = job(TRAIN)
+    (training,) = asked.computations
+    given = dict(training.parameters)
+    assert (training.name, given["target"], given["model"], given["seed"]) == ("train", "ill", "mlp", 3)
+    assert (given["strategy"], given["options"]) == ("fedprox", (("mu", 0.5), ("rounds", 7)))
+    assert given["config"] == (("hidden", (8, 4)),)
+    assert (asked.frame.purpose, asked.frame.deadline_s) == ("study", 3600.0)
+    assert job(as_toml(asked)) == asked
+
+
+def test_a_training_needs_a_target_and_nothing_else() -> None:
+    asked = job('data = "tb"\n[train]\ntarget = "ill"\nstrategy = "scaffold"')
+    (training,) = asked.computations
+    assert training.parameters == (("options", ()), ("strategy", "scaffold"), ("target", "ill"))
+    assert job(as_toml(asked)) == asked
+
+
+@pytest.mark.parametrize(
+    ("table", "said", "hint"),
+    [
+        ("", "[train] of ages.toml lacks its target", "target = "),
+        ('target = "ill"\nmodell = "mlp"', "[train] of ages.toml has an unknown key 'modell'", "did you mean 'model'?"),
+        ('target = "ill"\nstrategy = "fedag"', "no member named 'fedag'", "did you mean 'fedavg'?"),
+        ('target = "ill"\nstrategy = 3', "strategy of [train] of ages.toml is a name", "rounds = 20"),
+        ('target = "ill"\nstrategy = { rounds = 3 }', "is a name, or a table with one", "rounds = 20"),
+        (
+            'target = "ill"\nstrategy = { name = "fedavg", round = 3 }',
+            "strategy fedavg has no parameter 'round'",
+            "did you mean 'rounds'?",
+        ),
+        ('target = "ill"\nstrategy = { name = "fedavg", rounds = "3" }', "must be a whole number", ""),
+        ('target = "ill"\nstrategy = { name = "fedavg", rounds = 0 }', "rounds is 1 to", ""),
+        ("target = 1979-05-27", "target of [train] of ages.toml is a date", "a number, a text"),
+        ('target = "ill"\n[[statistic]]\nname = "count"', "not both", "two files"),
+    ],
+)
+def test_a_mistake_in_a_training_is_named_with_what_was_meant(table: str, said: str, hint: str) -> None:
+    with pytest.raises(Misuse) as caught:
+        job(f'data = "tb"\n[train]\n{table}', where="ages.toml")
+    assert said in caught.value.message
+    assert hint in caught.value.hint
 
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
