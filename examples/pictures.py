@@ -99,8 +99,9 @@ def curves(drawing: Drawing, axes: Axes) -> None:
     for x, y, text in drawing.marked:
         axes.plot([x], [y], "o", color="#000000", markerfacecolor="#ffffff", markersize=8, markeredgewidth=2, zorder=5)
         axes.annotate(text, (x, y), (9, -17), textcoords="offset points", fontsize=11, zorder=5)
-    if len(drawing.curves[0].x) <= MOST_TICKS:
-        axes.set_xticks(drawing.curves[0].x)
+    named = {x for curve in drawing.curves for x in curve.x}
+    if 0 < len(named) <= MOST_TICKS:
+        axes.set_xticks(sorted(named))
     if drawing.diagonal:
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (2, 3)), linewidth=1.2, zorder=1)
         axes.annotate("equal shares", (0.62, 0.645), fontsize=9.5, color=GREY, ha="right")
