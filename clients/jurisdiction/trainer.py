@@ -4,8 +4,11 @@ Rows, a local model and a party's own tally stay here; what is returned is seale
 jobs, data and machines give equal bits: a party that starts again sends what it would have sent. Torch is imported when
 it is needed first, so that a daemon that never trains never loads it.
 
-Refused: a machine without torch (rule "trainer"), and learning from fewer than k units, or fewer than FEWEST_UNITS
-(rule "minimum_units"): of a handful of rows an update is as good as the rows.
+The code of a reviewed bundle never runs here but in a sandbox (`confined`).
+
+Refused: a machine without torch (rule "trainer"), a bundle that may not run (rules "bundle" and "sandbox"), and
+learning from fewer than k units, or fewer than FEWEST_UNITS (rule "minimum_units"): of a handful of rows an update is
+as good as the rows.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from clients.jurisdiction.bundles import Bundles
+from clients.jurisdiction.confined import Confined
 from clients.jurisdiction.engine import Engine
 from clients.jurisdiction.engine import Rows as Read
 from federation.crypto.prg import PIECE_BYTES, Keystream
@@ -25,7 +30,7 @@ from federation.domain import job
 from federation.domain.catalogue import Dataset, Kind
 from federation.errors import JobFailed, Misuse, Refused
 from federation.query.expression import Expression
-from federation.training import evaluation, plan
+from federation.training import bundle, evaluation, plan
 from federation.training.inputs import Task
 from federation.training.plan import TRAIN, Scaling, TrainingPlan
 from federation.training.strategy import Public, Rows, Update, Work
@@ -50,10 +55,11 @@ class Trainer:
         me: this party's name, which its draws are bound to.
         where: the job's condition, None for all rows.
         threads: that torch computes with. Equal bits need equal threads.
+        bundles: that this party's operator approved; None for none.
 
     Raises:
         Misuse: the plan has no meaning over `joint`.
-        Refused: rule "trainer": torch is not installed here.
+        Refused: rule "trainer": torch is not installed here; of a bundle also rules "bundle" and "sandbox".
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class Trainer:
         *,
         where: Expression | None = None,
         threads: int = 1,
+        bundles: Bundles | None = None,
     ) -> None:
         _check_torch(me)
         self._engine, self._joint, self._own, self._me = engine, joint, own, me
@@ -77,6 +84,7 @@ class Trainer:
         self._units = 0
         self._prepared: tuple[Scaling, Rows, Rows] | None = None
         self._module: Any = None
+        self._confined = Confined(bundles, self._chosen, course, me) if bundle.is_bundle(course.model) else None
 
     @property
     def rows(self) -> int:
@@ -105,7 +113,7 @@ class Trainer:
             Misuse: the update is not finite, or a scaling of other columns.
             JobFailed: torch could not compute it.
         """
-        learned, _ = self._scaled(scaling)
+        learned, held_out = self._scaled(scaling)
         seed = job.digest(_STEP, _whole(self._plan.seed), self._me.encode("utf-8"), _whole(round_index))
         chosen = self._chosen
         with self._torch() as module:
@@ -119,6 +127,8 @@ class Trainer:
                 round_index=round_index,
                 seed=seed,
             )
+            if self._confined is not None:
+                return self._confined.update(work, held_out)
             return chosen.strategy.local_step(chosen.parameters, work)
 
     def tally(self, public: Public, kept: tuple[NDArray[np.float32], ...], scaling: Scaling) -> tuple[int, ...]:
@@ -126,9 +136,11 @@ class Trainer:
 
         Arguments and errors as `update`.
         """
-        _, held_out = self._scaled(scaling)
+        learned, held_out = self._scaled(scaling)
         chosen = self._chosen
         model = chosen.strategy.own_model(chosen.parameters, chosen.layout, public, kept)
+        if self._confined is not None:
+            return self._confined.tally(model, learned, held_out)
         with self._torch() as module:
             return evaluation.tally(module, chosen.layout, model, chosen.inputs, held_out)
 
@@ -138,6 +150,8 @@ class Trainer:
             for array in (rows.numbers, rows.codes, rows.target):
                 array.fill(0)
         self._prepared = self._module = None
+        if self._confined is not None:
+            self._confined.close()
         self._forget_read()
 
     def _forget_read(self) -> None:
@@ -230,7 +244,10 @@ class Trainer:
 
     @contextmanager
     def _torch(self) -> Iterator[Any]:
-        """Yield the model's module, with as many threads as were asked for."""
+        """Yield the model's module, with as many threads as were asked for; None where it runs in a sandbox."""
+        if self._confined is not None:
+            yield None
+            return
         try:
             import torch
         except ImportError:
