@@ -95,7 +95,9 @@ def dots(panel: Dots, axes: Axes) -> None:
         name = None if row.kind in shown else row.kind.value
         shown.add(row.kind)
         axes.errorbar([row.here], [place], xerr=[row.spread or 0], label=name, **_dot(row))
-        axes.annotate(f"{row.here:.3f}", (row.here, place), (0, 5), textcoords="offset points", ha="center", fontsize=9)
+        behind = {"boxstyle": "square,pad=0.05", "facecolor": "#ffffff", "edgecolor": "none", "alpha": 0.8}
+        at = {"textcoords": "offset points", "ha": "center", "fontsize": 9, "bbox": behind}
+        axes.annotate(f"{row.here:.3f}", (row.here, place), (0, 6), **at)
     published = [(row.published, place) for place, row in enumerate(panel.rows) if row.published is not None]
     if published:
         axes.plot(*zip(*published, strict=True), label="published", zorder=4, **PUBLISHED)

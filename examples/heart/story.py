@@ -69,6 +69,7 @@ NOTES: Final = (
     "FLamby also has Cyclic, .7850, which hands the model from centre to centre and so shows each one's update.",
     "With 254 tested patients an accuracy has a standard error of 2.5 points: an order among strategies means nothing.",
     "Missing cholesterol stands as 0 in Switzerland (all) and Long Beach (a quarter), as in FLamby's data.",
+    "A centre's own model has joint standardisation here; FLamby's centres alone have less and do worse.",
     "Ditto's figure is of each centre's own model on its own tested patients, so no bar is set for it.",
     "FedBN is FedAvg here: the model has no normalisation that could stay at home.",
     f"k = {K}: public data, nothing is withheld.",

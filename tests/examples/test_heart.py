@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.model_selection import train_test_split
 
-from federation_examples.heart import data
+from federation_examples import boards, learning, pictures
+from federation_examples.alone import session
+from federation_examples.comparison import Comparison, Kind
+from federation_examples.heart import data, story
+from federation_examples.learning import Recipe
 
 COUNTS = {"cleveland": (199, 104), "hungary": (172, 89), "switzerland": (30, 16), "longbeach": (85, 45)}
 KEPT = ("age", "sex", "cp", "trestbps", "chol", "fbs", "restecg", "thalch", "exang", "oldpeak")
@@ -90,3 +96,47 @@ def test_the_inputs_are_the_files_values_encoded(files: dict[str, Path], patient
         assert found["restecg_st_t"].tolist() == [row["restecg"] == "st-t abnormality" for row in rows]
         assert found["restecg_hypertrophy"].tolist() == [row["restecg"] == "lv hypertrophy" for row in rows]
         assert found["disease"].tolist() == [int(row["num"]) > 0 for row in rows]
+
+
+SMALL = story.Size(seeds=1, rounds=4, ways=("FedAvg", "Ditto"), pooled=Recipe(rate=1e-2, batch=16, passes=4))
+
+
+@pytest.fixture(scope="module")
+def report(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """The story, four rounds long."""
+    with session(story.STORY, files, tmp_path_factory.mktemp("parties")) as asked:
+        return story.run(asked, files.values(), size=SMALL)
+
+
+def test_the_pooled_model_has_the_published_accuracy_and_joint_moments_are_worth_it(files: dict[str, Path]) -> None:
+    recipe = Recipe(rate=1e-2, batch=16, passes=12, optimizer="adam")
+    raw = learning.samples(files, data.FEATURES, data.TARGET, data.SPLIT)
+    jointly = learning.standardised(raw)
+    # The plant: every centre by moments of its own, which hides what is large and what is small among them.
+    apart = {party: learning.standardised({party: part})[party] for party, part in raw.items()}
+    found = [
+        np.mean([story.pooled(parts, learning.together(parts.values()), recipe, seed) for seed in range(2)])
+        for parts in (jointly, apart)
+    ]
+    assert found[0] == pytest.approx(story.PUBLISHED_POOLED, abs=0.015)
+    assert found[1] < found[0] - 0.03
+
+
+def test_a_short_story_trains_jointly_and_says_what_it_missed(report: Comparison) -> None:
+    text = report.text()
+    assert report.parties == ("cleveland", "hungary", "longbeach", "switzerland")
+    assert [row.name for row in report.rows if row.kind is Kind.JOINT] == ["FedAvg", "Ditto"]
+    fedavg = next(row for row in report.rows if row.name == "FedAvg")
+    assert fedavg.here == report.drawing.panels[0].curves[0].y[-1]  # the last round's, not the best one's
+    assert 0.7 < fedavg.here < 0.85
+    assert "0.7480" in text
+    assert "2.5 points" in text
+    assert "replayed here and signed by all" in text
+    assert [bar.what for bar in report.bars] == ["accuracy of FedAvg", "FedAvg at most 0.010 below pooled"]
+
+
+def test_the_story_draws_its_curves(report: Comparison, tmp_path: Path) -> None:
+    with Image.open(boards.png(report.drawing, tmp_path)) as picture:
+        held = json.loads(picture.text[pictures.VALUES])
+    assert [curve["name"] for curve in held["curves"]] == ["FedAvg"]
+    assert len(held["curves"][0]["y"]) == SMALL.rounds
