@@ -307,6 +307,64 @@ def test_functions_of_functions_agree_with_the_oracle(name: str) -> None:
     assert ends["the same"] > 10, ends  # about 140 and 10 of 150
 
 
+def tidied(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
+    """Return the rows in which these columns have a value, finite and in the own range."""
+    kept = []
+    for row in table.to_pylist():
+        good = all(row[name] is not None and row[name] != "n/a" for name in names)
+        for item in (OWN.column(name) for name in names):
+            if good and item.low is not None and item.high is not None:
+                good = math.isfinite(row[item.name]) and item.low <= row[item.name] <= item.high
+        kept.append(good)
+    return table.filter(pa.array(kept, pa.bool_()))
+
+
+@every_engine
+def test_what_an_engine_learned_of_columns_changes_no_answer(name: str) -> None:
+    """It need not look again for what no row has; a column that it did not see whole it looks at as before."""
+    ends: Counter[str] = Counter()
+
+    @settings(max_examples=60)
+    @given(st.integers(0, 2**32))
+    def agrees(seed: int) -> None:
+        draw = Draw(seed, functions=False)
+        tidy = tuple(column for column in (*NUMBERS, GROUP, WHO) if draw.maybe(60))
+        table = tidied(draw.table(120), tidy)
+        asked = draw.queries()
+        first = tuple(
+            SumQuery(dataset="people", group_by=(Categories(GROUP),))
+            if column == GROUP
+            else SumQuery(dataset="people", per=Unit(WHO))
+            if column == WHO
+            else SumQuery(dataset="people", terms=(Col(column),))
+            for column in (*NUMBERS, GROUP, WHO)
+        )
+        with stored(table, as_file=draw.maybe(30)) as source, ENGINES[name].open(OWN, source, threads=1) as engine:
+            assert engine.sums(first, JOINT) == oracle(first, table)
+            assert engine.sums(asked, JOINT) == oracle(asked, table)
+            assert engine.sums(asked, JOINT) == oracle(asked, table)
+            places = engine.places(asked, JOINT)
+        ends["with rows" if len(table) > 5 else "without"] += 1
+        assert all(len(each) == len(table) for each in places)
+
+    agrees()
+    assert ends["with rows"] > 20, ends
+
+
+@every_engine
+def test_a_value_that_a_condition_settled_is_not_taken_for_a_sound_one(name: str) -> None:
+    """NaN beside a condition that holds anyway counts, and is left out where it is summed."""
+    settled = SumQuery(dataset="people", terms=(((Col(WHOLE) < 99) | (Col(REAL) > 3)).indicator(),))
+    summed = SumQuery(dataset="people", terms=(Col(REAL),))
+    table = pa.table({
+        WHO: ["a", "b"], WHOLE: [1, 2], REAL: [1.0, math.nan], SMALL: [0.5, 0.5], GROUP: ["north"] * 2, CODED: [1, 2]
+    })  # fmt: skip
+    with ENGINES[name].open(OWN, table, threads=1) as engine:
+        for asked in ((settled,), (summed,), (summed,)):
+            assert engine.sums(asked, JOINT) == oracle(asked, table)
+    assert oracle((settled,), table)[0].table == ((2, 2),)
+
+
 FUNCTIONS = {
     "exp": (-30, 30),
     "log": (1e-9, 1e9),

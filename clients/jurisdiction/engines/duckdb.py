@@ -23,7 +23,7 @@ from clients.jurisdiction.engines._sources import DIALECT, Source, opened
 from clients.jurisdiction.sql.layers import ROWS, column, reason, value
 from clients.jurisdiction.sql.places import Places, contributions, identities
 from clients.jurisdiction.sql.reading import Reading
-from clients.jurisdiction.sql.rounds import Compiled, Row
+from clients.jurisdiction.sql.rounds import Compiled, Row, sound
 from federation.domain.catalogue import Dataset
 from federation.errors import JobFailed
 from federation.query.query import Answer, SumQuery, shape
@@ -45,6 +45,7 @@ class DuckDB(Engine):
         self._source, self._dataset = source, dataset
         self._connection = source.connection
         self._one_at_a_time = threading.Lock()
+        self._sound: set[str] = set()  # columns that an answer showed to be as the publication says, in every row
 
     @classmethod
     def open(cls, dataset: Dataset, source: object, *, threads: int | None = None) -> Self:
@@ -70,13 +71,16 @@ class DuckDB(Engine):
         return _frames.version(self._dataset, columns)
 
     def sums(self, queries: Sequence[SumQuery], joint: Dataset) -> tuple[Answer, ...]:
-        compiled = Compiled(queries, joint, self._dataset)
+        compiled = Compiled(queries, joint, self._dataset, frozenset(self._sound))
         statements = [statement.sql(DIALECT, copy=False) for statement in compiled.statements]
         with self._one_at_a_time:
             self._unchanged()
             results = [self._run(statement) for statement in statements]
             self._unchanged()
-        return compiled.answers(results)
+        answers = compiled.answers(results)
+        for query, answer in zip(queries, answers, strict=True):
+            self._sound |= sound(query, answer)
+        return answers
 
     def places(self, queries: Sequence[SumQuery], joint: Dataset) -> tuple[npt.NDArray[np.int64], ...]:
         statement = Places(queries, joint, self._dataset).places.sql(DIALECT, copy=False)

@@ -115,10 +115,11 @@ class Arithmetic:
         layers: where columns are named.
         own: the party's publication, whose ranges are enforced.
         joint: the joint description, whose ranges type the terms.
+        sound: columns of which every row is known to have a value, finite and in the own range.
     """
 
-    def __init__(self, layers: Layers, own: Dataset, joint: Dataset) -> None:
-        self._layers, self._joint = layers, joint
+    def __init__(self, layers: Layers, own: Dataset, joint: Dataset, sound: frozenset[str] = _NEVER) -> None:
+        self._layers, self._joint, self._sound = layers, joint, sound
         self._own = {item.name: (index, item) for index, item in enumerate(own.columns)}
         self._entries: dict[Hashable, _Entry] = {}
         self._at: dict[tuple[Mode, int], _Entry] = {}
@@ -207,6 +208,8 @@ class Arithmetic:
         raw = value(index)
         if item.kind not in (Kind.INTEGER, Kind.REAL):
             return Part(column(raw), whole=True)
+        if item.name in self._sound and (item.kind is Kind.REAL or entry.mode is Mode.WHERE or entry.whole):
+            return Part(column(raw), whole=item.kind is Kind.INTEGER)
         if entry.mode is Mode.WHERE:
             if item.kind is Kind.INTEGER:
                 return Part(column(raw), whole=True)

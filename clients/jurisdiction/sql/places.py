@@ -49,7 +49,7 @@ class Places(Compiled):
         for index, query in enumerate(self._queries):
             key, good = self._place(query)
             place = whole(0) if key is None else column(key)
-            outputs.append(named(when(column(good), place, whole(NOWHERE)), f"p{index}"))
+            outputs.append(named(place if good is None else when(column(good), place, whole(NOWHERE)), f"p{index}"))
         return self._layers.select(outputs)
 
     def largest(self, query: SumQuery) -> exp.Select:
@@ -59,6 +59,7 @@ class Places(Compiled):
         two largest and of all absolute contributions of a unit.
         """
         key, good = self._place(query)
+        only = None if good is None else column(good)
         values = []
         for term in contributions(query):
             found = self._arithmetic.part(Mode.TERMS, term).real
@@ -67,10 +68,10 @@ class Places(Compiled):
         if query.per is None:
             for name in values:
                 pairs += _pair(column(name))
-            return self._layers.select(pairs, key, column(good))
+            return self._layers.select(pairs, key, only)
         unit = value(self._index[query.per.column])
         sums = [named(exp.Sum(this=column(name)), f"t{place}") for place, name in enumerate(values)]
-        inner = self._layers.select([named(column(unit), "unit"), *sums], key, column(good))
+        inner = self._layers.select([named(column(unit), "unit"), *sums], key, only)
         inner = inner.group_by(column(unit))
         for place in range(len(values)):
             pairs += _pair(column(f"t{place}"))
@@ -78,8 +79,8 @@ class Places(Compiled):
         outer = outer.from_(inner.subquery(exp.to_identifier("units", quoted=True)))
         return outer if key is None else outer.group_by(column(key))
 
-    def _place(self, query: SumQuery) -> tuple[str | None, str]:
-        """Return the columns of a row's cell and of whether it counts; equal trees have the names that they had."""
+    def _place(self, query: SumQuery) -> tuple[str | None, str | None]:
+        """Return the columns of a row's cell and of whether it counts, None for one cell, and for all rows."""
         key = cell(query, self._joint, self._index, self._arithmetic, self._layers)
         fate = self._fate(self._selected(query), used(query), shape(query, self._joint))
         return key, self._good(fate, query)

@@ -35,7 +35,7 @@ from clients.jurisdiction.sql.layers import (
 from federation.domain.catalogue import Column, Dataset, Kind, Outside
 from federation.errors import Misuse, Refused
 from federation.query.bounds import CLUSTER_ROWS, Interval, scale, weighted
-from federation.query.expression import Expression, Gram, columns
+from federation.query.expression import Both, Either, Expression, Gram, columns, ordered
 from federation.query.query import Answer, CountName, Shape, SumQuery, canonical, grouped, roots, shape, used
 
 MOST_OUTPUTS: Final = 1_024  # of one statement; more are asked in several passes
@@ -81,7 +81,7 @@ class _ClusterPass(_Pass):
     """Aggregates over the same cells of what every cluster adds up to there: two levels of grouping."""
 
     cluster: str = ""
-    good: str = ""  # rows that count
+    good: str | None = None  # rows that count; None: all
     own: dict[exp.Expr, str] = field(default_factory=dict)  # aggregates of a cluster, by name
 
     def of_cluster(self, tree: exp.Expr) -> str:
@@ -96,7 +96,7 @@ class _ClusterPass(_Pass):
             inner = layers.select(
                 [named(tree.copy(), name) for tree, name in self.own.items()],
                 (*keys, self.cluster),
-                column(self.good),
+                column(self.good) if self.good else None,
             )
             outer = exp.select(*map(column, keys), *trees[at : at + MOST_OUTPUTS], copy=False)
             outer.from_(inner.subquery(exp.to_identifier("clusters", quoted=True), copy=False), copy=False)
@@ -126,18 +126,22 @@ class Compiled:
         queries: independent of each other; any number.
         joint: `catalogue.agreed` of all parties; types and scales come from it.
         own: this party's publication; its ranges are enforced.
+        sound: columns of which every row is known to be as the publication says; what rows of theirs lack is not looked
+            for again.
 
     Raises:
         Misuse: a query without a meaning, or an own range that is not inside the joint one.
     """
 
-    def __init__(self, queries: Sequence[SumQuery], joint: Dataset, own: Dataset) -> None:
-        self._own = own
+    def __init__(
+        self, queries: Sequence[SumQuery], joint: Dataset, own: Dataset, sound: frozenset[str] = frozenset()
+    ) -> None:
+        self._own, self._sound = own, sound
         self._index = {item.name: index for index, item in enumerate(own.columns)}
         self._layers = Layers()
         self._passes: dict[bytes, _Pass] = {}
         shapes = [shape(query, joint) for query in queries]
-        self._arithmetic = Arithmetic(self._layers, own, joint)
+        self._arithmetic = Arithmetic(self._layers, own, joint, sound)
         for query in queries:
             contained({*used(query), *grouped(query), *_conditioned(query)}, joint, own)
             self._arithmetic.add(Mode.TERMS, roots(query))
@@ -204,61 +208,74 @@ class Compiled:
         found = self._arithmetic.part(Mode.WHERE, query.where).number
         return self._layers.let(exp.Coalesce(this=found, expressions=[exp.false()]))
 
-    def _fate(self, selected: str | None, names: tuple[str, ...], form: Shape) -> str:
-        """The column that is NULL for complete rows, -1 for rows not selected, else the place of the missing count."""
+    def _fate(self, selected: str | None, names: tuple[str, ...], form: Shape) -> str | None:
+        """The column that is NULL for complete rows, -1 for rows not selected, else the place of the missing count.
+
+        None where every row is complete.
+        """
         conditions: list[tuple[exp.Expr, exp.Expr]] = []
         if selected is not None:
             conditions.append((exp.Not(this=column(selected)), whole(-1)))
         for name in names:
+            if name in self._sound:
+                continue
             index = self._index[name]
             first = whole(form.counts.index(CountName("missing", name, "null")))
             coded = bool(self._own.columns[index].missing)
             place = exp.Add(this=first, expression=column(reason(index))) if coded else first
             conditions.append((absent(column(value(index))), place))
         if not conditions:
-            return self._layers.let(as_whole(exp.Null()))
+            return None
         found = when(*conditions[0])
         for condition, place in conditions[1:]:
             found.append("ifs", exp.If(this=condition, true=place))
         return self._layers.let(found)
 
-    def _good(self, fate: str, query: SumQuery) -> str:
-        """The column that is true for rows that count: complete, and with terms and axes that are finite."""
+    def _good(self, fate: str | None, query: SumQuery) -> str | None:
+        """The column that is true for rows that count: complete, and with terms and axes that are finite; None: all."""
         names = sorted({name for root in roots(query) for name in self._arithmetic.part(Mode.TERMS, root).fails})
-        return self._layers.let(every([absent(column(fate)), *(present(column(item)) for item in names)]))
+        conditions = [present(column(item)) for item in names]
+        if fate is not None:
+            conditions.insert(0, absent(column(fate)))
+        return self._layers.let(every(conditions)) if conditions else None
 
-    def _units(self, asked: _Pass, query: SumQuery, good: str) -> int:
+    def _units(self, asked: _Pass, query: SumQuery, good: str | None) -> int:
         if query.per is None:
-            return asked.ask(exp.CountIf(this=column(good)))
+            return asked.ask(exp.Count(this=exp.Star()) if good is None else exp.CountIf(this=column(good)))
         unit = value(self._index[query.per.column])
-        kept = when(column(good), column(unit))
+        kept = column(unit) if good is None else when(column(good), column(unit))
         return asked.ask(exp.Count(this=exp.Distinct(expressions=[kept])))
 
-    def _count(self, asked: _Pass, name: CountName, fate: str, good: str, form: Shape) -> int:
+    def _count(self, asked: _Pass, name: CountName, fate: str | None, good: str | None, form: Shape) -> int:
+        if name.column in self._sound or good is None:
+            return asked.ask(exp.CountIf(this=exp.false()))
         match name.kind:
             case "missing":
+                if fate is None:
+                    raise Misuse("a column that is not known to be sound has a fate")
                 place = form.counts.index(name)
                 return asked.ask(exp.CountIf(this=exp.EQ(this=column(fate), expression=whole(place))))
             case "clipped":
                 index = self._index[name.column]
                 return self._beyond(asked, fate, index, self._own.columns[index])
-        lost = exp.And(this=absent(column(fate)), expression=exp.Not(this=column(good)))
+        lost = _complete(fate, exp.Not(this=column(good)))
         return asked.ask(exp.CountIf(this=lost))
 
-    def _beyond(self, asked: _Pass, fate: str, index: int, item: Column) -> int:
+    def _beyond(self, asked: _Pass, fate: str | None, index: int, item: Column) -> int:
         inside = self._layers.let(within(index, item))
         moved = exp.NEQ(this=column(inside), expression=column(value(index)))
-        return asked.ask(exp.CountIf(this=exp.And(this=absent(column(fate)), expression=moved)))
+        return asked.ask(exp.CountIf(this=_complete(fate, moved)))
 
-    def _refusals(self, asked: _Pass, names: tuple[str, ...], fate: str) -> list[tuple[_Place, str, str]]:
+    def _refusals(self, asked: _Pass, names: tuple[str, ...], fate: str | None) -> list[tuple[_Place, str, str]]:
         found: list[tuple[_Place, str, str]] = []
         for name in names:
+            if name in self._sound:
+                continue
             index = self._index[name]
             item = self._own.columns[index]
             if item.kind is Kind.CATEGORY:
                 strange = exp.LT(this=column(value(index)), expression=whole(0))
-                tree = exp.CountIf(this=exp.And(this=absent(column(fate)), expression=strange))
-                place = asked.ask(tree)
+                place = asked.ask(exp.CountIf(this=_complete(fate, strange)))
                 found.append(((asked, place), name, "categories that are not in its published list"))
             elif item.kind is not Kind.IDENTIFIER and item.outside is Outside.REFUSE:
                 beyond = self._beyond(asked, fate, index, item)
@@ -273,7 +290,7 @@ class Compiled:
         query: SumQuery,
         form: Shape,
         joint: Dataset,
-        good: str,
+        good: str | None,
         refusals: list[tuple[_Place, str, str]],
     ) -> list[_Place]:
         found: list[_Place] = []
@@ -297,13 +314,13 @@ class Compiled:
         form: Shape,
         joint: Dataset,
         at: int,
-        good: str,
+        good: str | None,
         refusals: list[tuple[_Place, str, str]],
     ) -> list[_Place]:
         """Return how many clusters, and sums of products of their own sums, which are exact before they are real."""
         cluster = value(self._index[term.clusters])
         group = canonical(SumQuery(dataset=query.dataset, group_by=query.group_by))
-        name = b"\x00".join((group, cluster.encode(), good.encode()))
+        name = b"\x00".join((group, cluster.encode(), (good or "").encode()))
         passes = self._passes.setdefault(name, _ClusterPass(asked.key))
         if not isinstance(passes, _ClusterPass):
             raise Misuse("two passes have one name")
@@ -336,10 +353,13 @@ class Compiled:
         term: Gram,
         intervals: tuple[Interval, ...],
         scales: tuple[int, ...],
-        good: str,
+        good: str | None,
         found: list[_Place],
     ) -> None:
-        """Append the sums of (weight * x_i) * x_j; a row that does not count has no weight, which costs one test."""
+        """Append the sums of (weight * x_i) * x_j; a row that does not count has no weight, which costs one test.
+
+        Real ones take their power of two with weight * x_i, once for all x_j of one scale: the same bits for less.
+        """
         weight = self._weight(term.weight, good)
         parts = [self._arithmetic.part(Mode.TERMS, item) for item in term.columns]
         for i, left in enumerate(parts):
@@ -348,20 +368,36 @@ class Compiled:
                 exact = intervals[at].integer
                 weighted = self._weighted(weight, left, is_whole=exact)
                 product: exp.Expr = column(weighted)
+                if not exact:
+                    product = column(self._layers.let(exp.Mul(this=product, expression=real(2.0 ** scales[at]))))
                 if not is_one(right):
                     product = exp.Paren(this=exp.Mul(this=product, expression=right.number if exact else right.real))
-                found.append((asked, _sum(asked, product, intervals[at], scales[at], None)))
+                found.append((asked, asked.ask(exp.Sum(this=product if exact else as_whole(product)))))
 
-    def _weight(self, weight: Expression, good: str) -> Part:
+    def _weight(self, weight: Expression, good: str | None) -> Part:
         part = self._arithmetic.part(Mode.TERMS, weight)
+        if good is None:
+            return part
         kept = when(column(good), part.number)
         return Part(column(self._layers.let(kept)), part.whole)
 
     def _weighted(self, weight: Part, left: Part, *, is_whole: bool) -> str:
         if is_one(left):
             return self._layers.let(weight.number if is_whole else weight.real)
+        if is_one(weight):
+            return self._layers.let(left.number if is_whole else left.real)
         a, b = (weight.number, left.number) if is_whole else (weight.real, left.real)
         return self._layers.let(exp.Paren(this=exp.Mul(this=a, expression=b)))
+
+
+def sound(query: SumQuery, answer: Answer) -> frozenset[str]:
+    """Return the columns that an answer shows to have a value in every row, finite and in the own range.
+
+    It says so where it is over all rows and left nothing out. A value that is not finite is not seen where another
+    condition settles what it would have said.
+    """
+    settled = any(isinstance(node, Both | Either) for node in ordered(roots(query)))
+    return frozenset() if query.where is not None or any(answer.counts) or settled else frozenset(used(query))
 
 
 def _sum(asked: _Pass, of: exp.Expr, found: Interval, scale: int, good: str | None) -> int:
@@ -369,6 +405,11 @@ def _sum(asked: _Pass, of: exp.Expr, found: Interval, scale: int, good: str | No
     scaled = of if found.integer else as_whole(exp.Mul(this=of, expression=real(2.0**scale)))
     kept = scaled if good is None else when(column(good), scaled)
     return asked.ask(exp.Sum(this=kept))
+
+
+def _complete(fate: str | None, condition: exp.Expr) -> exp.Expr:
+    """Return the condition for complete rows."""
+    return condition if fate is None else exp.And(this=absent(column(fate)), expression=condition)
 
 
 def contained(names: Iterable[str], joint: Dataset, own: Dataset) -> None:
