@@ -7,6 +7,7 @@ returned is sealed, masked and signed elsewhere.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from federation.errors import Refused
 
@@ -37,11 +38,11 @@ class Answering(ABC):
     def closed(self) -> None:  # noqa: B027 - most answers leave nothing to do
         """Note that the sum is open and that this party is counted in it; called before the course is fed."""
 
-    def saved(self) -> bytes:
-        """Return what this party has to remember to go on, b"" for nothing; sealed."""
-        return b""
+    def saved(self) -> tuple[bytes | memoryview, ...]:
+        """Return what this party has to remember to go on, () for nothing; sealed."""
+        return ()
 
-    def restore(self, saved: bytes) -> None:  # noqa: B027 - as `saved`
+    def restore(self, saved: Sequence[bytes]) -> None:  # noqa: B027 - as `saved`
         """Take up what `saved` returned."""
 
     def forget(self) -> None:  # noqa: B027 - as `saved`

@@ -310,7 +310,9 @@ class Driver:
         if entry.run is not None:
             entry.run.forget()
         self._desk.vault.erase(job_hash)
-        self._desk.vault.erase(course_of(job_hash))
+        if self._desk.vault.get(course_of(job_hash)):
+            self._desk.vault.put(course_of(job_hash), b"")
+            self._desk.vault.discard(course_of(job_hash))
         self._desk.vault.put(ENDED + job_hash, b"over")
         self._list_jobs()
 
@@ -344,7 +346,11 @@ class Driver:
             return None
         verdict, entry.run = self._judged(read, offer)
         if entry.run is not None:
-            return entry.run.restore()
+            try:
+                return entry.run.restore()
+            except FederationError as lost:
+                self._objected(entry, job_hash, read.value.name, lost)
+                return self._erase_secrets(job_hash, events)
         why = verdict.reasons[0]
         message = f"{self._desk.name} permitted the job and can no longer take part, by rule {why.rule}: {why.clause}"
         fault = Refused(message, rule=why.rule, hint=why.remedy, party=self._desk.name)
@@ -352,8 +358,8 @@ class Driver:
         return self._erase_secrets(job_hash, events)
 
     def _erase_secrets(self, job_hash: bytes, events: Sequence[tuple[str, bytes]]) -> None:
-        saved = dict(self._desk.vault.read(course_of(job_hash)))
-        closed = int.from_bytes(saved.get("rounds", b""), "big") or sum(kind == "total" for kind, _ in events)
+        counted = self._desk.vault.get(course_of(job_hash)) or b""
+        closed = int.from_bytes(counted, "big") or sum(kind == "total" for kind, _ in events)
         last = max((attempt_of(payload)[1] for kind, payload in events if kind == "attempt"), default=0)
         for index in (closed, closed + 1):
             for attempt in range(last + 2):

@@ -8,6 +8,7 @@ from what was sealed, with the same seed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,23 +96,19 @@ class Learning(Answering):
         if self._course.step is Step.UPDATE and self._answer is not None:
             self._kept, self._lost, self._answer = self._answer.kept, self._answer.lost, None
 
-    def saved(self) -> bytes:
+    def saved(self) -> tuple[bytes | memoryview, ...]:
         arrays = (*self._kept, *(() if self._lost is None else (self._lost,)))
         if not arrays:
-            return b""
-        head = [self._lost is not None, len(arrays), *(array.size for array in arrays)]
-        sizes = np.array(head, dtype="<u8")
-        return b"".join((sizes.tobytes(), *(array.astype("<f4", copy=False).tobytes() for array in arrays)))
+            return ()
+        held = (array.astype("<f4", copy=False).data.cast("B") for array in arrays)
+        return bytes([self._lost is not None]), *held
 
-    def restore(self, saved: bytes) -> None:
+    def restore(self, saved: Sequence[bytes]) -> None:
         if not saved:
             return
-        has_lost, count = np.frombuffer(saved, "<u8", 2).tolist()
-        end, arrays = 8 * (2 + count), []
-        for size in np.frombuffer(saved, "<u8", count, 16).tolist():
-            arrays.append(np.frombuffer(saved, "<f4", size, end).astype(np.float32))
-            end += 4 * size
-        self._lost = arrays.pop() if has_lost else None
+        has_lost, *rest = saved
+        arrays = [np.frombuffer(one, dtype="<f4").astype(np.float32, copy=False) for one in rest]
+        self._lost = arrays.pop() if has_lost != b"\0" else None
         self._kept = tuple(arrays)
 
     def forget(self) -> None:

@@ -16,7 +16,7 @@ from clients.jurisdiction.engine import Engine
 from clients.jurisdiction.guard import Guard
 from clients.jurisdiction.joint_keys import Held, JointKeys
 from clients.jurisdiction.records import Records
-from clients.jurisdiction.sums import Sum
+from clients.jurisdiction.sums import Sum, secrets_of
 from clients.jurisdiction.vault import Vault
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Job, digest
@@ -267,23 +267,37 @@ class Run:
         if saved is None:
             vault.append_many(self.job_hash, [("total", _release_bytes(release))])
             return
-        stream = course_of(self.job_hash)
-        vault.erase(stream)
-        counted = self._rounds.to_bytes(8, "big")
-        vault.append_many(stream, [("rounds", counted), ("course", saved), ("own", self._answering.saved())])
+        name, counted = course_of(self.job_hash), self._rounds.to_bytes(8, "big")
+        vault.keep(name, (counted, len(saved).to_bytes(8, "big"), *saved, *self._answering.saved()))
+        vault.put(name, counted)
 
     def _take_up(self) -> bool:
-        """Take up a course that was saved; return whether one was."""
-        events = self._desk.vault.read(course_of(self.job_hash))
-        for kind, saved in events:
-            match kind:
-                case "rounds":
-                    self._rounds = int.from_bytes(saved, "big")
-                case "course":
-                    self._course.restore(saved)
-                case _:
-                    self._answering.restore(saved)
-        return bool(events)
+        """Take up a course that was saved; return whether one was.
+
+        It may be one sum ahead of what is durable: the process died between the two.
+
+        Raises:
+            JobFailed: what was saved is gone, or older than it was.
+        """
+        name = course_of(self.job_hash)
+        durable = int.from_bytes(self._desk.vault.get(name) or b"", "big")
+        found = self._desk.vault.kept(name)
+        if not durable and found is None:
+            return False
+        rounds = int.from_bytes(found[0], "big") if found else 0
+        if found is None or (durable and rounds - durable not in (0, 1)):
+            raise JobFailed(
+                f"{self._desk.name} does not know any more where the job stands: its state was lost",
+                hint="a power cut may do that; hand the job in again",
+                party=self._desk.name,
+            )
+        counted = 2 + int.from_bytes(found[1], "big")
+        self._course.restore(found[2:counted])
+        self._answering.restore(found[counted:])
+        for index in range(durable, rounds):
+            self._desk.vault.erase(secrets_of(self.job_hash, index, 0))
+        self._rounds = rounds
+        return True
 
     def _note_attempt(self, index: int, attempt: int) -> None:
         payload = attempt.to_bytes(4, "big") + index.to_bytes(8, "big")
@@ -315,8 +329,9 @@ class Run:
             strict=self._course.strict(index),
         )
 
-    def _contributed(self, setup: Setup, number: int, vector: bytes) -> Contribute:
-        return Contribute(spec=self._course.spec(setup), vector=vector, number=number)
+    def _contributed(self, setup: Setup, number: int, vector: bytes | None) -> Contribute:
+        made = self._answering.vector() if vector is None else vector
+        return Contribute(spec=self._course.spec(setup), vector=made, number=number)
 
     def _attested(self) -> list[m.Frame]:
         if self._course.due is not None or self._aside:
@@ -333,7 +348,7 @@ class Run:
 
 
 def course_of(job_hash: bytes) -> bytes:
-    """Return the vault's stream of a course that saves itself, and of what the party adds to it."""
+    """Return what a course that saves itself is kept under, with what the party adds to it; and how far it is."""
     return digest("federation/course/v1", job_hash)
 
 

@@ -13,7 +13,7 @@ from clients.jurisdiction.joint_keys import Held
 from clients.jurisdiction.vault import Vault
 from federation.domain.job import digest
 from federation.domain.roster import Roster
-from federation.errors import ProtocolViolation
+from federation.errors import JobFailed, ProtocolViolation
 from federation.protocols.events import (
     Attested,
     Begin,
@@ -31,6 +31,8 @@ from federation.protocols.setup import Setup
 from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.envelope import Opened, Signer, digest_of, opened_each, signed
+
+LONG_BYTES = 1 << 20  # of a vector or a bundle: beyond that the disk would take longer than the network
 
 
 def secrets_of(job_hash: bytes, index: int, attempt: int) -> bytes:
@@ -81,15 +83,27 @@ class Sum:
         return self._step(self._begin(entropy), "begin", entropy)
 
     def contribute(self, vector: Contribute) -> Sequence[PartyEffect]:
-        """Mask the encoded answer; it is sealed before the first masked byte leaves, and never made again."""
-        return self._step(vector, "vector", vector.number.to_bytes(8, "big") + vector.vector)
+        """Mask the encoded answer; it is sealed before the first masked byte leaves.
+
+        A long one is made again after a restart, and has to be the same: of it the head is sealed that we sign.
+        """
+        number = vector.number.to_bytes(8, "big")
+        if len(vector.vector) <= LONG_BYTES:
+            return self._step(vector, "vector", number + vector.vector)
+        transition = self._protocol.party_step(self._state, vector)
+        self._state = transition.state
+        self._frames(transition.effects)
+        self._vault.append_many(self._stream, [("made", number + self._said())])
+        return transition.effects
 
     def deliver(self, bundle: m.Bundle, frame: m.Frame) -> Sequence[PartyEffect]:
         """Take a bundle; the same one again has no effects. Raises ProtocolViolation."""
         if self.knows(frame):
             return ()
         parcels = self.parcels(bundle, frame)
-        effects = self._step(Delivered(parcels=parcels), "delivered", convert.frame_bytes(frame))
+        long = sum(map(len, frame.parts)) > LONG_BYTES  # not sealed: what follows is drawn by our own lot, and it
+        payload = b"" if long else convert.frame_bytes(frame)  # comes again to whoever attends again
+        effects = self._step(Delivered(parcels=parcels), "" if long else "delivered", payload)
         self._seen.add(hashlib.sha256(frame.signed.body).digest())
         return effects
 
@@ -112,8 +126,15 @@ class Sum:
             raise self._broken(f"{self.setup.withdrawals} withdrawals of different parties", "fewer")
         return True
 
-    def restore(self, contributed: Callable[[int, bytes], Contribute]) -> list[Sequence[PartyEffect]]:
-        """Fold what was sealed and return all effects again; `contributed` makes the event of a sealed vector."""
+    def restore(self, contributed: Callable[[int, bytes | None], Contribute]) -> list[Sequence[PartyEffect]]:
+        """Fold what was sealed and return all effects again.
+
+        Args:
+            contributed: makes the event of a sealed vector; of None, where a long one has to be made again.
+
+        Raises:
+            JobFailed: what was made again is not what was sent.
+        """
         found: list[Sequence[PartyEffect]] = []
         for kind, payload in self._vault.read(self._stream):
             match kind:
@@ -121,6 +142,8 @@ class Sum:
                     event: PartyEvent = self._begin(payload)
                 case "vector":
                     event = contributed(int.from_bytes(payload[:8], "big"), payload[8:])
+                case "made":
+                    event = contributed(int.from_bytes(payload[:8], "big"), None)
                 case "withdraw":
                     event = Withdraw()
                 case _:
@@ -130,6 +153,12 @@ class Sum:
             transition = self._protocol.party_step(self._state, event)
             self._state = transition.state
             self._frames(transition.effects)
+            if kind == "made" and payload[8:] != self._said():
+                raise JobFailed(
+                    f"{self._me.member.name} cannot make again what it sent before it was restarted",
+                    hint="ask again: equal data, software and processors make equal updates",
+                    party=self._me.member.name,
+                )
             found.append(transition.effects)
         return found
 
@@ -172,7 +201,7 @@ class Sum:
         transition = self._protocol.party_step(self._state, event)
         if transition.state is self._state:  # nothing to remember, such as all vectors at a party that is not counted
             return transition.effects
-        if not any(isinstance(effect, Release) for effect in transition.effects):
+        if kind and not any(isinstance(effect, Release) for effect in transition.effects):
             self._vault.append_many(self._stream, [(kind, payload)])
         self._state = transition.state
         self._frames(transition.effects)
@@ -185,6 +214,10 @@ class Sum:
                 envelope = signed(self._me, effect.message.domain, effect.message)
                 self._verified[envelope] = Opened(sender=me, value=effect.message, digest=digest_of(envelope))
                 self.sent.append(m.Frame(envelope, effect.chunks, setup.job_hash, setup.round_index, setup.attempt))
+
+    def _said(self) -> bytes:
+        """What names the last message that we signed."""
+        return hashlib.sha256(self.sent[-1].signed.body).digest()
 
     def _broken(self, expected: str, got: str) -> ProtocolViolation:
         return ProtocolViolation(self._coordinator, phase=f"round {self.setup.round_index}", expected=expected, got=got)

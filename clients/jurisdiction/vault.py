@@ -32,6 +32,18 @@ class Vault(Protocol):
     def put_new(self, key: bytes, value: bytes) -> bool:
         """Keep `value` and return True; return False, and change nothing, if something is there."""
 
+    def keep(self, name: bytes, parts: Sequence[bytes | memoryview]) -> None:
+        """Keep long bytes under `name`, in the place of what was there; a killed process loses nothing.
+
+        Not part of a transaction, and after a power cut an earlier one or none may be there: see `long_file`.
+        """
+
+    def kept(self, name: bytes) -> tuple[bytes, ...] | None:
+        """Return the parts that were kept last, or None."""
+
+    def discard(self, name: bytes) -> None:
+        """Forget what was kept for ever."""
+
     def together(self) -> AbstractContextManager[None]:
         """Make all writes of the `with` block one transaction, durable when the block ends."""
 
@@ -45,6 +57,7 @@ class MemoryVault:
     def __init__(self) -> None:
         self._streams: dict[bytes, list[tuple[str, bytes]]] = {}
         self._records: dict[bytes, bytes] = {}
+        self._long: dict[bytes, tuple[bytes, ...]] = {}
 
     def append_many(self, stream: bytes, events: Sequence[tuple[str, bytes]]) -> int:
         self._streams.setdefault(stream, []).extend(events)
@@ -67,6 +80,15 @@ class MemoryVault:
             return False
         self._records[key] = value
         return True
+
+    def keep(self, name: bytes, parts: Sequence[bytes | memoryview]) -> None:
+        self._long[name] = tuple(map(bytes, parts))
+
+    def kept(self, name: bytes) -> tuple[bytes, ...] | None:
+        return self._long.get(name)
+
+    def discard(self, name: bytes) -> None:
+        self._long.pop(name, None)
 
     def together(self) -> AbstractContextManager[None]:
         return nullcontext()

@@ -6,13 +6,16 @@ Every event is on disk before anything that follows from it is sent; `resume` fo
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from federation import registry
+from federation.coordinator import folding
 from federation.coordinator.ceremonies import Ceremonies
 from federation.coordinator.evidence import gathered
+from federation.coordinator.folding import Halted
 from federation.coordinator.joint_keys import JointKeys
 from federation.coordinator.patience import Patience
 from federation.coordinator.run import Outgoing, Run
@@ -100,6 +103,9 @@ class Driver:
         self._closed: dict[bytes, Closed] = {}  # ended before the last start: folded only if somebody asks
         self._order: list[bytes] = []  # all jobs, oldest first
         self._open: dict[bytes, Run] = {}  # those that have not ended
+        self._halted: dict[bytes, Halted] = {}  # those whose stored events wait for bulk bytes
+        self._stored: dict[bytes, int] = {}  # how many events each job has
+        self._kept_sums: dict[bytes, int] = {}  # how many opened sums of a course that is saved are stored
         self._unstored: dict[bytes, list[tuple[str, bytes]]] = {}
         self._tokens: dict[tuple[str, bytes], bytes] = {}
         self._read: dict[bytes, tuple[str, Dataset, m.Signed]] = {}  # publications by digest, verified once
@@ -201,11 +207,13 @@ class Driver:
     def _folded(self, run: Run, message: Opened[object], frame: m.Frame) -> list[Outgoing]:
         if run.life.state.ended:
             return run.receive(message, frame)
+        if run.job_hash in self._halted:
+            return self._goes_on(self._halted[run.job_hash], message, frame)
         again = run.knows(message, frame)  # not stored twice: a line that breaks often must not fill the disk
         out = run.receive(message, frame) + run.close_review(self.connected)
         events = self._unstored.setdefault(run.job_hash, [])
         if not again:
-            events.append(("frame", convert.frame_bytes(frame)))
+            events.append(folding.stored(run, frame))
             self._note(run, message.sender, f"{run.step_of(message.sender)}, {frame.size_bytes} bytes")
         if out:  # what nothing follows from yet is written with what comes next: a crash loses it, the party resends
             self._keep(run)
@@ -235,6 +243,7 @@ class Driver:
             )
         run = self._admitted(job, read.digest, envelope)
         self._store.append(read.digest, [("job", convert.signed_bytes(envelope))])
+        self._stored[read.digest] = 1
         self._take(run)
         self._order.append(run.job_hash)
         self._note(run, job.researcher, f"submitted {job.name}")
@@ -373,7 +382,7 @@ class Driver:
 
     def _patient_until(self, run: Run) -> int | None:
         """Return until when the job waits for those who owe it something; None where it cannot go on without them."""
-        if not run.spares(self.connected):
+        if run.job_hash in self._halted or not run.spares(self.connected):
             return None
         phase, since = self._phases.get(run.job_hash, (None, 0))
         if phase != run.phase:
@@ -418,25 +427,34 @@ class Driver:
         return self._runs.get(job_hash)
 
     def _fold(self, job_hash: bytes, events: Sequence[tuple[str, bytes]]) -> None:
-        (_, first), *rest = events
+        (_, first), rest = events[0], events[1:]
         envelope = convert.signed_of(first)
         job = attested(envelope, self._roster, domain=m.JOB, kind=Job, relay="the store").value
         run = self._admitted(job, job_hash, envelope)
         self._take(run)
-        for kind, payload in rest:
-            if kind == "ended":
-                run.end(convert.ended_of(payload))
-            elif kind == "late":
-                run.go_on()
-            elif kind == "log":
-                self._logs[job_hash].append(convert.log_line_of(payload))
-            elif kind == "frame":
-                frame = convert.frame_of(payload)
-                message = opened(frame.signed, self._roster, relay="the store")
-                self._count(message.value, frame.signed)
-                run.receive(message, frame)
+        self._stored[job_hash] = len(events)
+        saved = self._store.kept(job_hash)
+        if saved is not None:
+            rest, self._kept_sums[job_hash] = folding.taken_up(run, rest, saved, self._roster, self._log, self._count)
+        halted = Halted(run, deque(rest), self._roster, self._log, self._count)
+        if not halted.replayed():
+            self._halted[job_hash] = halted
         if run.life.state.ended:
             del self._open[job_hash]
+
+    def _log(self, job_hash: bytes, line: LogLine) -> None:
+        self._logs[job_hash].append(line)
+
+    def _goes_on(self, halted: Halted, message: Opened[object], frame: m.Frame) -> list[Outgoing]:
+        """Take a frame of a job whose stored events wait for bulk bytes; once they are there, everybody is told."""
+        run = halted.run
+        if not halted.take(message, frame):
+            return []
+        del self._halted[run.job_hash]
+        out = [item for party in run.job.parties if party in self._attending for item in run.outstanding(party)]
+        for later in halted.fresh:
+            out += self._folded(run, *later)
+        return out
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -517,10 +535,29 @@ class Driver:
         if run.life.state.ended and run.job_hash in self._open:
             why = "; ".join(blame.message for blame in run.life.blames)
             self._note(run, self._me.member.name, f"{run.life.state.value}{': ' if why else ''}{why}")
-        self._store.append(run.job_hash, [*self._unstored.pop(run.job_hash, ()), *self._end_of(run)])
+        fresh = list(enumerate(run.totals))[self._known(run) :]
+        sums_opened = [folding.opened_event(index, one) for index, one in fresh]
+        events = [*self._unstored.pop(run.job_hash, ()), *self._end_of(run)]
+        saved = run.course.saved() if sums_opened else None
+        if saved is None:
+            self._store.append(run.job_hash, events)
+        else:
+            # The end is the last event, and what was opened belongs to what was saved.
+            self._store.append(run.job_hash, [*sums_opened, *events])
+            self._stored[run.job_hash] += len(sums_opened)
+            self._kept_sums[run.job_hash] = len(run.totals)
+            position = self._stored[run.job_hash] + len(events)
+            self._store.keep(run.job_hash, folding.kept(position, saved))
+        self._stored[run.job_hash] += len(events)
         if run.life.state.ended:
             self._open.pop(run.job_hash, None)
+            self._halted.pop(run.job_hash, None)
             self._phases.pop(run.job_hash, None)
+
+    def _known(self, run: Run) -> int:
+        """How many opened sums of the job are stored as such: all of a course that is not saved."""
+        saves = isinstance(run.course, Training)
+        return self._kept_sums.get(run.job_hash, 0) if saves else len(run.totals)
 
     def _end_of(self, run: Run) -> list[tuple[str, bytes]]:
         """Return the event that says how the job ended, the last of its list, after its parties' last answers."""

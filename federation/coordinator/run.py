@@ -7,7 +7,7 @@ run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from federation.coordinator.sums import Sum
@@ -153,6 +153,25 @@ class Run:
             return []
         self.life = lifecycle.step(self.life, lifecycle.ReviewClosed())
         return self._farewell()
+
+    def take_up(self, saved: Sequence[bytes], opened: Sequence[Release]) -> None:
+        """Stand where a course that was saved stood; the parties' verdicts are there already.
+
+        Args:
+            saved: what `Course.saved` returned.
+            opened: what is kept of every sum before, in order.
+        """
+        before = sums.first_attempt(opened[-2].parties, opened[-1].parties) if len(opened) > 1 else 0
+        if len(opened) == 1:
+            before = sums.first_attempt(self.job.parties, opened[-1].parties)
+        self.course.restore(saved)
+        self.totals = list(opened)
+        self.life = replace(self.life, rounds=len(opened))
+        self._sums.clear()
+        index = len(opened)
+        if index < self.job.max_rounds:
+            self._sum(index, before)
+        self._open_round()
 
     def end(self, ended: m.Ended) -> None:
         """Take an end from the store."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from federation.errors import Unavailable
+from federation.identity import long_file
 
 Event = tuple[str, bytes]  # kind, payload
 CEREMONY = "proposal"  # the kind of event that a key ceremony begins with
@@ -34,6 +35,15 @@ class Store(Protocol):
     def ceremonies(self) -> list[bytes]:
         """Return the ids of all key ceremonies in the order of their first event."""
 
+    def keep(self, job_hash: bytes, parts: Sequence[bytes | memoryview]) -> None:
+        """Keep where a job's course stands, in the place of what was there; a killed process loses nothing.
+
+        After a power cut an earlier one or none may be there: see `long_file`.
+        """
+
+    def kept(self, job_hash: bytes) -> tuple[bytes, ...] | None:
+        """Return the parts that were kept last, or None."""
+
     def put_document(self, digest: bytes, body: bytes) -> None:
         """Keep `body` under `digest`; the first body under a digest stays."""
 
@@ -50,6 +60,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._events: dict[bytes, list[Event]] = {}
         self._documents: dict[bytes, bytes] = {}
+        self._kept: dict[bytes, tuple[bytes, ...]] = {}
 
     def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
         if events:
@@ -63,6 +74,12 @@ class MemoryStore:
 
     def ceremonies(self) -> list[bytes]:
         return [one for one, events in self._events.items() if events[0][0] == CEREMONY]
+
+    def keep(self, job_hash: bytes, parts: Sequence[bytes | memoryview]) -> None:
+        self._kept[job_hash] = tuple(map(bytes, parts))
+
+    def kept(self, job_hash: bytes) -> tuple[bytes, ...] | None:
+        return self._kept.get(job_hash)
 
     def put_document(self, digest: bytes, body: bytes) -> None:
         self._documents.setdefault(digest, body)
@@ -88,11 +105,15 @@ class StrictStore:
         self._store, self._failed = store, failed
         self._fault: Unavailable | None = None
         self.events, self.jobs, self.ceremonies = store.events, store.jobs, store.ceremonies
-        self.document, self.close = store.document, store.close
+        self.document, self.close, self.kept = store.document, store.close, store.kept
 
     def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
         with self._once():
             self._store.append(job_hash, events)
+
+    def keep(self, job_hash: bytes, parts: Sequence[bytes | memoryview]) -> None:
+        with self._once():
+            self._store.keep(job_hash, parts)
 
     def put_document(self, digest: bytes, body: bytes) -> None:
         with self._once():
@@ -168,6 +189,15 @@ class SqliteStore:
     def _begun(self, how: str) -> list[bytes]:
         found = self._found(f"SELECT job FROM event WHERE position = 0 AND {how} ORDER BY rowid", CEREMONY)  # noqa: S608
         return [job for (job,) in found]
+
+    def keep(self, job_hash: bytes, parts: Sequence[bytes | memoryview]) -> None:
+        long_file.write(self._course(job_hash), parts)
+
+    def kept(self, job_hash: bytes) -> tuple[bytes, ...] | None:
+        return long_file.read(self._course(job_hash))
+
+    def _course(self, job_hash: bytes) -> Path:
+        return self._path.with_name(f"course-{job_hash.hex()}")
 
     def put_document(self, digest: bytes, body: bytes) -> None:
         try:

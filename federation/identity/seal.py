@@ -33,7 +33,7 @@ class Seal:
         self._names = derive(storage_key, b"federation/sealed/name/v1")
         self._set = derive(storage_key, b"federation/sealed/set/v1")
 
-    def sealed(self, place: bytes, content: bytes) -> bytes:
+    def sealed(self, place: bytes, content: bytes | memoryview) -> bytes:
         """Return nonce | ciphertext | tag of `content`, which opens at `place` only."""
         nonce = secrets.token_bytes(NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, content, place)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Self
 
 from federation.errors import FederationError, Misuse, Refused, Unavailable
+from federation.identity import long_file
 from federation.identity.seal import SET_HASH_BYTES, Seal, broken, place_of
 
 LARGEST_BYTES = 256 * 1024 * 1024  # of one record; bulk chunks are files
@@ -53,7 +54,7 @@ class SealedLog:
     """
 
     def __init__(self, folder: Path, storage_key: bytes) -> None:
-        self._seal = Seal(storage_key)
+        self._seal, self._folder = Seal(storage_key), folder
         self._turn = threading.RLock()
         self._depth = 0
         self._spoilt = False  # an error inside the open transaction: it will not be committed
@@ -178,6 +179,34 @@ class SealedLog:
         with self._reading():
             row = self._db.execute("SELECT sealed FROM value WHERE id = ?", (hidden,)).fetchone()
             return None if row is None else self._seal.opened(place_of(b"value", hidden), row[0])
+
+    def keep(self, name: bytes, parts: Sequence[bytes | memoryview]) -> None:
+        """Seal long bytes into a file of their own, in the place of what was there; outside of transactions.
+
+        A killed process loses nothing; a power cut may leave an earlier file, or none: see `long_file`.
+        """
+        hidden = self._seal.hidden(b"long", name)
+        count = len(parts)
+        long_file.write(
+            self._long(hidden),
+            [self._seal.sealed(_long_place(hidden, index, count), part) for index, part in enumerate(parts)],
+        )
+
+    def kept(self, name: bytes) -> tuple[bytes, ...] | None:
+        """Return the parts that were kept last; None if there are none. Raises Refused where they were changed."""
+        hidden = self._seal.hidden(b"long", name)
+        found = long_file.read(self._long(hidden))
+        if found is None:
+            return None
+        places = (_long_place(hidden, index, len(found)) for index in range(len(found)))
+        return tuple(self._seal.opened(place, record) for place, record in zip(places, found, strict=True))
+
+    def discard(self, name: bytes) -> None:
+        """Overwrite and remove what was kept under `name`, if anything was."""
+        long_file.erase(self._long(self._seal.hidden(b"long", name)))
+
+    def _long(self, hidden: bytes) -> Path:
+        return self._folder / f"long-{hidden.hex()}"
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -359,3 +388,7 @@ def _translated(cause: Exception) -> FederationError:
         return broken("its file is damaged")
     what = cause.strerror if isinstance(cause, OSError) else cause
     return Unavailable(f"the sealed storage cannot be used: {what}", hint="check the disk and the folder, and restart")
+
+
+def _long_place(hidden: bytes, index: int, count: int) -> bytes:
+    return place_of(b"long", hidden, index.to_bytes(8, "big"), count.to_bytes(8, "big"))

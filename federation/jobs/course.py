@@ -7,10 +7,14 @@ A course is fed what was opened and nothing else, so all who were fed alike are 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TypeAlias
 
 from federation.errors import Misuse
 from federation.protocols.events import Release
 from federation.protocols.setup import Setup, Spec
+
+Saved: TypeAlias = tuple[bytes | memoryview, ...]
 
 
 class Course(ABC):
@@ -49,10 +53,10 @@ class Course(ABC):
             JobFailed: the course cannot go on.
         """
 
-    def saved(self) -> bytes | None:
+    def saved(self) -> Saved | None:
         """Return all that the course knows, where that is shorter than what it was fed; None where it is not."""
         return None
 
-    def restore(self, saved: bytes) -> None:  # noqa: ARG002 - most courses are never saved
+    def restore(self, saved: Sequence[bytes]) -> None:  # noqa: ARG002 - most courses are never saved
         """Take up what `saved` returned. Raises Misuse for other bytes, and where nothing is ever saved."""
         raise Misuse("this course is taken up by feeding it what was opened")

@@ -28,7 +28,7 @@ from federation.domain.catalogue import Dataset
 from federation.domain.job import Computation, Job, digest
 from federation.errors import JobFailed, Misuse, ProtocolViolation, Refused
 from federation.jobs import standardising
-from federation.jobs.course import Course
+from federation.jobs.course import Course, Saved
 from federation.jobs.questions import Questions
 from federation.jobs.standardising import Standard
 from federation.protocols.events import Release
@@ -294,7 +294,12 @@ class Training(Course):
 
     def _evaluated(self, release: Release) -> Release:
         try:
-            figures = evaluation.figures(release.numbers, self.chosen.inputs)
+            numbers = release.numbers
+            if not any(numbers):
+                raise JobFailed("no party has rows to evaluate", hint="a greater holdout, or a split with such rows")
+            figures = evaluation.figures(numbers, self.chosen.inputs)
+            if not 0 <= numbers[1] <= evaluation.largest(numbers[0]):
+                raise Misuse("losses of a tally that no rows have")
         except Misuse as fault:
             raise self._violation("a sum of tallies", fault.message) from None
         self._note(release.parties, release.digest)
@@ -361,7 +366,7 @@ class Training(Course):
 
     # --- resting ----------------------------------------------------------------------------------------------------
 
-    def saved(self) -> bytes | None:
+    def saved(self) -> Saved | None:
         if self.standard is None or self.public is None:
             return None
         best = [] if self.best is None or self.best[1] is self.public.model else [self.best[1]]
@@ -377,21 +382,23 @@ class Training(Course):
             "rows": self.standard.rows,
             "history": [asdict(one) for one in self.history],
             "best": None if self.best is None else self.best[0],
-            "sizes": [array.size for array in arrays],
             "more": len(self.public.more),
         }
-        text = json.dumps(about).encode()
-        return b"".join(
-            (len(text).to_bytes(8, "big"), text, *(array.astype("<f4", copy=False).tobytes() for array in arrays))
-        )
+        return json.dumps(about).encode(), *(array.astype("<f4", copy=False).data.cast("B") for array in arrays)
 
-    def restore(self, saved: bytes) -> None:
-        end = 8 + int.from_bytes(saved[:8], "big")
-        about = json.loads(saved[8:end])
-        arrays = []
-        for size in about["sizes"]:
-            arrays.append(np.frombuffer(saved, dtype="<f4", count=size, offset=end).astype(np.float32, copy=False))
-            end += 4 * size
+    def restore(self, saved: Sequence[bytes]) -> None:
+        try:
+            self._take_up(saved)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # none of it is told
+            raise Misuse("this is not what this training saved", hint="was it saved by another version?") from None
+
+    def _take_up(self, saved: Sequence[bytes]) -> None:
+        text, *rest = saved
+        about = json.loads(text)
+        arrays = [np.frombuffer(one, dtype="<f4").astype(np.float32, copy=False) for one in rest]
+        expected = 1 + about["more"] + (about["best"] is not None)
+        if not expected - 1 <= len(arrays) <= expected or arrays[0].size != self.chosen.layout.size:
+            raise ValueError
         scaling = {name: tuple(values) for name, values in about["scaling"].items()}
         self.standard = Standard(scaling=Scaling(**scaling), rows=about["rows"])
         self.step, self.round_index, self._stale = Step(about["step"]), about["round"], about["stale"]
@@ -419,7 +426,7 @@ class Followed(Training):
 
     def _merged(self, release: Release) -> tuple[bytes, int, int, bytes]:
         hashed = release.total[_RECORD.size :]
-        if len(hashed) != (32 if self._is_hashed(self.round_index) else 0):
+        if len(release.total) != _RECORD.size + (32 if self._is_hashed(self.round_index) else 0):
             raise self._violation("the digest of an update", "other bytes")
         total, clipped, weight = _RECORD.unpack(release.total[: _RECORD.size])
         if hashed:

@@ -1,0 +1,135 @@
+"""Folding a job from what the store has of it, also where long bytes are not in the store.
+
+Frames of a training carry updates that would take the disk longer than the network. Of such a frame the signed message
+is stored and its bulk is not: the party that sent it sends it again whenever it attends, byte for byte. So a fold may
+halt at a frame and go on when its bulk is there again; until then nobody is told anything, and nobody is late. Sums
+that are closed need no bulk at all: the course is kept as it stood after the last one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from federation.coordinator.run import Run
+from federation.coordinator.store import Event
+from federation.domain.job import LogLine
+from federation.domain.roster import Roster
+from federation.domain.verdict import Verdict
+from federation.jobs.training import Training
+from federation.protocols.events import Release
+from federation.wire import convert
+from federation.wire import messages as m
+from federation.wire.envelope import Opened, opened
+
+LONG_BYTES = 1 << 20  # of a frame, from which on its bulk is not stored
+
+Log = Callable[[bytes, LogLine], None]  # (job, a line of its log)
+Count = Callable[[object, m.Signed], None]  # (a party's message, its envelope)
+
+
+@dataclass(slots=True)
+class Halted:
+    """A job that is folded as far as it can be.
+
+    Attributes:
+        events: those that are not folded.
+        found: frames that came since, by digest.
+        fresh: the same, in the order in which they came.
+    """
+
+    run: Run
+    events: deque[Event]
+    roster: Roster
+    log: Log
+    count: Count
+    found: dict[bytes, m.Frame] = field(default_factory=dict)
+    fresh: list[tuple[Opened[object], m.Frame]] = field(default_factory=list)
+
+    def take(self, message: Opened[object], frame: m.Frame) -> bool:
+        """Take a frame that has come; return whether everything is folded now."""
+        if message.digest not in self.found:
+            self.found[message.digest] = frame
+            self.fresh.append((message, frame))
+        return self.replayed()
+
+    def replayed(self) -> bool:
+        """Fold events until the bulk of one is not there; return whether none is left."""
+        run = self.run
+        while self.events:
+            kind, payload = self.events[0]
+            if kind == "ended":
+                run.end(convert.ended_of(payload))
+            elif kind == "late":
+                run.go_on()
+            elif kind == "log":
+                self.log(run.job_hash, convert.log_line_of(payload))
+            elif kind in ("frame", "long"):
+                frame = convert.frame_of(payload)
+                message = opened(frame.signed, self.roster, relay="the store")
+                if kind == "long" and frame.round_index >= len(run.totals):
+                    if message.digest not in self.found:
+                        return False
+                    frame = self.found[message.digest]
+                self.count(message.value, frame.signed)
+                run.receive(message, frame)
+            self.events.popleft()
+        return True
+
+
+def taken_up(
+    run: Run, events: Sequence[Event], saved: Sequence[bytes], roster: Roster, log: Log, count: Count
+) -> tuple[Sequence[Event], int]:
+    """Let a course that was kept stand where it stood.
+
+    Args:
+        run: of the job, new.
+        events: all that the store has, without the job itself.
+        saved: what `kept` made.
+
+    Returns:
+        The events that came after, and how many sums are open.
+    """
+    position = int.from_bytes(saved[0], "big") - 1  # the job itself is an event too
+    totals: dict[int, Release] = {}
+    for kind, payload in events[:position]:
+        if kind == "opened":
+            index, release = opened_of(payload)
+            totals[index] = release
+        elif kind == "log":
+            log(run.job_hash, convert.log_line_of(payload))
+        elif kind in ("frame", "long"):
+            frame = convert.frame_of(payload)
+            message = opened(frame.signed, roster, relay="the store")
+            count(message.value, frame.signed)
+            if isinstance(message.value, Verdict):
+                run.receive(message, frame)
+    run.take_up(saved[1:], [totals[index] for index in range(len(totals))])
+    return events[position:], len(totals)
+
+
+def kept(position: int, saved: Sequence[bytes | memoryview]) -> tuple[bytes | memoryview, ...]:
+    """Return what is kept of a course; `position` is how many events of the job are stored, this sum's included."""
+    return position.to_bytes(8, "big"), *saved
+
+
+def stored(run: Run, frame: m.Frame) -> Event:
+    """Return the event of a frame, without its bulk where that is long and its party can send it again."""
+    if frame.size_bytes <= LONG_BYTES or not isinstance(run.course, Training):
+        return "frame", convert.frame_bytes(frame)
+    return "long", convert.frame_bytes(replace(frame, parts=()))
+
+
+def opened_event(index: int, release: Release) -> Event:
+    """Return the event of a sum of a course that is kept: what a researcher is told of it."""
+    names = "\n".join(release.parties).encode()
+    head = index.to_bytes(8, "big") + len(names).to_bytes(4, "big")
+    return "opened", head + names + release.total
+
+
+def opened_of(payload: bytes) -> tuple[int, Release]:
+    """Return (index, release) of such an event."""
+    end = 12 + int.from_bytes(payload[8:12], "big")
+    names = tuple(payload[12:end].decode().split("\n"))
+    return int.from_bytes(payload[:8], "big"), Release(total=payload[end:], parties=names)
