@@ -26,6 +26,12 @@ ReceiptOption = Annotated[
     Path | None,
     typer.Option("--receipt", metavar="FILE", help="Write the receipt to this file: federation verify FILE checks it."),
 ]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", metavar="FILE.safetensors", help="Of a training: write the best model there, or the last if none is."
+    ),
+]
 ProtectionOption = Annotated[
     str,
     typer.Option(
@@ -34,7 +40,7 @@ ProtectionOption = Annotated[
         help="Instead of what the job says; a joint key where these parties have one that fits, and masks elsewhere.",
     ),
 ]
-JobFileArgument = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job: purpose, data, statistics.")]
+JobFileArgument = Annotated[Path, typer.Argument(metavar="JOB.toml", help="Purpose, data, and statistics or a model.")]
 
 
 def application(help_text: str, *, name: str = "") -> typer.Typer:

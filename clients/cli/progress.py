@@ -59,6 +59,9 @@ class Progress:
     def show(self, update: Update) -> None:
         """Show one line of the job's life."""
         event(as_event(update), output=self._output)
+        self._show(update)
+
+    def _show(self, update: Update) -> None:
         self._update = update
         for party in update.parties:
             if self._beats.get(party.party, (0, 0.0))[0] != party.heard_ms:
@@ -66,10 +69,14 @@ class Progress:
         if self._live is not None:
             self._live.refresh()
             return
-        state = (update.state, update.round_index, tuple((p.party, p.step, p.connected) for p in update.parties))
+        state = self._news(update)
         if state != self._said:  # bytes alone are no news in a log
             self._said = state
             say(line(self._job, update))
+
+    def _news(self, update: Update) -> tuple[object, ...]:
+        """Return what makes an update a line of its own in a log, where it differs from the last one."""
+        return (update.state, update.round_index, tuple((p.party, p.step, p.connected) for p in update.parties))
 
     def _lines(self) -> RenderableType:
         from rich.console import Group

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clients.cli.options import OutputOption, ProfileOption, ReceiptOption, application
+from clients.cli.options import ModelOption, OutputOption, ProfileOption, ReceiptOption, application
 from clients.cli.output import Format, answer
 
 COLUMNS = ("job", "data set", "purpose", "questions", "hash")
@@ -19,6 +19,7 @@ def result(
     job: Annotated[str, typer.Argument(help="Its name or hash, or how one begins; none lists the jobs.")] = "",
     profile: ProfileOption = "",
     receipt: ReceiptOption = None,
+    model: ModelOption = None,
     output: OutputOption = Format.TABLE,
 ) -> int:
     """Follow a job that was handed in from this machine to its end, and print its checked result."""
@@ -30,7 +31,7 @@ def result(
         return listed(output)
     record = job_record.record(job, home())
     with session.connect(profile) as connected:
-        return follow(connected.handle(record.job, record.job_hash, record.published), output, receipt)
+        return follow(connected.handle(record.job, record.job_hash, record.published), output, receipt, model)
 
 
 def listed(output: Format) -> int:

@@ -8,6 +8,7 @@ import typer
 
 from clients.cli.options import (
     JobFileArgument,
+    ModelOption,
     OutputOption,
     ProfileOption,
     ProtectionOption,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from clients.researcher.asking import Asked
     from clients.researcher.handle import Handle
+    from federation.domain.job import Job
 
 # \b: typer keeps these lines as they are
 EXAMPLE = """\b
@@ -35,6 +37,13 @@ A job file:
   name = "mean"
   column = "age"
   by = "sex"
+\b
+Or a model instead of statistics (docs/training.md):
+\b
+  [train]
+  model = "mlp"
+  target = "ill"
+  strategy = { name = "fedavg", rounds = 20 }
 """
 
 app = application("Run a job and follow it.")
@@ -51,6 +60,7 @@ def run(
     ] = "",
     protection: ProtectionOption = "",
     receipt: ReceiptOption = None,
+    model: ModelOption = None,
     output: OutputOption = Format.TABLE,
 ) -> int:
     """Hand in a job, follow it, and print its result, checked here against what every party signed.
@@ -71,12 +81,13 @@ def run(
         if record is None:
             drawn = job_record.token_of(token) if token else None
             job = connected.prepared(asked.computations, data=table, token=drawn)
+            check_model(job, model)
             record = job_record.record_of(job, table.publications)
             job_record.save(record, home())  # before it leaves: what follows may be cut off
         handle = connected.hand_in(record.job, record.published)
         if not wait:
             return handed_in(handle, output)
-        return follow(handle, output, receipt)
+        return follow(handle, output, receipt, model)
 
 
 def protected(asked: Asked, protection: str) -> Asked:
@@ -88,10 +99,30 @@ def protected(asked: Asked, protection: str) -> Asked:
     return dataclasses.replace(asked, frame=dataclasses.replace(asked.frame, protection=protection))
 
 
-def follow(handle: Handle, output: Format, receipt: Path | None = None) -> int:
+def check_model(job: Job, model: Path | None) -> None:
+    """Raise Misuse if the job trains nothing that could be written to `model`, or something is there already."""
+    from federation.errors import Misuse
+    from federation.jobs.training import is_training
+
+    if model is None:
+        return
+    if not is_training(job):
+        raise Misuse(f"job {job.name} asks statistics: there is no model to write", hint="leave --model out")
+    if model.exists():
+        raise Misuse(f"{model} is there already", hint="a checkpoint is never overwritten: name another file")
+
+
+def follow(handle: Handle, output: Format, receipt: Path | None = None, model: Path | None = None) -> int:
     """Follow a job on stderr, write its results to stdout; return 1 if one of its questions failed."""
     import dataclasses
 
+    from federation.jobs.training import is_training
+
+    check_model(handle.job, model)
+    if is_training(handle.job):
+        from clients.cli import training
+
+        return training.follow(handle, output, receipt, model)
     try:
         with Progress(handle.name, output=output) as progress:
             results = dataclasses.replace(handle, on_update=progress.show).results()

@@ -16,6 +16,8 @@ from clients.cli.output import Format, Plain, answer, event, say
 from clients.cli.progress import size
 
 if TYPE_CHECKING:
+    from clients.researcher.audit_training import Held
+    from clients.researcher.findings import Report
     from federation.domain.roster import Roster
 
 HELP: Final = """\
@@ -32,7 +34,8 @@ Check from the signatures up what a job opened: who permitted it, whose numbers 
 Every line says how it stands: proven by signatures and arithmetic done here, stated by a member, or not provable. The
 first line that is broken names who is to blame, and ends the check. A file holds signatures, masked or encrypted
 numbers with their proofs, and opened sums; no row, and no number of a party that was not opened. Receipts, which hold
-digests and names, are written by `run --receipt FILE` and `result JOB --receipt FILE`.
+digests and names, are written by `run --receipt FILE` and `result JOB --receipt FILE`. Of a training no evidence is
+kept: its researcher is told what the parties signed, and that the models are those.
 
 \b
 Exit code: 0 everything holds   1 something is broken   2 usage, or the job has not ended
@@ -68,7 +71,7 @@ def verify(
 ) -> int:
     """Check what a job opened from its evidence, and say what is proven."""
     from clients.researcher.audit import audited
-    from clients.researcher.findings import Report
+    from clients.researcher.audit_training import Held
 
     wanted = _chunk(chunk)
     receipt, job = _receipt(subject, bundle, chunk)
@@ -81,16 +84,35 @@ def verify(
             from clients.researcher.evidence import fetched
 
             found = fetched(subject if job is None else job.hex(), profile=profile, told=waiting.received)
+            if isinstance(found, Held):
+                return _training(found, receipt, chunk, save, waiting, output)
             content, members, job_hash = found.content, found.roster, found.job_hash
         if save is not None:
             _save(save, content)
         report: Report = audited(content, members, job_hash=job_hash, chunk=wanted, receipt=receipt, told=waiting.step)
+    advice = _advice(from_file=from_file, saved=save is not None)
+    return _told(report, {"evidence_bytes": len(content)}, advice, output)
+
+
+def _training(
+    held: Held, receipt: bytes | None, chunk: str, save: Path | None, waiting: _Waiting, output: Format
+) -> int:
+    """Say what stands for a training, of which there is no evidence file."""
+    from clients.researcher.audit_training import audited
+    from federation.errors import Misuse
+
+    if chunk or save is not None:
+        raise Misuse(f"job {held.job.name} trained a model: its updates are not kept", hint="leave --chunk, --save out")
+    report = audited(held, receipt=receipt, told=waiting.step)
+    return _told(report, {}, "keep the job's name and tell the jurisdictions", output)
+
+
+def _told(report: Report, data: dict[str, Plain], advice: str, output: Format) -> int:
     if report.broken is not None:
         say(f"error: the evidence {report.sentence}")
-        say(f"hint: {_advice(from_file=from_file, saved=save is not None)}")
-    data: dict[str, Plain] = {"evidence_bytes": len(content), **report.to_dict()}
+        say(f"hint: {advice}")
     return answer(
-        data,
+        {**data, **report.to_dict()},
         text=report.summary(),
         shown=report.for_terminal,
         output=output,

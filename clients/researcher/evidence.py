@@ -1,4 +1,7 @@
-"""Gets the evidence file of a job from the coordinator, by a profile: as its researcher, or as a party of it."""
+"""Gets the evidence file of a job from the coordinator, by a profile: as its researcher, or as a party of it.
+
+Of a training there is no such file: its researcher gets what was signed of it instead, and the models.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,17 @@ from pathlib import Path
 from typing import Final
 
 from clients.researcher import job_record, profile_config
+from clients.researcher.audit_training import Held
+from clients.researcher.job_record import JobRecord
 from clients.researcher.remote import RemoteTransport
 from clients.researcher.session import Session
 from clients.researcher.transport import Transport
+from federation.domain.catalogue import Dataset
+from federation.domain.job import Job
 from federation.domain.roster import Role, Roster
 from federation.errors import Misuse
 from federation.identity import keys, roster_file
+from federation.jobs.training import is_training
 
 HASH_DIGITS: Final = 64
 
@@ -28,8 +36,8 @@ class Fetched:
     roster: Roster
 
 
-def fetched(job: str, *, profile: str = "", home: Path | None = None, told: Callable[[int], None]) -> Fetched:
-    """Return the evidence of a job.
+def fetched(job: str, *, profile: str = "", home: Path | None = None, told: Callable[[int], None]) -> Fetched | Held:
+    """Return the evidence of a job, or of a training what the coordinator holds of it.
 
     Args:
         job: its name or hash, or how one begins; a jurisdiction, which has no list of jobs, names it by its whole hash.
@@ -38,7 +46,7 @@ def fetched(job: str, *, profile: str = "", home: Path | None = None, told: Call
         told: called with the bytes that have come.
 
     Raises:
-        Misuse: no such profile or job, or it has not ended.
+        Misuse: no such profile or job, or it has not ended; a training that is not the caller's own.
         Refused: keys that others can read, or a roster that is not in force or does not know these keys.
         Unavailable, Unreachable: the coordinator does not answer.
     """
@@ -49,11 +57,51 @@ def fetched(job: str, *, profile: str = "", home: Path | None = None, told: Call
     keys.check_joined(credentials, roster)
     with contextlib.closing(RemoteTransport(chosen.coordinator, credentials, roster)) as transport:
         job_hash = _hash_of(job, credentials.role, transport, folder)
+        training = _training(job_hash, credentials.role, transport, folder)
+        if training is not None:
+            return _held(training, transport, roster)
         content = bytearray()
         for piece in transport.evidence(job_hash):
             content += piece
             told(len(content))
     return Fetched(job_hash=job_hash, content=bytes(content), roster=roster)
+
+
+def _training(job_hash: bytes, role: Role, transport: Transport, home: Path) -> JobRecord | None:
+    """Return the researcher's own training of this hash, by our record or by the coordinator's; None for other jobs."""
+    for record in job_record.records(home):
+        if record.job_hash == job_hash:
+            return record if is_training(record.job) else None
+    if role is not Role.RESEARCHER:
+        return None
+    for known in transport.jobs():
+        if known.job_hash == job_hash and is_training(known.job):
+            return JobRecord(job_hash=job_hash, job=known.job, published=_published(known.job, transport))
+    return None
+
+
+def _published(job: Job, transport: Transport) -> dict[str, Dataset]:
+    """Return the publications that a job pins. Raises Misuse where one was replaced since."""
+    now = transport.publications().get(job.dataset, {})
+    found = {party: now[party][0] for party, digest in job.publications if party in now and now[party][1] == digest}
+    if missing := [party for party, _ in job.publications if party not in found]:
+        raise Misuse(
+            f"{', '.join(missing)} publishes another version of {job.dataset!r} than job {job.name} was written for",
+            hint="verify it on the machine that it was handed in from",
+        )
+    return found
+
+
+def _held(record: JobRecord, transport: Transport, roster: Roster) -> Held:
+    job_hash = record.job_hash
+    return Held(
+        job_hash=job_hash,
+        job=record.job,
+        published=dict(record.published),
+        released=transport.released(job_hash),
+        models=(transport.model(job_hash, best=True), transport.model(job_hash, best=False)),
+        roster=roster,
+    )
 
 
 def _hash_of(job: str, role: Role, transport: Transport, home: Path) -> bytes:

@@ -20,11 +20,11 @@ from clients.researcher.asking import as_value
 from clients.researcher.asking_training import with_features
 from clients.researcher.handle import Handle
 from clients.researcher.plotting import drawn
-from clients.researcher.receipt import Receipt
+from clients.researcher.receipt import Plain, Receipt, as_mapping
 from federation import registry
 from federation.analytics.statistic import Drawn, Line, Picture
 from federation.domain.catalogue import Dataset, agreed
-from federation.domain.job import State, Update, Value
+from federation.domain.job import Job, Released, State, Update, Value
 from federation.errors import FederationError, Misuse, ProtocolViolation, Unavailable, did_you_mean
 from federation.jobs import planner
 from federation.jobs.training import Followed, Progress, Step
@@ -121,6 +121,19 @@ class Round:
             round(self.sent_bytes / 1000, 1),
         )
 
+    def to_dict(self) -> dict[str, Plain]:
+        """Return it as plain values."""
+        of = self.progress
+        return {
+            "round": of.round_index + 1,
+            "figures": None if of.figures is None else as_mapping(of.figures),
+            "parties": of.parties,
+            "weight": of.weight,
+            "clipped": of.clipped,
+            "seconds": self.seconds,
+            "bytes_a_party": self.sent_bytes,
+        }
+
     def __str__(self) -> str:
         said = zip(COLUMNS, self.cells(), strict=True)
         return "  ".join(f"{name} {cell}" for name, cell in said if cell is not None)
@@ -198,42 +211,61 @@ class Training:
         verified.replay(course, handle.job, handle.job_hash, released, coordinator=handle.coordinator)
         index = course.best[0] if best and course.best is not None else course.round_index
         data = handle.transport.model(handle.job_hash, best=best)
-        model = self._checked(data, course, index)
-        receipt = Receipt.of(
-            handle.job,
-            handle.job_hash,
-            counted=released.contributors[-1],
-            transcript=released.transcript,
-            signed_by=released.attested_by,
-            rounds=len(released.totals),
-            trust="",
-            figures=checkpoint.digest(model),
-        )
+        model = checked(data, course, index, coordinator=handle.coordinator)
+        receipt = receipt_of(handle.job, handle.job_hash, released, course)
         return Trained(course, model, index, tuple(self._rounds), receipt, data)
 
     def __repr__(self) -> str:
         return f"Training({self.name!r}, {self.handle.job_hash.hex()[:12]})"
 
     def _course(self) -> Followed:
-        course = planner.followed(self.handle.job, self._joint)
-        if not isinstance(course, Followed):
-            raise Misuse(f"job {self.name} asks statistics and trains nothing", hint="federation result reads them")
-        return course
+        return followed(self.handle.job, self._joint)
 
-    def _checked(self, data: bytes, course: Followed, index: int) -> NDArray[np.float32]:
-        try:
-            model = checkpoint.of(data, course.chosen.layout)
-        except FederationError:
-            model = np.empty(0, np.float32)
-        if not model.size or checkpoint.digest(model) != course.hashes.get(index):
-            raise ProtocolViolation(
-                self.handle.coordinator,
-                phase="model",
-                expected=f"the model of round {index + 1} that all parties signed",
-                got="another file",
-                hint="ask again; if it stays so, keep the job's name and tell the jurisdictions",
-            )
-        return model
+
+def followed(job: Job, joint: Dataset) -> Followed:
+    """Return a training's course at its beginning, as its researcher follows it. Raises Misuse for another job."""
+    course = planner.followed(job, joint)
+    if not isinstance(course, Followed):
+        raise Misuse(f"job {job.name} asks statistics and trains nothing", hint="federation result reads them")
+    return course
+
+
+def checked(data: bytes, course: Followed, index: int, *, coordinator: str) -> NDArray[np.float32]:
+    """Return the model in a file, held against the hash of round `index` that the parties signed.
+
+    Args:
+        course: at its end.
+
+    Raises:
+        ProtocolViolation: naming the coordinator, who gave out another file.
+    """
+    try:
+        model = checkpoint.of(data, course.chosen.layout)
+    except FederationError:
+        model = np.empty(0, np.float32)
+    if not model.size or checkpoint.digest(model) != course.hashes.get(index):
+        raise ProtocolViolation(
+            coordinator,
+            phase="model",
+            expected=f"the model of round {index + 1} that all parties signed",
+            got="another file",
+            hint="ask again; if it stays so, keep the job's name and tell the jurisdictions",
+        )
+    return model
+
+
+def receipt_of(job: Job, job_hash: bytes, released: Released, course: Followed) -> Receipt:
+    """Return the receipt of a training that was replayed to its end; its figures are the hash of the best model."""
+    return Receipt.of(
+        job,
+        job_hash,
+        counted=released.contributors[-1],
+        transcript=released.transcript,
+        signed_by=released.attested_by,
+        rounds=len(released.totals),
+        trust="",
+        figures=course.hashes[course.round_index if course.best is None else course.best[0]],
+    )
 
 
 class Trained:
@@ -330,6 +362,22 @@ class Trained:
     def summary(self) -> str:
         """Return the rounds as a text table, and who signed."""
         return rendering.text(COLUMNS, [one.cells() for one in self.rounds], title=self._title(), notes=self._notes())
+
+    def to_dict(self) -> dict[str, Plain]:
+        """Return what was trained, its rounds and the receipt as plain values; the model itself is a file."""
+        plan = self.course.plan
+        return {
+            "model": plan.model,
+            "strategy": plan.strategy,
+            "target": plan.target,
+            "features": plan.features,
+            "parameters": self.model.size,
+            "round": self.round_index + 1,
+            "sha256": checkpoint.digest(self.model).hex(),
+            "figures": None if self.figures is None else as_mapping(self.figures),
+            "rounds": [one.to_dict() for one in self.rounds],
+            "receipt": self.receipt.to_dict(),
+        }
 
     def for_terminal(self) -> Group:
         """Return what a terminal shows."""
