@@ -207,6 +207,18 @@ def most_rounds(model: Model) -> int:
     return int(model.joint.k > 1) + survival.rounds(model.question, model.joint) + model.maxiter
 
 
+def later_numbers(model: Model) -> int:
+    """Return the most numbers, flags included, of a round after the first: of a step, or of the grid and the spread."""
+    if survival.is_exact(model.question, model.joint):
+        return MOST_NUMBERS  # as many bins as there are event times
+    design = model.design
+    columns = [design.column(each, [n.of for n in design.numbers], design.indicators()) for each in design.monomials]
+    gram = Gram(Const(1), tuple(columns))
+    edges = survival.grid(model.question, model.joint)
+    form = shape(survival.counting(model.question, edges, (gram,), model.frame.where, model.joint), model.joint)
+    return form.numbers + form.rows + 2 * len(design.numbers) + 2 * len(form.counts) + 5
+
+
 def started(model: Model) -> Plan[Start]:
     """Ask the first rounds: support where small cells are withheld, then the grid and the spread of numbers.
 

@@ -165,6 +165,9 @@ MANY_ROUNDS = [
     ask("quantile", column="age", q=tuple(i / 50 for i in range(50))),
     ask("describe", columns=("age", "pay")),
     ask("describe", columns=("age",), by="area"),
+    ask("cox", formula="Surv(gain, ill == 'yes') ~ pay", bins=3),
+    ask("cox", formula="Surv(gain, ill == 'yes') ~ pay + age", bins=2, strata="sex"),
+    ask("kmeans", columns=("age", "pay"), k=2),
 ]
 
 

@@ -257,6 +257,9 @@ class Cox(Statistic[CoxParameters, CoxResult]):
     def rounds(self, parameters: CoxParameters, joint: Dataset) -> int:
         return proportional_hazards.most_rounds(_model(parameters, None, joint))
 
+    def later_numbers(self, parameters: CoxParameters, joint: Dataset) -> int:
+        return proportional_hazards.later_numbers(_model(parameters, None, joint))
+
     def plan(self, parameters: CoxParameters, where: Expression | None, joint: Dataset) -> Plan[CoxResult]:
         model = _model(parameters, where, joint)
         start = yield from proportional_hazards.started(model)
