@@ -282,7 +282,7 @@ def counted(question: Question, where: Expression | None, joint: Dataset) -> Pla
 
 
 def grid(question: Question, joint: Dataset) -> tuple[Number, ...]:
-    """Return the edges that are asked first, which are all where event times are not looked for. Raises as `counted`."""
+    """Return the edges that are asked first, all of them where event times are not looked for. Raises as `counted`."""
     return _edges(question, _first(question, joint))
 
 
