@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: simulate help env test lint format protos demo bench bench-secagg bench-paillier kernel peers bundle
+.PHONY: simulate help env test test-all lint format protos demo bench bench-secagg bench-paillier kernel peers bundle
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -40,6 +40,9 @@ lint: .venv/.dev ## ruff, mypy --strict, the floors, the protos
 
 test: lint ## lint, then all tests on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-all: lint ## the same, with the largest tests, which do over many cases what others do over some
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m ""
 
 simulate: .venv/.dev ## ten thousand lists of mishaps over real drivers (half an hour)
 	SIMULATED=$${SIMULATED:-10000} $(BIN)/python -m pytest -q -s tests/simulation
