@@ -122,9 +122,9 @@ class Receipt:
         """Return the receipt as its file: the one way to write it."""
         return document.encoded({"schema": SCHEMA, **self.to_dict()})
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the receipt to a file, for its owner only: a purpose may be personal. Raises Unavailable."""
-        document.write(path, self.to_bytes(), mode=0o600)
+        document.write(Path(path), self.to_bytes(), mode=0o600)
 
     def __str__(self) -> str:
         return self.summary()
