@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, roc_curve
 
-from federation_examples.credit import data
+from federation_examples import boards, pictures
+from federation_examples.alone import session
+from federation_examples.comparison import Comparison, Kind
+from federation_examples.credit import data, story
 
 COUNTS = {"west": (2_446, 139), "south": (3_671, 207), "northeast": (3_740, 171)}  # loans, of which bad
 
@@ -74,3 +79,49 @@ def test_pooled_logistic_regression_has_the_measured_auc_on_the_first_repeat(fil
         fitted = LogisticRegression(C=1e8, max_iter=500).fit(scaled[~tested], bad[~tested])
         found.append(roc_auc_score(bad[tested], fitted.decision_function(scaled[tested])))
     assert np.mean(found) == pytest.approx(0.755, abs=0.004)
+
+
+SMALL = story.Size(folds=data.SPLITS[:1], rounds=6, shapes=(story.LOGISTIC,))
+
+
+@pytest.fixture(scope="module")
+def report(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """The story, one fold and six rounds long."""
+    with session(story.STORY, files, tmp_path_factory.mktemp("parties")) as asked:
+        return story.run(asked, files.values(), size=SMALL)
+
+
+def test_a_short_story_compares_one_joint_model_with_pooled_and_local_ones(report: Comparison) -> None:
+    joint = next(row for row in report.rows if row.kind is Kind.JOINT)
+    assert joint.here == pytest.approx(report.pooled, abs=0.02)
+    assert len([row for row in report.rows if row.kind is Kind.ALONE]) == 6
+    assert [bar.what for bar in report.bars] == [
+        "logistic regression at most 0.003 below pooled",
+        "logistic regression 0.010 above every region alone",
+    ]
+    text = report.text()
+    assert "delinq_amnt and acc_now_delinq are left out" in text
+    assert "replayed here and signed by all" in text
+    apart = float(text.split("all rows in one place put them ")[1].split(" apart")[0])
+    assert 0 < apart < 0.005  # what bins of scores cost
+
+
+def test_the_story_draws_every_roc_curve_rising_from_nothing_to_all(report: Comparison, tmp_path: Path) -> None:
+    curves = report.drawing.panels[0].curves
+    assert [curve.name for curve in curves] == ["federated", "pooled", *data.NAMES.values()]
+    for curve in curves:
+        assert list(curve.y) == sorted(curve.y)
+        assert (curve.x[0], curve.x[-1], curve.y[-1]) == (0, 1, 1)
+    with Image.open(boards.png(report.drawing, tmp_path)) as picture:
+        assert len(json.loads(picture.text[pictures.VALUES])["curves"]) == 5
+
+
+def test_a_roc_curve_is_scikit_learns() -> None:
+    generator = np.random.default_rng(3)
+    target = (generator.random(2_000) < 0.2).astype(float)
+    scores = generator.normal(size=2_000) + target
+    fpr, tpr, _ = roc_curve(target, scores)
+    found = story.roc(scores, target)
+    assert found == pytest.approx(np.interp(story.GRID, fpr, tpr), abs=0.01)
+    # The plant: scores that say nothing lie on the diagonal.
+    assert story.roc(generator.normal(size=2_000), target) == pytest.approx(story.GRID, abs=0.08)

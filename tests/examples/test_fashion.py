@@ -6,14 +6,20 @@ The real files are 31 MB; where neither this machine nor apt has them, planted p
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pytest
+from PIL import Image
 
 from federation.errors import Misuse
-from federation_examples.fashion import data
+from federation_examples import boards, pictures
+from federation_examples.alone import session
+from federation_examples.comparison import Comparison, Kind
+from federation_examples.fashion import data, story
+from federation_examples.learning import Recipe
 from federation_examples.packages import WrongData
 
 EACH = {0.5: (17_316, 14_952, 27_732), 0.1: (25_512, 19_158, 15_330)}
@@ -90,3 +96,52 @@ def test_the_real_files_have_the_published_counts() -> None:
     assert np.bincount(kinds).tolist() == [1_000] * 10
     _, train = data.opened(pictures, labels["train"])
     assert np.bincount(train).tolist() == [6_000] * 10
+
+
+SMALL = story.Size(
+    rounds=3,
+    ways={name: {**options, "batch_size": 10, "steps": 12} for name, options in story.WAYS.items()},
+    pooled=(Recipe(rate=0.1, batch=10, passes=3),),
+)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """The story on planted pictures, three rounds long: a kind is a bright band, which is easily learned."""
+    generator = np.random.default_rng(2)
+    drawn = {}
+    for half, count in (("train", 600), ("test", 120)):
+        kinds = (np.arange(count) % 10).astype(np.uint8)
+        pixels = generator.integers(0, 60, (count, data.SIDE**2), dtype=np.uint8)
+        for row, kind in zip(pixels, kinds.tolist(), strict=True):
+            row[78 * kind : 78 * kind + 78] += 190
+        drawn[half] = pixels, kinds
+    files = data.written(tmp_path_factory.mktemp("pictures"), drawn, alpha=0.5)
+    with session(story.STORIES[0], files, tmp_path_factory.mktemp("parties")) as asked:
+        return story.run(asked, files.values(), size=SMALL)
+
+
+def test_a_short_story_learns_and_says_that_its_split_is_synthetic(report: Comparison) -> None:
+    found = {row.name: row.here for row in report.rows}
+    assert found["pooled"] > 0.9
+    assert found["FedAvg"] > 0.5
+    assert found["Scaffold"] > 0.5
+    assert len([row for row in report.rows if row.kind is Kind.ALONE]) == 3
+    text = report.text()
+    assert "SYNTHETIC" in text
+    assert "FedAvg 0.80 MB, Scaffold 1.60 MB" in text  # 199,210 parameters, 32 bits each; twice with the variate
+    assert "replayed here and signed by all" in text
+
+
+def test_the_story_draws_a_curve_for_each_strategy(report: Comparison, tmp_path: Path) -> None:
+    with Image.open(boards.png(report.drawing, tmp_path)) as picture:
+        held = json.loads(picture.text[pictures.VALUES])
+        assert "synthetic" in picture.text["Title"]
+    assert {curve["name"]: len(curve["y"]) for curve in held["curves"]} == {"FedAvg": 3, "Scaffold": 3}
+
+
+def test_each_split_is_a_story_and_a_data_set_of_its_own() -> None:
+    assert [each.name for each in story.STORIES] == ["fashion_050", "fashion_010"]
+    tables = story.STORIES[1].tables({"one": Path("one.parquet")})["one"]
+    assert 'name = "fashion_010"' in tables
+    assert tables.count("low = 0, high = 255") == 784
