@@ -10,7 +10,8 @@ Refused: a bundle that is not approved (rule "bundle") or no sandbox (rule "sand
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
@@ -25,7 +26,7 @@ from federation.errors import JobFailed, Misuse, Refused
 from federation.training import bundle, evaluation
 from federation.training.merging import bounded
 from federation.training.plan import Chosen, TrainingPlan
-from federation.training.strategy import Rows, Update, Work, refuse_infinite
+from federation.training.strategy import LARGEST, Rows, Update, Work, refuse_infinite
 
 MOST_KEPT: Final = 4  # vectors that a party keeps between rounds
 _TOLD: Final = {
@@ -72,6 +73,32 @@ class Confined:
             JobFailed: what the code did; no value is quoted.
             Misuse: the update is not finite; the message names the tensor.
         """
+        with self._closing():
+            return self._updated(work, held_out)
+
+    def tally(self, model: NDArray[np.float32], learned: Rows, held_out: Rows) -> tuple[int, ...]:
+        """Return the tally of a flat model over the held-out rows. Raises as `update`."""
+        if not held_out.size:
+            return (0,) * evaluation.length(self._chosen.inputs)
+        with self._closing():
+            return self._tallied(model, learned, held_out)
+
+    def close(self) -> None:
+        """End the worker, and with it the rows that it holds."""
+        if self._worker is not None:
+            self._worker.kill()
+        self._worker = self._rows = None
+
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
+        """End the worker when anything goes wrong: who lied once is not asked again."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _updated(self, work: Work, held_out: Rows) -> Update:
         chosen, public = self._chosen, work.public
         found, worker = self._ready(work.rows, held_out)
         length = chosen.strategy.length(chosen.parameters, work.layout)
@@ -89,15 +116,12 @@ class Confined:
         if not np.isfinite(vector).all():
             raise self._garbled("a finite update")
         of_model = slice(0, min(length, work.layout.size))  # what follows a strategy bounds by clip alone
-        vector[of_model] = bounded(vector[of_model], chosen.parameters.norm)
+        vector[of_model] = bounded(np.clip(vector[of_model], -LARGEST, LARGEST), chosen.parameters.norm)
         return Update(vector=vector, kept=tuple(kept), weight=chosen.parameters.weight(work.rows.size))
 
-    def tally(self, model: NDArray[np.float32], learned: Rows, held_out: Rows) -> tuple[int, ...]:
-        """Return the tally of a flat model over the held-out rows. Raises as `update`."""
+    def _tallied(self, model: NDArray[np.float32], learned: Rows, held_out: Rows) -> tuple[int, ...]:
         inputs = self._chosen.inputs
         length = evaluation.length(inputs)
-        if not held_out.size:
-            return (0,) * length
         found, worker = self._ready(learned, held_out)
         asked = frames.request(Kind.TALLY, {}, (model,))
         answered = self._answered(worker.ask(asked, most=frames.largest(8 * length)), found, most=1)
@@ -110,19 +134,9 @@ class Confined:
             raise self._garbled("a tally that rows can have") from None
         return tuple(numbers)
 
-    def close(self) -> None:
-        """End the worker, and with it the rows that it holds."""
-        if self._worker is not None:
-            self._worker.kill()
-        self._worker = self._rows = None
-
     def _ready(self, learned: Rows, held_out: Rows) -> tuple[Bundle, Worker]:
         """Return the bundle, looked at once more, and a worker that holds these rows."""
-        try:
-            found = self._bundles.approved(self._called)
-        except Refused:
-            self.close()
-            raise
+        found = self._bundles.approved(self._called)
         if self._worker is not None and self._rows is not None and self._rows[0] is learned:
             return found, self._worker
         self.close()
@@ -143,7 +157,6 @@ class Confined:
     def _answered(self, said: tuple[Status, bytes], found: Bundle, *, most: int) -> list[memoryview]:
         status, body = said
         if status is not Status.DONE:
-            self.close()
             what, hint = _TOLD[status]
             raise JobFailed(f"{self._blamed(found)}: {what}", hint=hint, party=self._me)
         vectors = frames.vectors_of(body, most=most, who=self._blamed(found))
@@ -157,7 +170,6 @@ class Confined:
         return vectors
 
     def _garbled(self, expected: str) -> JobFailed:
-        self.close()
         return frames.garbled(f"{self._me}, running bundle {self._called.hex()[:12]},", expected)
 
     def _blamed(self, found: Bundle) -> str:

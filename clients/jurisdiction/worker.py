@@ -27,6 +27,7 @@ from federation.domain.parameters import read
 from federation.errors import Misuse
 from federation.training import evaluation
 from federation.training.bundle import Manifest
+from federation.training.layout import Layout
 from federation.training.plan import STRATEGIES
 from federation.training.strategy import Public, Rows, Strategy, Work
 
@@ -83,11 +84,16 @@ class Learner:
         source = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(source)
         module = source.module(MappingProxyType(self._settings), self._manifest.inputs)
-        floating = [(name, one) for name, one in module.named_buffers() if one.is_floating_point()]
-        found = [(name, tuple(one.shape), str(one.dtype)) for name, one in [*module.named_parameters(), *floating]]
-        if found != [(one.name, one.shape, "torch.float32") for one in self._manifest.layout.tensors]:
+        if not has_tensors(module, self._manifest.layout):
             raise _OtherTensors
         return module
+
+
+def has_tensors(module: Any, layout: Layout) -> bool:  # noqa: ANN401 - torch's
+    """Return whether a module's parameters and floating buffers are the tensors of `layout`, in order, in float32."""
+    floating = [(name, one) for name, one in module.named_buffers() if one.is_floating_point()]
+    found = [(name, tuple(one.shape), str(one.dtype)) for name, one in [*module.named_parameters(), *floating]]
+    return found == [(one.name, one.shape, "torch.float32") for one in layout.tensors]
 
 
 def main() -> None:
