@@ -64,6 +64,7 @@ VERBS: Final[dict[str, Verb]] = {
         "clients.cli.jurisdiction:app", OPERATE, "a jurisdiction's daemon", "jurisdiction start hk.toml"
     ),
     "coordinator": Verb("clients.cli.coordinator:app", OPERATE, "the relay", "coordinator start coordinator.toml"),
+    "bundle": Verb("clients.cli.bundle:app", OPERATE, "models whose code you have read", "bundle list hk.toml"),
     "key": Verb("clients.cli.key:app", OPERATE, "joint keys that nobody has alone", "key ceremony hk.toml"),
 }
 

@@ -158,14 +158,21 @@ def code_hash(source: bytes, settings: Settings) -> str:
     """Return what a manifest says of code: SHA-256 over source and settings, 64 hex digits.
 
     Raises:
-        Misuse: a source that is empty, too long or not UTF-8, or settings that are not `checked_settings`.
+        Misuse: a source that is empty, too long, not UTF-8 or shown otherwise than it runs (control characters, and
+            the invisible ones that turn or hide what follows them), or settings that are not `checked_settings`.
     """
     if not 0 < len(source) <= LARGEST_SOURCE:
         raise Misuse(f"the source of a bundle has 1 to {LARGEST_SOURCE} bytes, this one has {len(source)}")
     try:
-        source.decode("utf-8")
+        lines = source.decode("utf-8").split("\n")
     except UnicodeDecodeError:
         raise Misuse("the source of a bundle is UTF-8: nobody can review what nobody can read") from None
+    for number, line in enumerate(lines, 1):
+        if not line.replace("\t", " ").isprintable():
+            raise Misuse(
+                f"line {number} of a bundle's source has a character that no screen shows",
+                hint="write it as an escape, \\u202e for one; lines end with a line feed alone",
+            )
     return digest(f"{LABEL}/code", source, canonical(dict(checked_settings(settings)))).hex()
 
 

@@ -106,7 +106,7 @@ def test_a_job_that_names_a_bundle_goes_over_the_wire_and_comes_back_with_one_ha
         dataset="data",
         computations=(training.computation(asked),),
         parties=("gd", "hk", "macao"),
-        publications=(),
+        publications=tuple((party, bytes(32)) for party in ("gd", "hk", "macao")),
         deadline_ms=1,
         max_rounds=50,
         roster_hash=bytes(32),
@@ -349,6 +349,20 @@ def test_a_folder_with_anything_else_is_not_packed(name: str, tmp_path: Path) ->
 def test_a_configuration_without_a_meaning_is_not_packed(old: str, new: str, tmp_path: Path) -> None:
     with pytest.raises(Misuse):
         bundle_file.packed(authors.written(tmp_path / "mine", HONEST, CONFIG.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize(
+    "hidden", ["\u202e", "\u2066", "\u200b", "\ufeff", "\r", "\x1b[8m", "\x00", "\x0c", "\x85", "\u2028", "\ue000"]
+)
+def test_a_source_that_reads_otherwise_than_it_runs_is_refused(hidden: str, tmp_path: Path) -> None:
+    """Trojan Source (CVE-2021-42574): what two operators read has to be what runs."""
+    source = HONEST + f"# reviewed {hidden} indeed\n"
+    folder = authors.written(tmp_path / "mine", HONEST)
+    (folder / "model.py").write_bytes(source.encode())
+    with pytest.raises(Misuse, match=f"line {HONEST.count(chr(10)) + 1} "):
+        bundle_file.packed(folder)
+    (folder / "model.py").write_text(HONEST + "# \u8a13\u7df4 \u03bc\n")
+    bundle_file.packed(folder)
 
 
 def test_packing_signing_and_approving_run_no_byte_of_the_source(house: House, tmp_path: Path) -> None:
