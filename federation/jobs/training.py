@@ -5,7 +5,9 @@ that model wherever it is evaluated, so members whose arithmetic differs find ma
 Nothing here trains: parties add updates, `Training` says what is due and what follows. `Followed` is the same course
 for a researcher, who is told digests instead of updates and fetches the model once.
 
-Refused: a joint key (updates are too long for it), evaluations of nobody's rows, a model that is not finite any more.
+Refused: a joint key (updates are too long for it), evaluations of nobody's rows, a model that is not finite any more,
+a mean of updates beyond the cut. Not hidden by a sum: an entry that one party alone moves, such as the embedding of a
+level that only it has rows of, is that party's own movement.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 from federation.analytics.plan import Failure, together
 from federation.analytics.replay import Replay
 from federation.crypto import ring
-from federation.crypto.encoding import BadTotal, Packing
+from federation.crypto.encoding import BadTotal, Decoded, Packing
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Computation, Job, digest
 from federation.errors import JobFailed, Misuse, ProtocolViolation, Refused
@@ -284,6 +286,8 @@ class Training(Course):
             decoded = packing.decode(release.total, len(release.parties))
         except BadTotal as fault:
             raise self._violation("a sum of encoded updates", str(fault)) from None
+        if not _is_a_mean(decoded, packing, len(release.parties)):
+            raise self._violation("a sum of encoded updates", "a mean beyond the cut, or more weight than rows")
         self.public = self.chosen.strategy.merge(
             self.chosen.parameters, self.chosen.layout, self.public, decoded.mean, self.round_index
         )
@@ -436,6 +440,14 @@ class Followed(Training):
 
 def _scalings(joint: Dataset) -> int:
     return 1 if joint.own_figures else 2
+
+
+def _is_a_mean(decoded: Decoded, packing: Packing, parties: int) -> bool:
+    """Return whether honest parties can add up to that: the lanes alone leave a liar room for all parties' numbers."""
+    rounding = 0.5 * parties / (packing.scale * (decoded.weight / decoded.weight_most))
+    most = packing.clip * (1 + 2**-20) + rounding
+    weighs = parties <= decoded.weight <= max(parties, decoded.weight_most)
+    return bool(weighs and -most <= decoded.mean.min() and decoded.mean.max() <= most)
 
 
 def _evaluates(plan: TrainingPlan) -> bool:
