@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -27,7 +28,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
     No test reads or writes the profiles and keys of whoever runs it. A Unix socket has a path of at most 107 bytes, and
     the folders that workers get by default take 70 of them.
+
+    Bytecode is kept, whatever the environment says: hundreds of daemons and commands are started, and each of them, and
+    each worker with its rewritten asserts, would compile the whole house again.
     """
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     ground = config.stash[GROUND] = Path(tempfile.mkdtemp(prefix="fed-"))
     os.environ["FEDERATION_HOME"] = str(ground / "home")
     os.environ["GRPC_VERBOSITY"] = "NONE"  # as in our programs, before any test loads gRPC
