@@ -1,7 +1,7 @@
 """The floors and walls of DESIGN section 4 hold, and each of them is shown to hold something.
 
-import-linter judges the tree as it stands; then every wall is broken on purpose in a copy of the tree, and the breach
-must be reported by the contract that it breaks.
+`make lint` judges the tree as it stands. Here every wall is broken on purpose in a copy of the tree, and the breach must
+be reported by the contract that it breaks.
 """
 
 from __future__ import annotations
@@ -112,11 +112,6 @@ def judged(house: Path) -> tuple[bool, str]:
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([linter, "--no-cache", "--no-logo"], cwd=house, capture_output=True, text=True, check=False)
     return done.returncode == 0, re.sub(r"\s+", " ", done.stdout + done.stderr)
-
-
-def test_every_wall_stands(repository: Path) -> None:
-    kept, report = judged(repository)
-    assert kept, report
 
 
 @pytest.mark.parametrize("name", BREACHES)

@@ -1,4 +1,8 @@
-"""What a reader can expect of every file: linted, typed, explained, short, and named for what it does."""
+"""What a reader can expect of every file: explained, short, and named for what it does.
+
+That ruff, its formatter and mypy have nothing to say is judged by `make lint`, which `make test` runs first; here is
+shown that they would see what they must.
+"""
 
 from __future__ import annotations
 
@@ -31,20 +35,14 @@ def said_by(tool: str, *arguments: str, cwd: Path) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
-def test_ruff_has_nothing_to_say(repository: Path) -> None:
-    said = said_by("ruff", "check", "--output-format", "concise", cwd=repository)
-    assert not said, said
-
-
-def test_the_formatter_would_change_nothing(repository: Path) -> None:
-    said = said_by("ruff", "format", "--check", "--output-format", "concise", cwd=repository)
-    assert not said, f"run `make format`\n{said}"
-
-
-@pytest.mark.timeout(300)  # the types of the whole house without a cache, on a busy machine
-def test_mypy_strict_has_nothing_to_say(repository: Path) -> None:
-    said = said_by("mypy", cwd=repository)
-    assert not said, said
+def test_what_everybody_must_pass_begins_with_the_linters(repository: Path) -> None:
+    made = (repository / "Makefile").read_text("utf-8")
+    assert re.search(r"^test: lint\b", made, re.MULTILINE)
+    (recipe,) = re.findall(r"^lint: .*\n((?:\t.*\n)+)", made, re.MULTILINE)
+    assert re.findall(r"\$\(BIN\)/(.*)", recipe) == [
+        "ruff check", "ruff format --check", "mypy", "lint-imports --no-logo", "buf lint",
+    ]  # fmt: skip
+    assert (repository / ".ci/run").read_text("utf-8").endswith("\nmake test\n")
 
 
 @pytest.fixture
