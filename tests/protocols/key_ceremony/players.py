@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from hashlib import sha256, shake_256
+from typing import Any
 
+import numpy as np
 import pytest
 
 from federation.crypto import ot
@@ -39,12 +42,12 @@ def names(n: int) -> tuple[str, ...]:
 
 def ceremony_of(n: int = 3, bits: int = 512, batch: int = 64, salt: object = "") -> Ceremony:
     """A ceremony of its own for every salt."""
-    return Ceremony(id=hashlib.sha256(f"ceremony {salt}".encode()).digest(), holders=names(n), bits=bits, batch=batch)
+    return Ceremony(id=sha256(f"ceremony {salt}".encode()).digest(), holders=names(n), bits=bits, batch=batch)
 
 
 def entropy_of(party: str) -> bytes:
     """Fixed entropy of one holder."""
-    return hashlib.sha256(f"entropy of {party}".encode()).digest()
+    return sha256(f"entropy of {party}".encode()).digest()
 
 
 def trees_of(ceremony: Ceremony) -> dict[str, Pairs]:
@@ -53,8 +56,8 @@ def trees_of(ceremony: Ceremony) -> dict[str, Pairs]:
     for chooser in ceremony.holders:
         for sender in ceremony.others(chooser):
             context = digest("test/pair", ceremony.hash, chooser.encode(), sender.encode())
-            seeds = hashlib.shake_256(b"seeds" + context).digest(ot.TREES * ot.LEAVES * ot.SEED_BYTES)
-            delta = hashlib.shake_256(b"delta" + context).digest(ot.COLUMNS // 8)
+            seeds = shake_256(b"seeds" + context).digest(ot.TREES * ot.LEAVES * ot.SEED_BYTES)
+            delta = shake_256(b"delta" + context).digest(ot.COLUMNS // 8)
             known = bytearray(seeds)
             for tree, missing in enumerate(ot._places(delta)):
                 at = (tree * ot.LEAVES + missing) * ot.SEED_BYTES
@@ -215,12 +218,35 @@ def saying(body: bytes | None = None, box: bytes | None = None, **fields: object
 
 
 def remember_transfers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compute every base transfer once in all tests: a dispute and a restart ask for the same ones again."""
+    """Compute every transfer once in all tests: a dispute and a restart ask for the same ones again."""
     for name, kept in REMEMBERED.items():
         monkeypatch.setattr(ot, name, kept)
 
 
+def once(transferred: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """Return the function with its newest results remembered by every byte that it is given; nobody may change them."""
+    known: OrderedDict[bytes, tuple[Any, ...]] = OrderedDict()
+
+    def remembered(seeds: ot.Forest | ot.Pruned, use: int, *given: Any) -> tuple[Any, ...]:
+        about = (seeds.context, getattr(seeds, "delta", b""), seeds.seeds, use.to_bytes(8, "big"))
+        shapes = repr([getattr(each, "shape", None) for each in given]).encode()
+        parts = (*about, shapes, *(each if isinstance(each, bytes) else each.tobytes() for each in given))
+        key = sha256(b"".join(sha256(part).digest() for part in parts)).digest()
+        if key not in known:
+            known[key] = transferred(seeds, use, *given)
+            for made in known[key]:
+                if isinstance(made, np.ndarray):
+                    made.setflags(write=False)
+            while len(known) > MOST_REMEMBERED:
+                known.popitem(last=False)
+        return known[key]
+
+    return remembered
+
+
+MOST_REMEMBERED = 256
 REMEMBERED = {name: cache(getattr(ot, name)) for name in ("offer", "reply", "grown", "pruned")}
+REMEMBERED |= {name: once(getattr(ot, name)) for name in ("choose", "answer")}
 
 
 @cache
