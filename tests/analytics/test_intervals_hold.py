@@ -5,6 +5,7 @@ Parties withhold their small cells; the truth is computed from all rows, those t
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import warnings
@@ -111,9 +112,10 @@ def grouped(rows: pd.DataFrame, by: Any) -> Iterator[tuple[Any, pd.DataFrame]]:
         return
     names = [by] if isinstance(by, str) else list(by)
     every = {"area": AREAS, "sex": SEXES}
-    for key in pd.MultiIndex.from_product([every[name] for name in names]):
-        keep = np.logical_and.reduce([rows[name] == part for name, part in zip(names, key, strict=True)])
-        yield key, rows[keep]
+    held = {name: rows[name].to_numpy() for name in names}
+    for key in itertools.product(*(every[name] for name in names)):
+        keep = np.logical_and.reduce([held[name] == part for name, part in zip(names, key, strict=True)])
+        yield key[0] if isinstance(by, str) else key, rows[keep]
 
 
 def truth(name: str, parameters: Mapping[str, Any], rows: pd.DataFrame) -> float | None:
