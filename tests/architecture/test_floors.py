@@ -1,7 +1,7 @@
 """The floors and walls of DESIGN section 4 hold, and each of them is shown to hold something.
 
-`make lint` judges the tree as it stands. Here every wall is broken on purpose in a copy of the tree, and the breach must
-be reported by the contract that it breaks.
+`make lint` judges the tree as it stands. Here every wall is broken on purpose in a copy of the tree, and the breach
+must be reported by the contract that it breaks.
 """
 
 from __future__ import annotations
