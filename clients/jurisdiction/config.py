@@ -91,6 +91,7 @@ class PolicyConfig(_Table):
     minimum_parties: int = Field(default=3, ge=3)
     most_numbers: int | None = Field(default=None, ge=1)
     differencing: bool = True
+    plain_sums: bool = False
     models: tuple[str, ...] | None = None
     strategies: tuple[str, ...] | None = None
     most_rounds: int | None = Field(default=None, ge=1)
@@ -129,6 +130,7 @@ class JurisdictionConfig(_Table):
             minimum_parties=policy.minimum_parties,
             most_numbers=policy.most_numbers,
             differencing=policy.differencing,
+            plain_sums=policy.plain_sums,
             models=policy.models,
             strategies=policy.strategies,
             most_rounds=policy.most_rounds,

@@ -417,7 +417,7 @@ class Session:
             options=options,
             joint=data.joint,
         )
-        frame = _framed(data.frame, purpose, "masks", minimum_parties, deadline_s, name)
+        frame = _framed(data.frame, purpose, data.frame.protection or "masks", minimum_parties, deadline_s, name)
         return self._draft((computation(plan),), data.framed(frame))
 
     def _draft(self, asked: Sequence[Computation], data: Table, token: bytes | None = None) -> Draft:

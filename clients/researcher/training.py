@@ -27,6 +27,7 @@ from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import Job, Released, State, Update, Value
 from federation.errors import FederationError, Misuse, ProtocolViolation, Unavailable, did_you_mean
 from federation.jobs import planner
+from federation.jobs.protection import PLAIN
 from federation.jobs.training import Followed, Progress, Step
 from federation.training import checkpoint, descent, evaluation
 from federation.training import plan as planned
@@ -209,6 +210,14 @@ class Training:
         handle, course = self.handle, self._course()
         released = handle.transport.released(handle.job_hash)
         verified.replay(course, handle.job, handle.job_hash, released, coordinator=handle.coordinator)
+        if [one.progress for one in self._rounds] != course.history:
+            raise ProtocolViolation(
+                handle.coordinator,
+                phase="watch",
+                expected="the rounds and figures that all parties signed",
+                got="others while the job ran",
+                hint="keep the job's name and tell the jurisdictions",
+            )
         index = course.best[0] if best and course.best is not None else course.round_index
         data = handle.transport.model(handle.job_hash, best=best)
         model = checked(data, course, index, coordinator=handle.coordinator)
@@ -403,6 +412,11 @@ class Trained:
     def __repr__(self) -> str:
         return self.summary()
 
+    def _protected(self) -> str:
+        if self.receipt.protection == PLAIN:
+            return "summed in the clear: the coordinator saw every update alone"
+        return "summed under masks: no update was seen alone"
+
     def _title(self) -> str:
         plan = self.course.plan
         return f"{plan.model} by {plan.strategy}, {self.model.size:,} parameters"
@@ -411,7 +425,7 @@ class Trained:
         signed = ", ".join(self.receipt.signed_by)
         return [
             f"the model of round {self.round_index + 1}, SHA-256 {checkpoint.digest(self.model).hex()[:12]}",
-            f"summed under masks: no update was seen alone; signed by {signed}",
+            f"{self._protected()}; signed by {signed}",
         ]
 
 

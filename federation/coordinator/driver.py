@@ -25,7 +25,7 @@ from federation.domain.job import Blame, Job, LogLine, State, Summary, Update
 from federation.domain.roster import Role, Roster
 from federation.errors import Misuse, ProtocolViolation, Refused
 from federation.jobs import planner
-from federation.jobs.protection import PAILLIER
+from federation.jobs.protection import PAILLIER, PLAIN
 from federation.jobs.training import Training, is_training
 from federation.protocols.events import Numbered, Release
 from federation.protocols.secure_sum import SecureSum
@@ -325,6 +325,8 @@ class Driver:
         job = None if envelope is None else convert.job_of(envelope.body)
         if envelope is None or job is None or member not in (job.researcher, *job.parties):
             raise Misuse("there is no such job of yours", hint="federation get jobs lists a researcher's")
+        if job.protection == PLAIN:
+            raise Misuse(f"job {job.name} was summed in the clear: what the coordinator says is not evidence")
         if is_training(job):
             raise Misuse(
                 f"job {job.name} trained a model: what stands for it is the receipt",

@@ -17,7 +17,8 @@ from federation.errors import Misuse, Refused, did_you_mean
 
 MASKS: Final = "masked_sum"
 PAILLIER: Final = "paillier_sum"
-SPOKEN: Final = {"masks": MASKS, "paillier": PAILLIER}  # as people say it
+PLAIN: Final = "plain_sum"  # protects nobody from the coordinator: refused unless an operator permits it
+SPOKEN: Final = {"masks": MASKS, "paillier": PAILLIER, "plain": PLAIN}  # as people say it
 MOST_NUMBERS: Final = 4_096  # of one sum under a joint key: what encryption carries in seconds (DESIGN section 8)
 DEALT: Final = "development key: its dealer could read everything"
 SHORT: Final = "short key: whoever factors its modulus reads everything"
@@ -101,6 +102,8 @@ def chosen(asked: str, wanted: Wanted, keys: Sequence[KnownKey]) -> Choice:
     """
     if asked == MASKS:
         return Choice(protection=MASKS, why="masks, as asked")
+    if asked == PLAIN:
+        return Choice(protection=PLAIN, why="nothing, as asked: the coordinator sees every party's numbers")
     held = [key for key in keys if key.joint.holders == wanted.parties]
     if asked != PAILLIER:
         held = [key for key in held if not development(key.joint) and key.joint.public.bits >= PRODUCTION_BITS]

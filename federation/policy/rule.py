@@ -36,6 +36,7 @@ class Settings:
         most_numbers: most numbers that one round may open, below what its protection allows anyway; None for that.
         differencing: whether what a project opens is compared with what it opened before; without it nothing keeps two
             questions from being subtracted.
+        plain_sums: whether sums are permitted that the coordinator sees every vector of.
         models: names of architectures that may be trained.
         strategies: names of training strategies.
         most_rounds: most rounds of updates of one training.
@@ -50,6 +51,7 @@ class Settings:
     minimum_parties: int = LEAST_PARTIES
     most_numbers: int | None = None
     differencing: bool = True
+    plain_sums: bool = False
     models: tuple[str, ...] | None = None
     strategies: tuple[str, ...] | None = None
     most_rounds: int | None = None

@@ -46,6 +46,7 @@ from federation.wire.jobs import (
     verdict_to,
 )
 from federation.wire.keys import KEYS
+from federation.wire.plain import PLAIN
 from federation.wire.publications import publication_from, publication_to
 from federation.wire.sums import SUMS, bundle_of, contributors_from, contributors_to
 from federation.wire.v1 import coordinator_service_pb2, job_pb2
@@ -181,5 +182,6 @@ BODIES: dict[str, Body] = {
     m.ENDED: Body(Role.COORDINATOR, "", _ended_to, ended_of),
     **SUMS,
     **CIPHERS,
+    **PLAIN,
     **KEYS,
 }

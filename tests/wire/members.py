@@ -22,6 +22,7 @@ from federation.protocols.masked_sum.messages import (
     Unmask,
 )
 from federation.protocols.paillier_sum.messages import Cipher, Partial, Ready
+from federation.protocols.plain_sum.messages import Present, Total, Vector
 from federation.protocols.withdrawal import Withdrawal
 from federation.wire import messages as m
 from federation.wire.envelope import signed
@@ -100,6 +101,9 @@ def sums() -> dict[str, object]:
         Challenge.domain: Challenge(**of_u3, party="guangdong", places=(0, 7, 300)),
         Withdrawal.domain: Withdrawal(**of_setup),
         Ready.domain: Ready(**of_setup),
+        Present.domain: Present(**of_setup),
+        Vector.domain: Vector(spec_hash=b"p" * 32, party="guangdong", chunk_root=b"c" * 32, number=7),
+        Total.domain: Total(spec_hash=b"p" * 32, list_hash=b"l" * 32, total_root=b"t" * 32),
         Cipher.domain: Cipher(**of_key, header=b"h" * 28, number=7, proof=b"proof"),
         Partial.domain: Partial(**of_key, set_hash=b"t" * 32, proof=b"proof"),
     }

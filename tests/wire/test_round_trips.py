@@ -23,6 +23,7 @@ from federation.protocols.masked_sum.messages import (
     Unmask,
 )
 from federation.protocols.paillier_sum.messages import Cipher, Partial, Ready
+from federation.protocols.plain_sum.messages import Present, Total, Vector
 from federation.protocols.withdrawal import Withdrawal
 from federation.wire import bulk, convert
 from federation.wire import jobs as job_bodies
@@ -175,6 +176,9 @@ SUMS: dict[str, st.SearchStrategy[Any]] = {
     ),
     Withdrawal.domain: st.builds(Withdrawal, setup_hash=hashes, party=names),
     Ready.domain: st.builds(Ready, setup_hash=hashes, party=names),
+    Present.domain: st.builds(Present, setup_hash=hashes, party=names),
+    Vector.domain: st.builds(Vector, spec_hash=hashes, party=names, chunk_root=hashes, number=uint64),
+    Total.domain: st.builds(Total, spec_hash=hashes, list_hash=hashes, total_root=hashes),
     Cipher.domain: st.builds(
         Cipher,
         spec_hash=hashes,

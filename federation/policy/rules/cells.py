@@ -7,7 +7,7 @@ from federation.policy.rule import Request, Rule, Settings
 from federation.query.round import Round, length
 
 # Numbers per round: what encryption carries in seconds (DESIGN section 8), and what one query may ask under masks.
-MOST_NUMBERS = {"masked_sum": 1_000_000, "paillier_sum": 4_096}
+MOST_NUMBERS = {"masked_sum": 1_000_000, "paillier_sum": 4_096, "plain_sum": 1_000_000}
 MOST_OTHERWISE = 4_096  # of a protection that this file does not know
 
 
