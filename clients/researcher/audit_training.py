@@ -96,7 +96,7 @@ def _proven(held: Held, course: Followed, findings: Findings) -> Receipt:
     findings.proven(f"what {job.dataset} is: columns, ranges, categories, k, versions", *held.published)
     findings.at("transcript")
     verified.replay(course, job, held.job_hash, released, coordinator=relay)
-    sums, signers = len(released.totals), released.attested_by
+    sums, signers = len(released.totals), tuple(sorted(released.attested_by))
     findings.proven(f"{released.transcript.hex()} over {sums} secure sums and who is in them")
     findings.at("attestations")
     findings.proven("signed this transcript, in which stand all digests, evaluations and model hashes", *signers)
