@@ -18,6 +18,7 @@ from federation.domain.catalogue import Dataset
 from federation.domain.job import Job
 from federation.domain.verdict import Verdict
 from federation.jobs import judging, planner, sums
+from federation.jobs.protection import PLAIN
 from federation.policy import review
 from federation.policy.rule import Settings
 
@@ -79,7 +80,9 @@ class Forecast:
             self._bears(),
             f"seen by: {', '.join(seen.seen_by)}",
             *([f"protection: {self.why}"] if self.why else []),
-            f"{self.job.protection}: the coordinator with up to {c} of the parties learns only what opens (c = {c})",
+            f"{self.job.protection}: the coordinator with up to {c} of the parties learns only what opens (c = {c})"
+            if self.job.protection != PLAIN
+            else f"{self.job.protection}: the coordinator sees every party's numbers, not only what opens",
             *self._later(),
             f"a party withholds what counts fewer than {seen.k}: empty and small look alike; flags say how many do"
             if seen.k > 1

@@ -127,5 +127,13 @@ def test_a_file_that_names_no_features_asks_for_all_columns_that_have_no_other_p
     assert here.plan((asked,), data=here.table("data")).job.name.startswith("train-ill-linear-")
 
 
+def test_a_training_in_the_clear_promises_nothing_of_the_coordinator(here: Session) -> None:
+    said = here.plan_training(data=here.table("data", protection="plain"), target="ill").summary()
+    assert "plain_sum: the coordinator sees every party's numbers" in said
+    assert "learns only what opens" not in said
+    assert "would refuse by rule plain_sums" in said
+    assert "learns only what opens" in here.plan_training(data=here.table("data"), target="ill").summary()
+
+
 def test_the_fewest_units_that_are_told_are_those_that_a_trainer_asks_for() -> None:
     assert forecast_training.FEWEST_UNITS == trainer.FEWEST_UNITS
