@@ -90,13 +90,13 @@ def made(stage: Stage, which: str) -> dict[str, Any]:
 
 
 def test_three_daemons_make_a_key_within_the_bar(stage: Lenient) -> None:
-    """The fastest of three: how many tries a key takes is luck, and other work on the machine is not ours."""
-    fastest = BAR_S + 1
-    for _ in range(3):
+    """One of three, at most: how many tries a key takes is luck, and other work on the machine is not ours."""
+    took: list[float] = []
+    while not took or (min(took) > BAR_S and len(took) < 3):
         since = time.monotonic()
         made(stage, begun(stage))
-        fastest = min(fastest, time.monotonic() - since)
-    assert fastest <= BAR_S
+        took.append(time.monotonic() - since)
+    assert min(took) <= BAR_S
 
 
 # Words 3 to 11 are those of the first batch: choose, sieve, sieve, multiply, correct, open, test, ..
