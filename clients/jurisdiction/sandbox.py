@@ -223,9 +223,9 @@ def _started(bubblewrap: Path, limits: Limits, source: bytes, run: list[str]) ->
             *("--hostname", "worker", "--setenv", "HOME", "/tmp", "--setenv", "USER", "worker"),  # noqa: S108 - its own
             *("--setenv", "LANG", "C.UTF-8"),
             *("--setenv", "OMP_NUM_THREADS", str(limits.threads), "--setenv", "MKL_NUM_THREADS", str(limits.threads)),
-            *_shown(),
             *("--dev", "/dev", "--remount-ro", "/dev"),
             *("--size", str(limits.scratch_bytes), "--tmpfs", "/tmp"),  # noqa: S108 - its own
+            *_shown(),  # after them: this software may lie in /tmp
             *("--ro-bind-data", str(code), worker.SOURCE, "--remount-ro", "/", "--chdir", "/tmp"),  # noqa: S108
             *("--seccomp", str(rules), "--", str(_python()), "-I", "-S", "-B", "-c", _BOOT),
             os.pathsep.join(map(str, _imported())),

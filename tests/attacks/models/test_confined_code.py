@@ -10,10 +10,12 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -26,7 +28,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.jurisdiction import worker
+from clients.jurisdiction import sandbox, worker
 from clients.jurisdiction import worker_frames as frames
 from clients.jurisdiction.confined import MOST_KEPT, Confined
 from clients.jurisdiction.engines.duckdb import DuckDB
@@ -529,3 +531,18 @@ def test_the_most_of_an_answer_is_what_the_longest_one_has() -> None:
     magic, status, length = frames.ANSWER.unpack_from(whole)
     assert (magic, status, length) == (b"FBW1", 0, len(whole) - frames.ANSWER.size)
     assert struct.calcsize(frames.ANSWER.format) == frames.ANSWER.size
+
+
+@confined_only
+def test_software_that_lies_in_tmp_is_seen_and_the_rest_of_tmp_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scratch folder was laid over it once, and every bundle was refused there."""
+    ours, library = sandbox._ours(), Path(tempfile.mkdtemp(prefix="fed-library-", dir="/tmp"))
+    try:
+        (library / "said.py").write_text("import os\nprint(sorted(os.listdir('/tmp')))\n")
+        monkeypatch.setattr(sandbox, "_ours", lambda: [*ours, library])
+        run = [str(library / "said.py")]
+        with sandbox._started(sandbox._bubblewrap(), Limits(), b"", run) as process:
+            said = process.communicate(timeout=60)[0].decode()
+    finally:
+        shutil.rmtree(library)
+    assert said.strip() == repr([library.name])
