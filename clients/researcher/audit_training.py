@@ -17,7 +17,7 @@ from clients.researcher.figures import Figure
 from clients.researcher.findings import Findings, Report
 from clients.researcher.receipt import Receipt, differing
 from clients.researcher.received import coordinator_of
-from clients.researcher.training import checked, followed, receipt_of
+from clients.researcher.verified_training import checked, followed, receipt_of
 from federation.analytics.statistic import Table
 from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import Job, Released
