@@ -23,10 +23,11 @@ help: ## what there is to make
 
 .venv/.dev: pyproject.toml hatch_build.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) -e '.[dev,examples]'
+	$(PIP) torch==2.13.0 # first and pinned: an unpinned torch pulls gigabytes of CUDA
+	$(PIP) -e '.[dev,examples,train]'
 	touch .venv/.demo $@
 
-env: .venv/.dev ## .venv with all tools, without torch; quick when it is there
+env: .venv/.dev ## .venv with all tools, torch among them; quick when it is there
 
 demo: .venv/.demo ## the first minute: a small environment, then `federation demo`
 	$(BIN)/federation demo
