@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final, TypeAlias
 
-from federation.analytics.formula import Factor, Formula, Numeric, Term
+from federation.analytics.formula_terms import Factor, Formula, Numeric, Term
 from federation.domain.catalogue import Dataset, Kind
 from federation.errors import Misuse, did_you_mean
 from federation.query.expression import Col, Compare, Const, Expression, Member, Text

@@ -11,11 +11,12 @@ one of whole numbers. `offset(x)` adds x with the coefficient 1. Grammar after W
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Final, TypeAlias
+from typing import Final
 
+from federation.analytics.formula_terms import Factor, Formula, Numeric, Survival, Term, among, joined, product_of
 from federation.analytics.formula_tokens import FormulaError, Token, tokens
 from federation.domain.catalogue import Dataset, Kind
 from federation.errors import Misuse, did_you_mean
@@ -46,83 +47,6 @@ _FUNCTIONS: Final[dict[str, Callable[[Expression], Expression]]] = {
     "expit": Expression.expit,
 }
 _WORDS: Final = (*_FUNCTIONS, "clip", "C", "I", "offset", "strata", "Surv")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Numeric:
-    """A number per row, to a power.
-
-    Attributes:
-        text: as it was written, without spaces; numbers with one text are one.
-        of: the number, typed by the catalogue.
-        power: 1, or the exponent of `x**2`.
-        atom: the text of `of` alone.
-    """
-
-    text: str
-    of: Expression
-    power: int
-    atom: str
-
-    @property
-    def expression(self) -> Expression:
-        """The number to its power."""
-        return self.of if self.power == 1 else self.of**self.power
-
-
-@dataclass(frozen=True, slots=True)
-class Factor:
-    """A column with levels: a category, or whole numbers inside C().
-
-    Attributes:
-        text: as columns of the design are named, "sex" or "C(sex)".
-        column: its name.
-        ref: the level that the others are compared with; None for the first.
-        level: a coarser level of the column, as the catalogue names it; "" for its categories.
-    """
-
-    text: str
-    column: str
-    ref: str | None
-    level: str = ""
-
-    @property
-    def named(self) -> str:
-        """What says which levels it has: the column, or a coarser level of it."""
-        return self.level or self.column
-
-
-Variable: TypeAlias = Numeric | Factor
-Term: TypeAlias = tuple[Variable, ...]  # a product; () is the intercept
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Survival:
-    """What a survival model explains: a time, and whether the event happened then (1) or was not seen until then."""
-
-    time: Numeric
-    event: Numeric
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Formula:
-    """A parsed formula.
-
-    Attributes:
-        text: as it was written.
-        response: what is explained.
-        terms: by the number of their variables, then as written; the intercept is not among them.
-        intercept: whether there is one.
-        offsets: numbers that are added with the coefficient 1.
-        strata: columns of `strata(...)`, for survival models.
-    """
-
-    text: str
-    response: Numeric | Survival
-    terms: tuple[Term, ...]
-    intercept: bool
-    offsets: tuple[Numeric, ...] = ()
-    strata: tuple[str, ...] = ()
 
 
 def parse(text: str, dataset: Dataset) -> Formula:
@@ -213,7 +137,7 @@ class _Parser:
             else:
                 found = self._crossed()
                 only, count = found.single, count + 1
-                terms = _joined(terms, found.terms) if adds else [t for t in terms if not _among(t, found.terms)]
+                terms = joined(terms, found.terms) if adds else [t for t in terms if not among(t, found.terms)]
             if len(terms) > MOST_TERMS:
                 raise self._error(f"a model has at most {MOST_TERMS} terms", start)
             if self._here.value not in {"+", "-"}:
@@ -233,8 +157,8 @@ class _Parser:
         found = self._product()
         while self._takes("*"):
             right = self._product()
-            products = [_product(a, b) for a in found.terms for b in right.terms]
-            found = _Sum(tuple(_joined(_joined(list(found.terms), right.terms), products)))
+            products = [product_of(a, b) for a in found.terms for b in right.terms]
+            found = _Sum(tuple(joined(joined(list(found.terms), right.terms), products)))
         if self._here.value == "/":
             raise self._error("a quotient stands inside I(...)", hint="I(a / b)")
         return found
@@ -243,7 +167,7 @@ class _Parser:
         found = self._powered()
         while self._takes(":"):
             right = self._powered()
-            found = _Sum(tuple(_joined([], [_product(a, b) for a in found.terms for b in right.terms])))
+            found = _Sum(tuple(joined([], [product_of(a, b) for a in found.terms for b in right.terms])))
         return found
 
     def _powered(self) -> _Sum:
@@ -261,8 +185,8 @@ class _Parser:
             for chosen in combinations(found.terms, size):
                 product: Term = ()
                 for term in chosen:
-                    product = _product(product, term)
-                terms = _joined(terms, [product])
+                    product = product_of(product, term)
+                terms = joined(terms, [product])
                 if len(terms) > MOST_TERMS:
                     raise self._error(f"a model has at most {MOST_TERMS} terms")
         return _Sum(tuple(terms))
@@ -515,27 +439,6 @@ def _parser(text: str, dataset: Dataset) -> _Parser:
     if len(text) > MOST_CHARACTERS:
         raise FormulaError(f"it is longer than {MOST_CHARACTERS} characters", text=text, position=MOST_CHARACTERS)
     return _Parser(text=text, dataset=dataset, tokens=tokens(text))
-
-
-def _joined(terms: list[Term], more: Iterable[Term]) -> list[Term]:
-    """Both, each once; a product in another order is the same."""
-    found = {_key(term): term for term in terms}
-    for term in more:
-        found.setdefault(_key(term), term)
-    return list(found.values())
-
-
-def _among(term: Term, others: Iterable[Term]) -> bool:
-    return any(_key(term) == _key(other) for other in others)
-
-
-def _product(left: Term, right: Term) -> Term:
-    known = {variable.text for variable in left}
-    return (*left, *(variable for variable in right if variable.text not in known))
-
-
-def _key(term: Term) -> frozenset[str]:
-    return frozenset(variable.text for variable in term)
 
 
 def _written(part: Sequence[Token]) -> str:

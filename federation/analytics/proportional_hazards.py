@@ -18,7 +18,8 @@ from federation.analytics.asked import HALF, Frame, ask
 from federation.analytics.cells import left_out
 from federation.analytics.design import Design, Merges, designed
 from federation.analytics.estimates import Number, RowsLeftOut
-from federation.analytics.formula import Formula, Survival, parse
+from federation.analytics.formula import parse
+from federation.analytics.formula_terms import Formula, Survival
 from federation.analytics.groups import By
 from federation.analytics.groups import columns as named
 from federation.analytics.groups import declared as declared_of

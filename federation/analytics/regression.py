@@ -17,7 +17,8 @@ from federation.analytics.cells import left_out
 from federation.analytics.design import ONE, Design, Merges, designed
 from federation.analytics.estimates import RowsLeftOut
 from federation.analytics.families import Binomial, Family
-from federation.analytics.formula import Formula, Survival, parse, parse_number
+from federation.analytics.formula import parse, parse_number
+from federation.analytics.formula_terms import Formula, Survival
 from federation.analytics.linear import Dependent, Factored, factored
 from federation.analytics.plan import Plan
 from federation.analytics.standard import Row, Spread, Standard, centred, constant, declared, refined, undone

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federation.analytics.design import designed
-from federation.analytics.formula import FormulaError, Numeric, Survival, parse, parse_number
+from federation.analytics.formula import FormulaError, parse, parse_number
+from federation.analytics.formula_terms import Numeric, Survival
 from federation.domain.catalogue import Column, Dataset, Kind
 from federation.errors import Misuse
 from federation.query.bounds import interval
