@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: simulate help env test test-all lint format protos demo bench bench-secagg bench-paillier kernel peers bundle
+.PHONY: simulate help env test test-all lint format protos demo bench bench-secagg bench-paillier bench-training kernel peers bundle
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -78,6 +78,9 @@ bench-secagg: .venv/.dev peers ## masked sums: ours, Flower's and TenSEAL's in t
 bench-paillier: .venv/.dev peers ## Paillier sums: ours, phe and sf-heu in turn, a joint key, every bar
 	-$(MAKE) --no-print-directory kernel
 	$(BIN)/python benchmarks/paillier.py
+
+bench-training: .venv/.dev peers ## training rounds: ours, the wire limit, Flower and NVFlare in turn, every bar
+	$(BIN)/python benchmarks/training.py
 
 bundle: .venv/.demo ## dist/federation-bundle.tar.gz, installs with no index; EXTRAS=examples,plot adds extras
 	sh scripts/bundle.sh $(BIN)/python dist $(EXTRAS)
