@@ -63,7 +63,8 @@ class Bundles:
                     hint="the author gives a new version, or `federation bundle withdraw` the other one first",
                 )
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self._state, self._folder):  # the mode is of the last one that mkdir makes
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as fault:
             raise Unavailable(f"{self._folder} cannot be made: {fault.strerror}") from None
         content = bundle_file.encoded(found)

@@ -234,6 +234,9 @@ def test_a_link_or_a_file_that_others_may_write_is_no_approval(house: House, tmp
     found = house.approved(HONEST, tmp_path / "mine")
     path = next((house.state / "bundles").glob("*.bundle"))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    Bundles(tmp_path / "new" / "state", house.me, house.roster).approve(found)
+    assert stat.S_IMODE((tmp_path / "new" / "state").stat().st_mode) == 0o700
     path.chmod(0o620)
     refused(lambda: house.bundles.approved(found.manifest.digest))
     path.chmod(0o600)

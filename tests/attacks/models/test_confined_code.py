@@ -129,13 +129,15 @@ def test_m7_tensors_are_compared_by_name_shape_kind_and_order() -> None:
     assert not [one for one in others if worker.has_tensors(one, layout)]
 
 
-@confined_only
-def test_a_bundle_that_is_withdrawn_between_two_rounds_ends_the_job(house: House) -> None:
-    with running(house, SAYING + f"write(frame([{GOOD}]))\nos.read(handle() - 1, 1)\n") as confined:
-        called = confined._called
-        house.bundles.withdraw(called)
-        with pytest.raises(Refused, match="has not approved"):
-            confined.update(authors.work(), HELD_OUT)
+def test_a_bundle_that_is_withdrawn_between_two_rounds_ends_the_job(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confined, work = authors.lying(house, f"write(frame([{GOOD}]))\nasked()\nsay({GOOD})", monkeypatch), authors.work()
+    confined.update(work, HELD_OUT)
+    house.bundles.withdraw(confined._called)
+    with pytest.raises(Refused, match="has not approved"):
+        confined.update(work, HELD_OUT)
+    assert confined._worker is None
 
 
 # ------------------------------------------------------------------------------------ X3: what the code can get hold of
@@ -183,6 +185,10 @@ def has_the_environment():
 
 def reads_the_arguments_of_others():
     assert Path("/proc", str(WHERE["pid"]), "cmdline").read_bytes()
+
+
+def asks_about_another_process():
+    os.sched_getaffinity(WHERE["pid"])
 
 
 def signals_another_process():
@@ -243,8 +249,8 @@ def has_more_than_its_pipes():
 ATTEMPTS = [
     dials, dials_a_unix_socket, reads_another_data_set, reads_the_state_folder, reads_who_uses_this_machine,
     sees_other_processes, reads_the_environment_of_others, has_the_environment, reads_the_arguments_of_others,
-    signals_another_process, writes_beside_the_rows, writes_into_the_software, starts_a_process, forks,
-    raises_its_limits, makes_memory_that_nothing_counts, has_more_than_its_pipes,
+    asks_about_another_process, signals_another_process, writes_beside_the_rows, writes_into_the_software,
+    starts_a_process, forks, raises_its_limits, makes_memory_that_nothing_counts, has_more_than_its_pipes,
 ]
 
 
@@ -258,7 +264,7 @@ def done():
 
 
 """
-COUNT = 17  # of them
+COUNT = 18  # of them
 
 
 @confined_only
