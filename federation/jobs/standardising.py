@@ -2,7 +2,9 @@
 
 A plan like a statistic's, so the same rules judge it and the same sums open it. Joint figures, and not each party's
 own, because what one party calls large must be large for all: on the heart data it is worth six points of accuracy.
-Refused: a cell that stays closed, since fewer than three parties have rows to show.
+Where a column says which rows are learned from, the others have no part in the figures; a hold-out by draw is drawn at
+home and is in them: its inputs, never its targets of a class. Refused: a cell that stays closed, since fewer than three
+parties have rows to show.
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ from federation.analytics.cells import is_closed, unit
 from federation.analytics.moments import root
 from federation.analytics.plan import Plan
 from federation.analytics.ranges import centre_of
-from federation.domain.catalogue import Dataset
+from federation.domain.catalogue import Dataset, Kind
 from federation.errors import JobFailed, Refused
-from federation.query.expression import Col, Const, Expression
+from federation.query.expression import Both, Col, Const, Expression, Member
 from federation.query.query import SumQuery, shape
 from federation.training import plan as planned
-from federation.training.plan import Scaling, TrainingPlan
+from federation.training.plan import TRAIN, Scaling, TrainingPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ def asked(plan: TrainingPlan, where: Expression | None, joint: Dataset) -> Plan[
     centres = [centre_of(column) for column in columns]
     away = [Col(column.name) - Const(centre) for column, centre in zip(columns, centres, strict=True)]
     terms = (Const(1), *away, *(one**2 for one in away))
-    query = SumQuery(dataset=joint.name, where=where, per=unit(joint), terms=terms)
+    query = SumQuery(dataset=joint.name, where=_learned(plan, where, joint), per=unit(joint), terms=terms)
     (totals,) = yield (query,)
     if is_closed(totals, 0):
         raise Refused(
@@ -69,3 +71,12 @@ def asked(plan: TrainingPlan, where: Expression | None, joint: Dataset) -> Plan[
         ),
         rows=rows,
     )
+
+
+def _learned(plan: TrainingPlan, where: Expression | None, joint: Dataset) -> Expression | None:
+    """Return the condition for rows that are learned from, as far as a column says so."""
+    if not plan.split:
+        return where
+    kept = TRAIN if joint.column(plan.split).kind is Kind.CATEGORY else 0
+    learned = Member(Col(plan.split), (kept,))
+    return learned if where is None else Both(where, learned)
