@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import structlog
 
 from clients.channel import connect, streams
+from clients.jurisdiction.bundles import Bundles
 from clients.jurisdiction.ceremonies import Ceremonies
 from clients.jurisdiction.config import JurisdictionConfig, described
 from clients.jurisdiction.driver import Driver
@@ -151,6 +152,7 @@ async def serve(config: JurisdictionConfig, software: str, started: Callable[[st
             vault=vault,
             entropy=secrets.token_bytes,
             joint_keys=JointKeys(vault),
+            bundles=Bundles(mine.state, ready.me, ready.roster),
             development=mine.development_keys,
         )
         rows.submit(desk.guard.remember)  # before any question, which comes through the same thread

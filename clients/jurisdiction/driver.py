@@ -226,7 +226,9 @@ class Driver:
                 from clients.jurisdiction.learning import Learning  # numpy's weight is paid by those who train
 
                 own, engine = desk.published[job.dataset], desk.engines[job.dataset]
-                return Learning(course, job_hash, own=own, guard=desk.guard, engine=engine, me=desk.name)
+                return Learning(
+                    course, job_hash, own=own, guard=desk.guard, engine=engine, me=desk.name, bundles=desk.bundles
+                )
         raise Refused(f"{self._desk.name} has no part in such a job", rule="version")
 
     def _held(self, job: Job, joint: Dataset) -> Held | None:

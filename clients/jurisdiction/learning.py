@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.jurisdiction.answering import Answering
+from clients.jurisdiction.bundles import Bundles
 from clients.jurisdiction.engine import Engine
 from clients.jurisdiction.guard import Guard
 from clients.jurisdiction.questions import Questions
@@ -50,17 +51,26 @@ class Learning(Answering):
         job_hash: of the job, 32 bytes: names its sums for ever.
         own: the party's own publication of the job's data set.
         me: the party's name.
+        bundles: that its operator approved.
 
     Raises:
-        Refused: rule "trainer": this party cannot train.
+        Refused: rules "trainer", "bundle" and "sandbox": this party cannot train, or not this model.
     """
 
     def __init__(
-        self, course: Training, job_hash: bytes, *, own: Dataset, guard: Guard, engine: Engine, me: str
+        self,
+        course: Training,
+        job_hash: bytes,
+        *,
+        own: Dataset,
+        guard: Guard,
+        engine: Engine,
+        me: str,
+        bundles: Bundles | None = None,
     ) -> None:
         self._course, self._job_hash, self._own, self._guard = course, job_hash, own, guard
         self._standardising = Questions(course.standardising, own=own, guard=guard, engine=engine)
-        self._trainer = Trainer(engine, course.joint, own, course.plan, me, where=course.where)
+        self._trainer = Trainer(engine, course.joint, own, course.plan, me, where=course.where, bundles=bundles)
         self._kept: Arrays = ()
         self._lost: NDArray[np.float32] | None = None
         self._answer: _Answer | None = None
@@ -93,7 +103,9 @@ class Learning(Answering):
         return self._guard.other_set(self._course.job)
 
     def closed(self) -> None:
-        if self._course.step is Step.UPDATE and self._answer is not None:
+        if self._course.step is Step.UPDATE:
+            self.vector()  # what is kept beside a vector is not sealed with it: after a restart it is made again
+            assert self._answer is not None  # noqa: S101 - `vector` has set it
             self._kept, self._lost, self._answer = self._answer.kept, self._answer.lost, None
 
     def saved(self) -> tuple[bytes | memoryview, ...]:

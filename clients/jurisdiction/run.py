@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from clients.jurisdiction.answering import Answering
+from clients.jurisdiction.bundles import Bundles
 from clients.jurisdiction.engine import Engine
 from clients.jurisdiction.guard import Guard
 from clients.jurisdiction.joint_keys import Held, JointKeys
@@ -42,6 +43,7 @@ class Desk:
         published: data set name -> what was published of it.
         entropy: returns so many fresh secret bytes; called once a sum, and what it returned is sealed.
         joint_keys: its shares of joint keys, in the same vault.
+        bundles: model bundles that the operator approved; None where no code is run, as in one process.
         development: take part under development keys and short ones too: inside one process, and for tests.
     """
 
@@ -54,6 +56,7 @@ class Desk:
     vault: Vault
     entropy: Callable[[int], bytes]
     joint_keys: JointKeys
+    bundles: Bundles | None = None
     development: bool = False
 
     @property
