@@ -1,6 +1,7 @@
 """Secure sum by masks: one for each pair of parties and one of each party's own, recoverable from Shamir shares.
 
 messages    M0 to M9: Advert, Shares, Head, Consent, Unmask, Opening, Challenge
+graph       who is masked against whom: everybody to 64 parties, the nearest on a circle above
 masks       what secrets and masks are derived from, and how they are put on and taken off
 checks      what both roles check of a message, and whom they blame; opening, checking: of secrets and totals
 party       Idle, Advertised, Dealt, Shared, Masked, Consented, Unmasked, Sampling, Done; Aside, Withdrawn

@@ -36,6 +36,7 @@ from federation.protocols.events import (
 from federation.protocols.machine import Transition
 from federation.protocols.masked_sum import checks, masks, opening
 from federation.protocols.masked_sum.checks import Keys
+from federation.protocols.masked_sum.graph import Graph
 from federation.protocols.masked_sum.masks import Binding, Side
 from federation.protocols.masked_sum.messages import Advert, Challenge, Consent, Head, Opening, Shares, Unmask
 from federation.protocols.masked_sum.opening import Masked
@@ -107,6 +108,17 @@ class Dealing(Serving):
         """Those who advertised."""
         return tuple(side.party for side in self.sides)
 
+    @property
+    def graph(self) -> Graph:
+        """Who is dealt to by whom."""
+        return Graph.of(self.setup, self.adverts_hash, self.expected)
+
+    @property
+    def awaits(self) -> Awaits:
+        """The shares that are still out; those who are there are enough if they are everywhere on the circle."""
+        outstanding = self._outstanding()
+        return replace(outstanding, enough=outstanding.enough and not self.graph.thin(self.parcels))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collecting(Serving):
@@ -133,7 +145,8 @@ class Collecting(Serving):
         """The spec, then the heads that are still out."""
         if self.spec is None:
             return Awaits(what="spec", of=(self.coordinator,))
-        return self._outstanding()
+        outstanding = self._outstanding()
+        return replace(outstanding, enough=outstanding.enough and not self.masked.graph.thin(self.parcels))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +287,7 @@ def _accepted(now: Serving, parcel: Parcel) -> AggregatorTransition:
             taken: Serving = replace(now, keys=keys)
         case Dealing():
             value = checks.shares(now.setup, now.setup.hash, now.adverts_hash, parcel, sender)
-            leaves = checks.boxes(value, parcel.chunks, len(now.sides) - 1, sender)
+            leaves = checks.boxes(value, parcel.chunks, len(now.graph.neighbours(sender)), sender)
             taken = replace(now, leaves={**now.leaves, sender: leaves})
         case Collecting(spec=Spec() as spec):
             head = checks.head(spec, _binding(now, spec), parcel, sender)
@@ -284,8 +297,9 @@ def _accepted(now: Serving, parcel: Parcel) -> AggregatorTransition:
             checks.consent(now.setup, now.binding.spec_hash, now.u3_hash, parcel, sender)
             return _closed(now) if len(now.parcels) >= now.wanted else Transition(now)
         case Unmasking():
-            absent = now.masked.absent(tuple(now.heads))
-            checks.unmask(now.spec, now.u3_hash, len(now.heads), absent, parcel, sender)
+            counted = tuple(now.heads)
+            of_seeds, of_keys = now.masked.owed(sender, counted, now.masked.absent(counted))
+            checks.unmask(now.spec, now.u3_hash, (len(of_seeds), len(of_keys)), parcel, sender)
             return _opened(now)
         case Finished():
             return _sample(now, parcel)
@@ -348,21 +362,23 @@ def _closed(now: Serving) -> AggregatorTransition:
 
 
 def _dealt(now: Dealing) -> AggregatorTransition:
-    """Everybody who advertised gets its own box of every dealer, with the path to the root that the dealer signed."""
-    sides = {side.party: side for side in now.sides}
+    """Everybody who advertised gets its own box of every neighbour, with the path to the root that this one signed."""
+    sides, graph = {side.party: side for side in now.sides}, now.graph
     commitments = []
-    dealt = {}
+    dealt: dict[str, dict[str, bytes]] = {}
+    places: dict[str, dict[str, int]] = {}
     for dealer, parcel in now.parcels.items():
         value = parcel.message.value
         commitments.append(value.commitment if isinstance(value, Shares) else b"")
-        holders = [party for party in sides if party != dealer]
+        holders = graph.neighbours(dealer)
+        places[dealer] = {holder: place for place, holder in enumerate(holders)}
         dealt[dealer] = {p: box[checks.SEALED_BYTES :] for p, box in zip(holders, parcel.chunks, strict=True)}
     collecting = Collecting(
         setup=now.setup,
         coordinator=now.coordinator,
         spec=now.spec,
         said=now.said,
-        masked=Masked(sides=tuple(sides[party] for party in now.parcels), commitments=tuple(commitments)),
+        masked=Masked(sides=tuple(sides[party] for party in now.parcels), commitments=tuple(commitments), graph=graph),
         adverts_hash=now.adverts_hash,
         u2_hash=masks.hash_of_u2(now.adverts_hash, (p.message.digest for p in now.parcels.values())),
         dealt=dealt,
@@ -373,8 +389,7 @@ def _dealt(now: Dealing) -> AggregatorTransition:
         parcels = []
         for dealer, parcel in now.parcels.items():
             chunks: tuple[bytes, ...] = ()
-            if dealer != target:
-                place = [party for party in sides if party != dealer].index(target)
+            if (place := places[dealer].get(target)) is not None:
                 chunks = (parcel.chunks[place], *paths[dealer][place])
             parcels.append(Parcel(message=parcel.message, chunks=chunks))
         effects.append(Deliver(to=target, parcels=tuple(parcels)))

@@ -18,6 +18,7 @@ from federation.protocols import bundles
 from federation.protocols.events import Attested, Message, Parcel, Release
 from federation.protocols.masked_sum import checks, masks, opening
 from federation.protocols.masked_sum.checking import Known
+from federation.protocols.masked_sum.graph import Graph
 from federation.protocols.masked_sum.masks import Binding, Side
 from federation.protocols.masked_sum.messages import Opening
 from federation.protocols.masked_sum.opening import Masked, Secrets
@@ -70,6 +71,7 @@ def dealt(setup: Setup, keys: Advertised, shares: Parcels, relay: str) -> tuple[
     masked = Masked(
         sides=tuple(keys.sides[party] for party in values),
         commitments=tuple(value.commitment for value in values.values()),
+        graph=Graph.of(setup, keys.adverts_hash, tuple(keys.sides)),
     )
     return masked, masks.hash_of_u2(keys.adverts_hash, (parcel.message.digest for parcel in found.values()))
 
@@ -79,6 +81,9 @@ def counted(spec: Spec, keys: Advertised, masked: Masked, u2_hash: bytes, heads:
     binding = Binding(spec_hash=spec.hash, adverts_hash=keys.adverts_hash, u2_hash=u2_hash)
     found = bundles.one_each(spec.setup, heads, relay, "heads", spec.setup.least)
     _only(found, masked.names, relay, "heads", "those who shared")
+    if few := masked.graph.thin(found):
+        expected = f"contributors among any {len(few)} neighbouring places"
+        raise ProtocolViolation(relay, phase="heads", expected=expected, got=f"too few from {few[0]} to {few[-1]}")
     values = {party: checks.head(spec, binding, parcel, relay) for party, parcel in found.items()}
     return Known(
         spec=spec,

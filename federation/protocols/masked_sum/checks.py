@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from federation.crypto import agreement, shamir
@@ -109,12 +109,11 @@ def consent(setup: Setup, spec_hash: bytes, u3_hash: bytes, parcel: Parcel, rela
     return value
 
 
-def unmask(spec: Spec, u3_hash: bytes, counted: int, absent: Collection[str], parcel: Parcel, relay: str) -> Unmask:
-    """Return the checked shares: of everybody exactly one kind, each below the prime. Raises ProtocolViolation."""
+def unmask(spec: Spec, u3_hash: bytes, wanted: tuple[int, int], parcel: Parcel, relay: str) -> Unmask:
+    """Return the checked shares, so many of seeds and of keys, each below the prime. Raises ProtocolViolation."""
     value = spoken(Unmask, spec.setup, parcel, relay)
     if value.spec_hash != spec.hash or value.u3_hash != u3_hash or parcel.chunks:
         raise ProtocolViolation(relay, phase="unmask", expected="shares that open this list", got="another list's")
-    wanted = (counted, len(absent) - (value.party in absent))
     if (len(value.self_shares), len(value.key_shares)) != wanted:
         raise ProtocolViolation(
             value.party,

@@ -7,7 +7,7 @@ seed of (i, j) another one than that of (i, k) even where k's key is a copy or a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -131,6 +131,11 @@ def box_key(secret: bytes, source: Side, target: Side, adverts_hash: bytes) -> b
     return agreement.derive(secret, info)
 
 
+def box_label(adverts_hash: bytes, source: str, target: str) -> bytes:
+    """Return what a box is sealed with besides: for whom it is, of whom, among which adverts."""
+    return digest("federation/masked_sum/box/v1", adverts_hash, source.encode(), target.encode())
+
+
 def pair_info(binding: Binding, low: Side, high: Side) -> bytes:
     """Return the HKDF info of the pair's mask, each part length-prefixed; `low` is the party whose name sorts first."""
     return _info(
@@ -193,7 +198,11 @@ def streams_on(own: bytes, pairs: Mapping[str, bytes], me: str) -> Streams:
 
 
 def streams_off(
-    seeds: Mapping[str, bytes], keys: Mapping[str, bytes], sides: Mapping[str, Side], binding: Binding
+    seeds: Mapping[str, bytes],
+    keys: Mapping[str, bytes],
+    sides: Mapping[str, Side],
+    binding: Binding,
+    meet: Callable[[str, str], bool] | None = None,
 ) -> Streams:
     """Return what takes off all masks that are left in the sum of those who are counted.
 
@@ -202,11 +211,13 @@ def streams_off(
         keys: party that was masked against and is not counted -> its opened mask key.
         sides: everybody who was masked against.
         binding: what the masks are bound to.
+        meet: whether two parties are masked against each other; all are unless told.
     """
     add: list[bytes] = []
     subtract = [self_seed(seed, party, binding) for party, seed in seeds.items()]
     for absent, private in keys.items():
-        pairs = pair_seeds(private, sides[absent], [sides[counted] for counted in seeds], binding)
+        peers = [sides[counted] for counted in seeds if meet is None or meet(absent, counted)]
+        pairs = pair_seeds(private, sides[absent], peers, binding)
         for counted, seed in pairs.items():
             (subtract if counted < absent else add).append(seed)
     return Streams(add=tuple(add), subtract=tuple(subtract))

@@ -31,14 +31,14 @@ class Advert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
-    """M2: a party deals shares of its two secrets; the boxes, one a peer in party order, are the chunks.
+    """M2: a party deals shares of its two secrets; the boxes, one a neighbour in party order, are the chunks.
 
     A box is two sealed shares and a digest of each, so that whoever gives another share later is found out.
 
     Attributes:
         adverts_hash: over all adverts that the shares are dealt among, 32 bytes.
         commitment: digest of the self-mask's seed, 32 bytes: a wrongly opened seed is found out.
-        boxes_root: RFC 6962 root over the boxes, 32 bytes; each peer gets its own box and the path to it.
+        boxes_root: RFC 6962 root over the boxes, 32 bytes; each neighbour gets its own box and the path to it.
     """
 
     domain: ClassVar[str] = "federation/shares/v1"
@@ -91,12 +91,13 @@ class Consent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmask:
-    """M8: the shares that open the sum: of every peer exactly one kind.
+    """M8: the shares that open the sum: of every neighbour exactly one kind.
 
     Attributes:
-        self_shares: 33 bytes for everybody who is counted, in party order: of the seed of its self-mask.
-        key_shares: 33 bytes for everybody who was masked against and is not counted, in party order, the sender left
-            out: of its mask key.
+        self_shares: 33 bytes for each neighbour who is counted, and for itself if it is, in party order: of the seed of
+            its self-mask.
+        key_shares: 33 bytes for each neighbour who was masked against and is not counted, in party order: of its mask
+            key.
     """
 
     domain: ClassVar[str] = "federation/unmask/v1"

@@ -14,6 +14,7 @@ from federation.crypto import agreement, shamir
 from federation.errors import ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols.masked_sum import masks
+from federation.protocols.masked_sum.graph import Graph
 from federation.protocols.masked_sum.masks import Binding, Side, Streams
 from federation.protocols.masked_sum.messages import Opening, Unmask
 from federation.protocols.setup import Setup, Spec
@@ -26,10 +27,12 @@ class Masked:
     Attributes:
         sides: their public keys, in party order.
         commitments: digests of their seeds, in the same order.
+        graph: which of them are masked against each other, and hold each other's shares.
     """
 
     sides: tuple[Side, ...]
     commitments: tuple[bytes, ...]
+    graph: Graph
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -38,7 +41,21 @@ class Masked:
 
     def absent(self, counted: Sequence[str]) -> tuple[str, ...]:
         """Those who were masked against and are not counted, in party order."""
-        return tuple(name for name in self.names if name not in counted)
+        known = frozenset(counted)
+        return tuple(name for name in self.names if name not in known)
+
+    def around(self, party: str) -> tuple[str, ...]:
+        """Those of whose secrets `party` holds shares, itself too, in party order."""
+        near = {*self.graph.neighbours(party), party}
+        return tuple(name for name in self.names if name in near)
+
+    def owed(
+        self, party: str, counted: Sequence[str], absent: Sequence[str]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Of which counted ones `party` gives shares of the seed, and of which absent ones shares of the key."""
+        near = {*self.graph.neighbours(party), party}
+        of_keys = tuple(name for name in absent if name in near and name != party)
+        return tuple(name for name in counted if name in near), of_keys
 
     def fits_seed(self, setup_hash: bytes, party: str, seed: bytes) -> bool:
         """Whether `seed` is what `party` committed itself to."""
@@ -58,7 +75,8 @@ class Secrets:
 
     def streams(self, masked: Masked, binding: Binding) -> Streams:
         """Return what takes all masks off the sum of those who are counted."""
-        return masks.streams_off(self.seeds, self.keys, {side.party: side for side in masked.sides}, binding)
+        sides = {side.party: side for side in masked.sides}
+        return masks.streams_off(self.seeds, self.keys, sides, binding, masked.graph.meet)
 
 
 class Short(Exception):
@@ -97,26 +115,31 @@ def recovered(
     Raises:
         Short: there are too few shares, or too few right ones.
     """
-    absent, t = masked.absent(counted), setup.threshold
-    places = {party: setup.parties.index(party) for party in unmasks}
+    absent, t = masked.absent(counted), masked.graph.threshold
+    of_seeds, of_keys = _given(masked, counted, absent, unmasks)
+    if any(len(given) < t for given in (*of_seeds.values(), *of_keys.values())):
+        raise Short
     weights: dict[tuple[int, ...], tuple[int, ...]] = {}
     dealers, liars, few = list[str](), set[str](), False
 
     def opens(dealer: str, kind: str, shares: Mapping[str, bytes], fits: Callable[[str, bytes], bool]) -> bytes:
         nonlocal few
         half = slice(0, 32) if kind == "seed" else slice(32, 64)
-        right = {
-            places[holder]: share
-            for holder, share in shares.items()
-            if holder == dealer
-            or masks.share_digest(adverts_hash, dealer, holder, kind, share) == dealt[dealer][holder][half]
-        }
-        liars.update(holder for holder in shares if places[holder] not in right)
-        taken = sorted(right, key=lambda place: (setup.parties[place] == dealer, place))[:t]
-        chosen = tuple(sorted(taken))  # in one order, so that most secrets have the same weights
-        if len(chosen) < t:
+        places = {holder: place for place, holder in enumerate(masked.graph.holders(dealer))}
+        right: dict[int, bytes] = {}
+        for holder in sorted(shares, key=lambda holder: (holder == dealer, places[holder])):
+            said = None if holder == dealer else dealt[dealer][holder][half]
+            share = shares[holder]
+            if said is None or masks.share_digest(adverts_hash, dealer, holder, kind, share) == said:
+                right[places[holder]] = share
+            else:
+                liars.add(holder)
+            if len(right) == t:
+                break
+        else:
             few = True
             return b""
+        chosen = tuple(sorted(right))  # in one order, so that most secrets have the same weights
         if chosen not in weights:
             weights[chosen] = shamir.weights(chosen)
         secret = shamir.combined(weights[chosen], [right[place] for place in chosen])
@@ -125,23 +148,27 @@ def recovered(
             return b""
         return secret
 
-    if len(unmasks) < t or any(len(set(unmasks) - {party}) < t for party in absent):
-        raise Short
     fits_seed = partial(masked.fits_seed, setup.hash)
-    seeds, keys = dict[str, bytes](), dict[str, bytes]()
-    for number, party in enumerate(counted):
-        given = {sender: unmask.self_shares[number] for sender, unmask in unmasks.items()}
-        seeds[party] = opens(party, "seed", given, fits_seed)
-    for party in absent:
-        given = {}
-        for sender, unmask in unmasks.items():
-            if sender != party:
-                own_list = [name for name in absent if name != sender]
-                given[sender] = unmask.key_shares[own_list.index(party)]
-        keys[party] = opens(party, "key", given, masked.fits_key)
+    seeds = {party: opens(party, "seed", given, fits_seed) for party, given in of_seeds.items()}
+    keys = {party: opens(party, "key", given, masked.fits_key) for party, given in of_keys.items()}
     if dealers or few:
         raise Short(tuple(dealers), tuple(sorted(liars)))
     return Secrets(seeds=seeds, keys=keys)
+
+
+def _given(
+    masked: Masked, counted: Sequence[str], absent: Sequence[str], unmasks: Mapping[str, Unmask]
+) -> tuple[dict[str, dict[str, bytes]], dict[str, dict[str, bytes]]]:
+    """Return dealer -> holder -> the share that it gave: of the seeds of all who are counted, of the others' keys."""
+    seeds: dict[str, dict[str, bytes]] = {party: {} for party in counted}
+    keys: dict[str, dict[str, bytes]] = {party: {} for party in absent}
+    for sender, unmask in unmasks.items():
+        for found, dealers, shares in zip(
+            (seeds, keys), masked.owed(sender, counted, absent), (unmask.self_shares, unmask.key_shares), strict=True
+        ):
+            for dealer, share in zip(dealers, shares, strict=True):
+                found[dealer][sender] = share
+    return seeds, keys
 
 
 def announced(spec: Spec, masked: Masked, counted: Sequence[str], opening: Opening, relay: str) -> Secrets:

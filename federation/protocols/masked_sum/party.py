@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from federation.crypto import agreement, shamir
 from federation.crypto.aead import BadSeal, opened, seal
-from federation.domain.job import Blame, digest
+from federation.domain.job import Blame
 from federation.errors import Misuse, ProtocolViolation, Unavailable
 from federation.ledger import merkle
 from federation.protocols import bundles
@@ -36,6 +36,7 @@ from federation.protocols.events import (
 from federation.protocols.machine import Transition
 from federation.protocols.masked_sum import checking, checks, masks
 from federation.protocols.masked_sum.checking import Known
+from federation.protocols.masked_sum.graph import Graph
 from federation.protocols.masked_sum.masks import Binding, Side
 from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shares, Unmask
 from federation.protocols.masked_sum.opening import Masked as MaskedParties
@@ -56,12 +57,12 @@ class Advertised(Taking):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dealt(Taking):
-    """Everybody's keys are known and sound, its own secrets are dealt.
+    """Everybody's keys are known and sound, its own secrets are dealt among its neighbours.
 
     Attributes:
         sides: the keys of all who advertised, in party order.
         own: its own shares of its two secrets.
-        agreed: what it agrees on with each of the others, in party order; the two boxes of a pair are sealed under it.
+        agreed: what it agrees on with each of its neighbours, in party order; both boxes of a pair are sealed under it.
     """
 
     entropy: bytes = field(repr=False)
@@ -76,10 +77,10 @@ class Dealt(Taking):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared(Taking):
-    """It holds a share of everybody's secrets; now its numbers are due.
+    """It holds a share of its neighbours' secrets; now its numbers are due.
 
     Attributes:
-        held: (share of the seed, share of the mask key) of everybody in `masked`, in party order.
+        held: (share of the seed, share of the mask key) of everybody `masked.around` it, in party order.
     """
 
     entropy: bytes = field(repr=False)
@@ -213,19 +214,19 @@ def _deal(now: Advertised, parcels: tuple[Parcel, ...]) -> PartyTransition:
     checks.distinct(keys, relay, now.me)
     sides = tuple(Side(party=party, enc_pk=of.advert.enc_pk, mask_pk=of.advert.mask_pk) for party, of in keys.items())
     adverts_hash = masks.hash_of_adverts(setup_hash, (parcel.message.digest for parcel in found.values()))
-    secrets, n, t = masks.secrets_of(now.entropy, setup), len(setup.parties), setup.threshold
-    of_seed = shamir.split(secrets.seed, t, n, secrets.seed_polynomial)
-    of_key = shamir.split(secrets.mask_private, t, n, secrets.key_polynomial)
+    secrets, graph = masks.secrets_of(now.entropy, setup), Graph.of(setup, adverts_hash, tuple(keys))
+    holders = graph.holders(now.me)
+    of_seed = shamir.split(secrets.seed, graph.threshold, len(holders), secrets.seed_polynomial)
+    of_key = shamir.split(secrets.mask_private, graph.threshold, len(holders), secrets.key_polynomial)
+    pairs = dict(zip(holders, zip(of_seed, of_key, strict=True), strict=True))
     mine = next(side for side in sides if side.party == now.me)
-    others = [side for side in sides if side is not mine]
+    others = [side for side in sides if graph.meet(now.me, side.party)]
     agreed = masks.box_secrets(secrets.enc_private, others)
-    place = setup.parties.index(now.me)
-    boxes, own = [], (of_seed[place], of_key[place])
+    boxes = []
     for side, secret in zip(others, agreed, strict=True):
-        place = setup.parties.index(side.party)
         key = masks.box_key(secret, mine, side, adverts_hash)
-        pair = of_seed[place], of_key[place]
-        sealed = seal(key, b"".join(pair), _associated(adverts_hash, now.me, side.party))
+        pair = pairs[side.party]
+        sealed = seal(key, b"".join(pair), masks.box_label(adverts_hash, now.me, side.party))
         boxes.append(sealed + _digests(adverts_hash, now.me, side.party, pair))
     shares = Shares(
         setup_hash=setup_hash,
@@ -243,7 +244,7 @@ def _deal(now: Advertised, parcels: tuple[Parcel, ...]) -> PartyTransition:
         sides=sides,
         adverts_hash=adverts_hash,
         shares=shares,
-        own=own,
+        own=pairs[now.me],
         agreed=tuple(agreed),
     )
     return Transition(state, (Send(message=shares, chunks=tuple(boxes)),))
@@ -263,13 +264,19 @@ def _share(now: Dealt, parcels: tuple[Parcel, ...]) -> PartyTransition:
         return Transition(_aside(now, parcels))
     if dealt[now.me] != now.shares:
         raise ProtocolViolation(relay, phase="shares", expected="my own shares unchanged", got="other ones")
-    agreed = dict(zip((name for name in sides if name != now.me), now.agreed, strict=True))
+    graph = Graph.of(setup, now.adverts_hash, tuple(sides))
+    if few := graph.thin(dealt):
+        raise _thin(relay, "shares", graph, few)
+    agreed = dict(zip(graph.neighbours(now.me), now.agreed, strict=True))
     held = []
     for party, value in dealt.items():
         if party == now.me:
             held.append(now.own)
             continue
-        peers = [name for name in sides if name != party]
+        if not graph.meet(now.me, party):
+            _no_box(found[party], relay)
+            continue
+        peers = graph.neighbours(party)
         box = checks.own_box(value, found[party].chunks, peers.index(now.me), len(peers), relay)
         held.append(_unboxed(agreed[party], sides[party], sides[now.me], now.adverts_hash, box))
     state = Shared(
@@ -281,6 +288,7 @@ def _share(now: Dealt, parcels: tuple[Parcel, ...]) -> PartyTransition:
         masked=MaskedParties(
             sides=tuple(sides[party] for party in dealt),
             commitments=tuple(value.commitment for value in dealt.values()),
+            graph=graph,
         ),
         adverts_hash=now.adverts_hash,
         u2_hash=masks.hash_of_u2(now.adverts_hash, (parcel.message.digest for parcel in found.values())),
@@ -293,7 +301,7 @@ def _unboxed(secret: bytes, source: Side, mine: Side, adverts_hash: bytes, box: 
     """Return the two shares in a box; that it does not open is the dealer's doing: its signed root has this box."""
     try:
         key = masks.box_key(secret, source, mine, adverts_hash)
-        plain = opened(key, box[: checks.SEALED_BYTES], _associated(adverts_hash, source.party, mine.party))
+        plain = opened(key, box[: checks.SEALED_BYTES], masks.box_label(adverts_hash, source.party, mine.party))
         pair = plain[: shamir.SHARE_BYTES], plain[shamir.SHARE_BYTES :]
         for share in pair:
             shamir.check(share)
@@ -315,7 +323,7 @@ def _mask(now: Shared, contribution: Contribute) -> PartyTransition:
     binding = Binding(spec_hash=spec.hash, adverts_hash=now.adverts_hash, u2_hash=now.u2_hash)
     secrets = masks.secrets_of(now.entropy, now.setup)
     mine = next(side for side in now.masked.sides if side.party == now.me)
-    peers = [side for side in now.masked.sides if side is not mine]
+    peers = [side for side in now.masked.sides if now.masked.graph.meet(now.me, side.party)]
     # Every key was found sound when its advert came: an exchange with it does not fail any more.
     pairs = masks.pair_seeds(secrets.mask_private, mine, peers, binding)
     streams = masks.streams_on(masks.self_seed(secrets.seed, now.me, binding), pairs, now.me)
@@ -350,6 +358,8 @@ def _consent(now: Masked, parcels: tuple[Parcel, ...]) -> PartyTransition:
         raise ProtocolViolation(
             relay, phase="heads", expected="heads of those who shared", got=f"also of {', '.join(strange)}"
         )
+    if few := now.masked.graph.thin(found):
+        raise _thin(relay, "heads", now.masked.graph, few)
     heads = {party: checks.head(now.spec, now.binding, parcel, relay) for party, parcel in found.items()}
     if now.me in heads and heads[now.me] != now.head:
         raise ProtocolViolation(relay, phase="heads", expected="my own head unchanged", got="another one")
@@ -384,13 +394,14 @@ def _unmask(now: Consented, parcels: tuple[Parcel, ...]) -> PartyTransition:
         )
     for parcel in found.values():
         checks.consent(setup, known.binding.spec_hash, known.u3_hash, parcel, relay)
-    held = dict(zip(known.masked.names, now.held, strict=True))
+    held = dict(zip(known.masked.around(now.me), now.held, strict=True))
+    of_seeds, of_keys = known.masked.owed(now.me, known.counted, known.masked.absent(known.counted))
     unmask = Unmask(
         spec_hash=known.binding.spec_hash,
         u3_hash=known.u3_hash,
         party=now.me,
-        self_shares=tuple(held[party][0] for party in known.counted),
-        key_shares=tuple(held[party][1] for party in known.masked.absent(known.counted) if party != now.me),
+        self_shares=tuple(held[party][0] for party in of_seeds),
+        key_shares=tuple(held[party][1] for party in of_keys),
     )
     state = Unmasked(
         setup=setup, me=now.me, coordinator=relay, seen=(*now.seen, identity(parcels)), known=known, lot=now.lot
@@ -432,8 +443,21 @@ def _aside(now: Taking, parcels: tuple[Parcel, ...]) -> Aside:
     return Aside(setup=now.setup, me=now.me, coordinator=now.coordinator, seen=(*now.seen, identity(parcels)))
 
 
-def _associated(adverts_hash: bytes, source: str, target: str) -> bytes:
-    return digest("federation/masked_sum/box/v1", adverts_hash, source.encode(), target.encode())
+def _no_box(parcel: Parcel, relay: str) -> None:
+    if parcel.chunks:
+        got = f"one of {parcel.message.sender}, who is none"
+        raise ProtocolViolation(relay, phase="shares", expected="boxes of my neighbours", got=got)
+
+
+def _thin(relay: str, phase: str, graph: Graph, few: tuple[str, ...]) -> ProtocolViolation:
+    """Return the violation of a list that would part honest contributors from each other."""
+    least = graph.terms.counted if graph.terms else 0
+    return ProtocolViolation(
+        relay,
+        phase=phase,
+        expected=f"{least} of any {len(few)} neighbouring places",
+        got=f"fewer from {few[0]} to {few[-1]}: a part of the sum could be opened alone",
+    )
 
 
 def _digests(adverts_hash: bytes, dealer: str, holder: str, pair: tuple[bytes, bytes]) -> bytes:

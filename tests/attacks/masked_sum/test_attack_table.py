@@ -70,6 +70,12 @@ REVIEWED = (
     "a cell of one party",
     "seeds that can be tried out",
 )
+ON_A_CIRCLE = (
+    "another graph than the seeded one",
+    "those called lost whose loss parts the honest",
+    "fewer than t neighbours' shares",
+    "both shares of one neighbour",
+)
 NOT_BUILT = {
     "noise of parties that were lost": "differential privacy inside the sum is not there yet",
     "noise drawn twice": "differential privacy inside the sum is not there yet",
@@ -350,6 +356,26 @@ ATTACKS: Mapping[str, tuple[str, ...]] = {
         "test_across_jobs::test_a_cell_that_one_party_fills_is_not_opened",
         "test_across_jobs::test_the_planted_fault_of_cells_that_nobody_closes_opens_one_party_s_figure",
     ),
+    "another graph than the seeded one": (
+        "test_graph::test_boxes_along_another_graph_than_the_seeded_one_are_refused",
+        "test_graph::test_more_or_fewer_boxes_than_neighbours_are_refused_by_the_aggregator",
+        "test_graph::test_the_planted_fault_of_masks_between_strangers_that_are_taken_off_is_caught",
+    ),
+    "those called lost whose loss parts the honest": (
+        "test_graph::test_a_list_that_parts_the_honest_is_refused_by_every_party",
+        "test_graph::test_the_aggregator_gives_up_where_those_who_are_left_are_too_thin",
+        "test_graph::test_an_audit_refuses_a_list_that_parts_the_honest",
+        "test_graph::test_the_planted_fault_of_any_list_of_contributors_opens_a_part_of_the_sum",
+    ),
+    "fewer than t neighbours' shares": (
+        "test_graph::test_fewer_than_t_neighbours_open_nothing_however_many_others_speak",
+        "test_graph::test_the_planted_fault_of_a_small_threshold_lets_corrupt_neighbours_open_a_seed",
+    ),
+    "both shares of one neighbour": (
+        "test_graph::test_of_every_neighbour_one_kind_of_share_is_given_and_of_others_none",
+        "test_graph::test_both_shares_of_one_neighbour_are_no_unmask",
+        "test_survivors::test_the_planted_fault_of_both_shares_opens_everybody",
+    ),
     "seeds that can be tried out": (
         "test_weak_seeds::test_the_same_search_against_our_mask_finds_nothing",
         "test_weak_seeds::test_a_vector_under_a_folded_seed_is_found_exactly",
@@ -373,7 +399,9 @@ def names_of(path: Path) -> frozenset[str]:
 
 def missing(repository: Path, attacks: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Rows without a test, rows without a planted fault, and tests that are not there."""
-    found = [row for row in (*STEPS_OF_A_SUM, *PROTOCOL_ROWS, *REVIEWED) if row not in {*attacks, *NOT_BUILT}]
+    found = [
+        row for row in (*STEPS_OF_A_SUM, *PROTOCOL_ROWS, *REVIEWED, *ON_A_CIRCLE) if row not in {*attacks, *NOT_BUILT}
+    ]
     for row, played in attacks.items():
         for test in played:
             where, _, name = test.partition("::")
@@ -389,7 +417,7 @@ def missing(repository: Path, attacks: Mapping[str, tuple[str, ...]]) -> list[st
 
 def test_every_row_has_its_attack_and_its_planted_fault(repository: Path) -> None:
     assert missing(repository, ATTACKS) == []
-    assert set(ATTACKS) | set(NOT_BUILT) == {*STEPS_OF_A_SUM, *PROTOCOL_ROWS, *REVIEWED}
+    assert set(ATTACKS) | set(NOT_BUILT) == {*STEPS_OF_A_SUM, *PROTOCOL_ROWS, *REVIEWED, *ON_A_CIRCLE}
     assert not set(ATTACKS) & set(NOT_BUILT)
 
 

@@ -176,14 +176,14 @@ def test_either_of_key_and_associated_data_would_hold_it(how: str, monkeypatch: 
     monkeypatch.setattr(masks, "box_key", symmetric)
     test_a_box_in_another_place_does_not_open_and_its_dealer_is_named(how)
     monkeypatch.undo()
-    monkeypatch.setattr(party, "_associated", lambda *_: b"")
+    monkeypatch.setattr(masks, "box_label", lambda *_: b"")
     test_a_box_in_another_place_does_not_open_and_its_dealer_is_named(how)
 
 
 def test_the_planted_fault_of_neither_lets_a_reflected_box_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """p1 would keep its own shares as p2's, and give them away as such: shares of its own secrets, at another place."""
     monkeypatch.setattr(masks, "box_key", symmetric)
-    monkeypatch.setattr(party, "_associated", lambda *_: b"")
+    monkeypatch.setattr(masks, "box_label", lambda *_: b"")
     monkeypatch.setattr(party, "_digests", lambda *_: bytes(64))
     cohort, said, _ = dealing()
     said["p2"] = resigned(said["p2"], MISPLACED["reflected"](said))

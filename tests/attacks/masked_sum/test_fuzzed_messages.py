@@ -25,6 +25,7 @@ from tests.attacks.masked_sum.lying import ATTACKS, pool
 MESSAGES = 100_000
 OUT_OF_REACH = {
     "party._mask",  # a key that its advert was refused for
+    "party._no_box",  # a party that is no neighbour: there is none to 64 parties
     "aggregator._accepted",  # the last case of a match
     "aggregator._late",  # a deadline, which is no message
     "aggregator.step",  # an event of the driver's
