@@ -114,7 +114,7 @@ class Trainer:
             JobFailed: torch could not compute it.
         """
         learned, held_out = self._scaled(scaling)
-        seed = job.digest(_STEP, _whole(self._plan.seed), self._me.encode("utf-8"), _whole(round_index))
+        seed = step_seed(self._plan.seed, self._me, round_index)
         chosen = self._chosen
         with self._torch() as module:
             work = Work(
@@ -261,6 +261,24 @@ class Trainer:
         except (RuntimeError, MemoryError) as error:  # torch's own words may show a shape, and no more is needed
             what = f"{self._me} could not compute its part of the training ({type(error).__name__})"
             raise JobFailed(what, hint="a smaller model or batch_size, or more memory", party=self._me) from None
+
+
+def step_seed(seed: int, party: str, round_index: int) -> bytes:
+    """Return what a party's local step of a round draws from, 32 bytes; `seed` is the plan's."""
+    return job.digest(_STEP, _whole(seed), party.encode("utf-8"), _whole(round_index))
+
+
+@contextmanager
+def computing(threads: int) -> Iterator[None]:
+    """Let torch compute with so many threads, and as before afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _check_torch(me: str) -> None:

@@ -1,5 +1,6 @@
 """clients/local/: all programs of a federation in one process, with the code that they run apart.
 
 federation (`fed.local`: the session and its in-process transport) · network (who hands frames to whom) ·
-infer (what frames are, where nobody published a description). For notebooks, tests and scale runs.
+infer (what frames are, where nobody published a description) · simulation (a strategy over a hundred or a thousand
+parties) · simulated_sum (their masked sums). For notebooks, tests and scale runs.
 """
