@@ -218,8 +218,8 @@ def thousand(seconds: float | None) -> float | None:
 
 
 HEADINGS = (
-    ("", 16), ("ms a round", 12), ("x ours", 8), ("x L", 7), ("first s", 9), ("up", 7), ("down", 7), ("hops", 7),
-    ("coordinator MB", 16), ("party MB", 10),
+    ("", 16), ("ms a round", 12), ("x ours", 8), ("x L", 7), ("cpu ms", 9), ("first s", 9), ("up", 7),
+    ("down", 7), ("hops", 7), ("coordinator MB", 16), ("party MB", 10),
 )  # fmt: skip
 
 
@@ -237,6 +237,7 @@ def shown(case: Case) -> str:
             (median * 1000, 12, ",.1f"),
             (median / ours if ours else None, 8, ".2f"),
             (limit, 7, ".1f"),
+            (thousand(case.of(system, "cpu_s")), 9, ",.0f"),
             (case.of(system, "first_s"), 9, ".1f"),
             *(
                 (None if (moved := case.of(system, way)) is None else moved / payload, 7, ".2f")
@@ -252,9 +253,10 @@ def shown(case: Case) -> str:
 
 
 LEGEND = """
-x ours: times our masked round; first: from nothing to the first round; up, down: bytes of a party over 4 bytes a
-parameter; hops: bytes of all over loopback, everybody's on this machine, over what the network itself needs (a model
-down and an update up); MB: the most that the processes of a coordinator, and of one party, have held."""
+x ours: times our masked round; cpu: processor time of the coordinator and all daemons in a round; first: from nothing to
+the first round; up, down: bytes of a party over 4 bytes a parameter; hops: bytes of all over loopback, everybody's on
+this machine, over what the network itself needs (a model down and an update up); MB: the most that the processes of a
+coordinator, and of one party, have held."""
 
 
 # --- the whole -------------------------------------------------------------------------------------------------------
