@@ -124,7 +124,7 @@ class Run:
             raise self._broken("a bundle of the attempt that is open", "one of a later attempt")
         if open_sum.withdrawn(bundle, frame):
             return self._attempted_again(index, open_sum)
-        if bundle.round_digest:
+        if bundle.round_digest and not self._is_sampling(index - 1):
             known = index == self._rounds and bundle.round_digest == self._course.due
             self._expect(known, "the query that the plan asks", "another query")
         return self._followed(index, open_sum, open_sum.deliver(bundle, frame), bundle)
@@ -173,6 +173,11 @@ class Run:
     def _aside(self) -> bool:
         """Whether the totals are of others only: this party was lost when it was settled who is counted."""
         return self._desk.name not in self._course.contributors
+
+    def _is_sampling(self, index: int) -> bool:
+        """Whether this party still draws chunks of that sum, which is open to the others: keys of the next one come."""
+        before = self._sums.get(index)
+        return index == self._rounds and before is not None and before.awaits.what == "samples"
 
     def _announce(self, index: int, attempt: int) -> list[m.Frame]:
         """Begin an attempt at a secure sum: fresh entropy, sealed before its keys leave."""

@@ -435,7 +435,9 @@ class Driver:
         run = self._admitted(job, job_hash, envelope)
         self._take(run)
         self._stored[job_hash] = len(events)
-        saved = self._store.kept(job_hash)
+        # Where all bytes are stored every sum is folded: whoever lacks the last opening gets it from there.
+        saved = self._store.kept(job_hash) if any(kind == "long" for kind, _ in events) else None
+        self._kept_sums[job_hash] = sum(kind == "opened" for kind, _ in events)
         if saved is not None:
             rest, self._kept_sums[job_hash] = folding.taken_up(run, rest, saved, self._roster, self._log, self._count)
         halted = Halted(run, deque(rest), self._roster, self._log, self._count)

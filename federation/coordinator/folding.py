@@ -106,7 +106,14 @@ def taken_up(
             if isinstance(message.value, Verdict):
                 run.receive(message, frame)
     run.take_up(saved[1:], [totals[index] for index in range(len(totals))])
-    return events[position:], len(totals)
+    ahead = [event for event in events[:position] if _is_ahead(event, len(totals))]
+    return [*ahead, *events[position:]], len(totals)
+
+
+def _is_ahead(event: Event, sums: int) -> bool:
+    """Return whether it is a frame of a sum that is not open: keys of it travel with the answers to the one before."""
+    kind, payload = event
+    return kind in ("frame", "long") and convert.frame_of(payload).round_index >= sums > 0
 
 
 def kept(position: int, saved: Sequence[bytes | memoryview]) -> tuple[bytes | memoryview, ...]:
