@@ -253,10 +253,10 @@ def shown(case: Case) -> str:
 
 
 LEGEND = """
-x ours: times our masked round; cpu: processor time of the coordinator and all daemons in a round; first: from nothing to
-the first round; up, down: bytes of a party over 4 bytes a parameter; hops: bytes of all over loopback, everybody's on
-this machine, over what the network itself needs (a model down and an update up); MB: the most that the processes of a
-coordinator, and of one party, have held."""
+x ours: times our masked round; cpu: processor time of the coordinator and all daemons in a round; first: from nothing
+to the first round; up, down: bytes of a party over 4 bytes a parameter; hops: bytes of all over loopback, everybody's
+on this machine, over what the network itself needs (a model down and an update up); MB: the most that the processes of
+a coordinator, and of one party, have held."""
 
 
 # --- the whole -------------------------------------------------------------------------------------------------------
