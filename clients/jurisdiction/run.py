@@ -148,7 +148,7 @@ class Run:
     def restore(self) -> None:
         """Fold what was sealed: the same states, and the same bytes to send."""
         attempts: dict[int, int] = {}
-        taken_up = self._take_up()
+        taken_up = self._take_up(attempts)
         for kind, payload in self._desk.vault.read(self.job_hash):
             if kind == "total" and not taken_up:
                 setup = self._setup(self._rounds, 0)
@@ -253,11 +253,11 @@ class Run:
         self._course.feed(release)
         self._drop(index)
         self._rounds += 1
-        self._remember(release)
+        attempt = sums.first_attempt(open_sum.setup.parties, release.parties)
+        self._remember(release, attempt)
         if self._aside:
             self.forget()
             return []
-        attempt = sums.first_attempt(open_sum.setup.parties, release.parties)
         if attempt or self._course.due is None:  # keys that were dealt among more parties, or for no round
             self._drop(index + 1)
         if self._course.due is None:
@@ -269,20 +269,29 @@ class Run:
         following = self._sums[index + 1]
         return out + (self._contribute(following) if following.awaits.what == "contribution" else [])
 
-    def _remember(self, release: Release) -> None:
-        """Seal what was opened; or where the course stands, if that is shorter than all that it was fed."""
+    def _remember(self, release: Release, attempt: int) -> None:
+        """Seal what was opened; or where the course stands, if that is shorter than all that it was fed.
+
+        Beside it stands the first attempt at the next sum: the event that says so may be lost with its transaction.
+        """
         saved, vault = self._course.saved(), self._desk.vault
         if saved is None:
             vault.append_many(self.job_hash, [("total", _release_bytes(release))])
             return
         name, counted = course_of(self.job_hash), self._rounds.to_bytes(8, "big")
-        vault.keep(name, (counted, len(saved).to_bytes(8, "big"), *saved, *self._answering.saved()))
+        vault.keep(
+            name,
+            (counted + attempt.to_bytes(8, "big"), len(saved).to_bytes(8, "big"), *saved, *self._answering.saved()),
+        )
         vault.put(name, counted)
 
-    def _take_up(self) -> bool:
+    def _take_up(self, attempts: dict[int, int]) -> bool:
         """Take up a course that was saved; return whether one was.
 
         It may be one sum ahead of what is durable: the process died between the two.
+
+        Args:
+            attempts: the first attempt at the sum that is due is added.
 
         Raises:
             JobFailed: what was saved is gone, or older than it was.
@@ -292,7 +301,7 @@ class Run:
         found = self._desk.vault.kept(name)
         if not durable and found is None:
             return False
-        rounds = int.from_bytes(found[0], "big") if found else 0
+        rounds = int.from_bytes(found[0][:8], "big") if found else 0
         if found is None or (durable and rounds - durable not in (0, 1)):
             raise JobFailed(
                 f"{self._desk.name} does not know any more where the job stands: its state was lost",
@@ -305,6 +314,9 @@ class Run:
         for index in range(durable, rounds):
             self._desk.vault.erase(secrets_of(self.job_hash, index, 0))
         self._rounds = rounds
+        attempts[rounds] = int.from_bytes(found[0][8:], "big")
+        if durable < rounds and attempts[rounds]:  # keys that were dealt among more parties
+            self._desk.vault.erase(secrets_of(self.job_hash, rounds, 0))
         return True
 
     def _note_attempt(self, index: int, attempt: int) -> None:

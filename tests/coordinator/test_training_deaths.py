@@ -321,6 +321,25 @@ def test_a_jurisdiction_may_die_in_the_middle_of_a_write() -> None:
     assert deaths >= 5
 
 
+def test_a_jurisdiction_may_die_in_the_middle_of_a_write_while_another_one_is_lost() -> None:
+    """What it keeps outside its database may be a sum ahead of it: also then it knows the attempt that is next."""
+    for at in range(4, 12):
+        vault = LongVault()
+        stage = stage_of(5, vaults={"guangdong": vault})
+        job, job_hash = trains(stage, 4)
+        lose(stage, ["macao"], "head", index=1)
+        stage.settle()
+        vault.dies_at = vault.writes + at
+        without_them(stage)
+        stage.settle()
+        assert vault.dies_at == -1
+        if "guangdong" not in stage.lines:
+            stage.attend("guangdong")
+        patiently(stage, job_hash)
+        left = survivors(job, ["macao"])
+        assert_trained(stage, job, job_hash, [job.parties, *[left] * (SUMS - 1)])
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_the_coordinator_may_die_before_and_after_a_write(after: bool) -> None:
     deaths = 0
