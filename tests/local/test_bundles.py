@@ -67,9 +67,7 @@ def frames() -> dict[str, pd.DataFrame]:
 
 
 @pytest.mark.skipif(bool(authors.has_sandbox()), reason=f"NOT RUN: a bundle over all parties; {authors.has_sandbox()}")
-def test_a_bundle_trains_over_all_parties_to_the_model_that_ours_trains_to(
-    packed: Bundle, approving: set[str]
-) -> None:
+def test_a_bundle_trains_over_all_parties_to_the_model_that_ours_trains_to(packed: Bundle, approving: set[str]) -> None:
     session = fed.local(frames())
     asked = {"target": "ill", "features": ("age", "pay", "sex"), "strategy": fed.FedAvg(rounds=3)}
     ours = session.train(model="linear", data=session.table("data"), **asked).result()
