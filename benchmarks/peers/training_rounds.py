@@ -43,8 +43,10 @@ AWAY_S = 2.0  # how long the coordinator waits for a party whose line is closed
 SEED, ROWS = 1, 40
 CLIP, BITS = 0.01, 22
 FEWEST = 3  # parties that must be left
-NOT_YET = "this version of federation trains with masks only"
 TABLE = """\
+[policy]
+plain_sums = true
+
 [[dataset]]
 name = "rows"
 source = "{source}"
@@ -150,7 +152,6 @@ def measured(dim: int, parties: int, rounds: int, protection: str, *, lose: bool
     from clients.cli import daemons
     from clients.cli.stage import COORDINATOR, Stage
     from clients.researcher.training import strategy
-    from federation.errors import Misuse
 
     daemons.launched = launched
     names = [f"p{number}" for number in range(parties)]
@@ -162,23 +163,16 @@ def measured(dim: int, parties: int, rounds: int, protection: str, *, lose: bool
             started = time.perf_counter()
             session = stage.session()
             watch = Watch(stage, names, lose=lose)
-            options: dict[str, Any] = {"protection": protection} if protection != "masks" else {}
-            try:
-                training = session.train(
-                    model="mlp",
-                    data=session.table("rows"),
-                    target="y",
-                    config={"hidden": widths(dim)},
-                    strategy=strategy("idle")(rounds=rounds + WARM, weighted=False, clip=CLIP, bits=BITS),
-                    holdout=0.0,
-                    seed=SEED,
-                    minimum_parties=FEWEST if lose else None,
-                    **options,
-                )
-            except Misuse as fault:
-                if "protection" not in str(fault):
-                    raise
-                return {"missing": NOT_YET}
+            training = session.train(
+                model="mlp",
+                data=session.table("rows", protection=protection),
+                target="y",
+                config={"hidden": widths(dim)},
+                strategy=strategy("idle")(rounds=rounds + WARM, weighted=False, clip=CLIP, bits=BITS),
+                holdout=0.0,
+                seed=SEED,
+                minimum_parties=FEWEST if lose else None,
+            )
             followed(training, watch)
             size = check(training, rounds + WARM)
             peaks = {name: sum(map(peak_mb, tree(process.pid))) for name, process in stage.processes.items()}
