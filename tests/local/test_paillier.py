@@ -140,7 +140,7 @@ def test_a_number_that_is_one_more_under_a_key_would_be_seen(monkeypatch: pytest
         first, *rest = honest(*given)
         return [first + 1, *rest]
 
-    monkeypatch.setattr("clients.jurisdiction.run.encoded", one_more)
+    monkeypatch.setattr("clients.jurisdiction.questions.encoded", one_more)
     fresh = Session(federation_of(frames(), published=described(1, True), key_bits=512), protection="paillier")
     found = fresh.run([ASKED[0]], data=fresh.table("people")).receipt
     assert found.figures != masked.figures

@@ -80,7 +80,7 @@ class MortalVault:
     def __init__(self, vault: Vault, wrote: Callable[[bytes, Sequence[tuple[str, bytes]]], None]) -> None:
         self.vault, self._wrote = vault, wrote
         self.dies_in = 0
-        self.read, self.get, self.close = vault.read, vault.get, vault.close
+        self.read, self.get, self.kept, self.close = vault.read, vault.get, vault.kept, vault.close
 
     def _write(self) -> None:
         if self.dies_in:
@@ -105,6 +105,14 @@ class MortalVault:
     def put_new(self, key: bytes, value: bytes) -> bool:
         self._write()
         return self.vault.put_new(key, value)
+
+    def keep(self, name: bytes, parts: Sequence[bytes | memoryview]) -> None:
+        self._write()
+        self.vault.keep(name, parts)
+
+    def discard(self, name: bytes) -> None:
+        self._write()
+        self.vault.discard(name)
 
     def together(self) -> AbstractContextManager[None]:
         return self.vault.together()
