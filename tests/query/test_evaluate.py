@@ -76,8 +76,11 @@ def compare(endings: Counter[str], examples: int = 400) -> None:
     @settings(
         max_examples=examples, derandomize=True, phases=[Phase.explicit, Phase.generate], report_multiple_bugs=False
     )
-    @example(SumQuery(dataset="d", terms=(X,)), TINY, masked=False, spoilt=None)
-    @given(queries(), drawn_rows(), st.booleans(), st.sampled_from((None, None, None, math.nan, math.inf)))
+    @example(query=SumQuery(dataset="d", terms=(X,)), drawn=TINY, masked=False, spoilt=None)
+    @given(
+        query=queries(), drawn=drawn_rows(), masked=st.booleans(),
+        spoilt=st.sampled_from((None, None, None, math.nan, math.inf)),
+    )  # fmt: skip
     def check(query: SumQuery, drawn: list[dict[str, Any]], masked: bool, spoilt: float | None) -> None:
         # What is drawn depends on which modules are loaded: an ending that is rare by chance alone is planted.
         drawn = (
