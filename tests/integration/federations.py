@@ -75,9 +75,11 @@ def all_rows(count: int = 60, parties: int = len(PARTIES)) -> list[Row]:
     return [row for index in range(parties) for row in rows_of(index, count)]
 
 
-def until(condition: Callable[[], object], what: str = "the other side never came so far") -> None:
+def until(
+    condition: Callable[[], object], what: str = "the other side never came so far", longest_s: float = LIMIT_S
+) -> None:
     """Wait for what another process or thread does."""
-    end = time.monotonic() + LIMIT_S
+    end = time.monotonic() + longest_s
     while not condition():
         assert time.monotonic() < end, what
         time.sleep(0.01)

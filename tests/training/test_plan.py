@@ -101,7 +101,7 @@ def test_a_plan_is_frozen() -> None:
         ((("config", (("hidden", "8"),)), ("model", "mlp")), "hidden"),
         ((("config", (("hidden", (0,)),)), ("model", "mlp")), "1 to 4096 wide"),
         ((("options", (("round", 3),)),), "strategy fedavg has no parameter 'round'.*'rounds'"),
-        ((("options", (("lr", 0),)),), "lr is above 0"),
+        ((("options", (("lr", 0),)),), "lr is 1e-09 to"),
         ((("options", ("lr",)),), "list of .name, value. pairs"),
         ((("options", 3),), "list of .name, value. pairs"),
         ((("config", ((1, 2),)),), "list of .name, value. pairs"),
