@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from clients.jurisdiction.answering import Answering
 from clients.jurisdiction.joint_keys import Held
+from clients.jurisdiction.learning import Learning
 from clients.jurisdiction.questions import Questions
 from clients.jurisdiction.records import Records
 from clients.jurisdiction.run import Desk, Run, attempt_of, course_of
@@ -223,8 +224,6 @@ class Driver:
                     course, own=desk.published[job.dataset], guard=desk.guard, engine=desk.engines[job.dataset]
                 )
             case training.Training(job=job):
-                from clients.jurisdiction.learning import Learning  # numpy's weight is paid by those who train
-
                 own, engine = desk.published[job.dataset], desk.engines[job.dataset]
                 return Learning(
                     course, job_hash, own=own, guard=desk.guard, engine=engine, me=desk.name, bundles=desk.bundles

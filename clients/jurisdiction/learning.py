@@ -134,11 +134,11 @@ class Learning(Answering):
         packing = course.packing(len(course.contributors))
         values = update.vector if self._lost is None else update.vector + self._lost
         encoded = packing.encode(values, weight=update.weight)  # the strategy has bounded its length
-        lost = _rounded_away(values, packing, update.weight) if packing.bits <= COARSE_BITS else None
+        lost = rounded_away(values, packing, update.weight) if packing.bits <= COARSE_BITS else None
         return _Answer(round_index=course.round_index, words=encoded.words, kept=update.kept, lost=lost)
 
 
-def _rounded_away(values: NDArray[np.float32], packing: Packing, weight: int) -> NDArray[np.float32]:
+def rounded_away(values: NDArray[np.float32], packing: Packing, weight: int) -> NDArray[np.float32]:
     """Return what rounding, and nothing else, takes from `values`: entries that are cut lose that for good."""
     factor = packing.scale * (weight / packing.weight_most)
     inside = np.clip(values.astype(np.float64), -packing.clip, packing.clip)

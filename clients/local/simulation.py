@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.jurisdiction.learning import COARSE_BITS, _rounded_away
+from clients.jurisdiction.learning import COARSE_BITS, rounded_away
 from clients.jurisdiction.trainer import computing, step_seed
 from clients.local.simulated_sum import Round, dealt
 from federation.crypto.encoding import Packing
@@ -149,7 +149,7 @@ class _Cast:
             return values
         if place in self._rest:
             values = values + self._rest[place]
-        self._rest[place] = _rounded_away(values, packing, update.weight)
+        self._rest[place] = rounded_away(values, packing, update.weight)
         return values
 
 

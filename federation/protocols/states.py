@@ -5,13 +5,15 @@ What only one protocol knows is a state of its own there. Refused: an event that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from federation.domain.job import digest
-from federation.errors import ProtocolViolation
-from federation.protocols.events import AggregatorEvent, Delivered, Parcel, PartyEvent, Received, Send
+from federation.domain.job import Blame, digest
+from federation.errors import ProtocolViolation, Unavailable
+from federation.protocols.events import Abort, AggregatorEvent, Delivered, Parcel, PartyEvent, Received, Send
 from federation.protocols.machine import Transition
-from federation.protocols.secure_sum import Awaits, PartyTransition, State
+from federation.protocols.secure_sum import Aborted, Awaits, PartyTransition, State
 from federation.protocols.setup import Setup
 from federation.protocols.withdrawal import Withdrawal
 
@@ -92,6 +94,15 @@ def identity(parcels: tuple[Parcel, ...]) -> bytes:
     """
     said = (parcel.message.digest + len(parcel.chunks).to_bytes(4, "big") for parcel in parcels)
     return digest("federation/secure_sum/bundle/v1", *sorted(said))
+
+
+def late(names: Sequence[str], what: str, to_whom: str = "") -> Transition[State, Any]:
+    """Return how a sum ends that cannot go on without those who were silent, and who they are."""
+    blames = tuple(
+        Blame(party=name, code=Unavailable.code, message=f"{name} did not give its {what}{to_whom} before the deadline")
+        for name in names
+    )
+    return Transition(Aborted(blames=blames), (Abort(blames=blames),))
 
 
 def out_of_place(state: State, event: PartyEvent | AggregatorEvent, me: str = "this party") -> ProtocolViolation:

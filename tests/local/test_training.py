@@ -352,7 +352,7 @@ def counts_in(heard: Heard, rows: dict[str, int]) -> set[str]:
 
 
 def unmasked(vector: bytes, ring: str, streams: Streams) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    return masks._blinded([[memoryview(vector)]], ring, Streams() if ring == "z2^64" else streams)
+    return masks.summed([[memoryview(vector)]], ring, Streams() if ring == "z2^64" else streams)
 
 
 @pytest.mark.parametrize("fault", [False, True], ids=["honest", "unmasked"])

@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeAlias
 
-from federation.domain.job import Blame
-from federation.errors import Misuse, ProtocolViolation, Unavailable
+from federation.errors import Misuse, ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols.events import (
     Abort,
@@ -42,7 +41,7 @@ from federation.protocols.masked_sum.messages import Advert, Challenge, Consent,
 from federation.protocols.masked_sum.opening import Masked
 from federation.protocols.secure_sum import Aborted, AggregatorTransition, Awaits, State
 from federation.protocols.setup import Setup, Spec
-from federation.protocols.states import COORDINATOR, Vacant, out_of_place
+from federation.protocols.states import COORDINATOR, Vacant, late, out_of_place
 
 Parcels: TypeAlias = Mapping[str, Parcel]  # by sender
 ORDER: tuple[type[Message], ...] = (Advert, Shares, Head, Consent, Unmask, Challenge)
@@ -461,11 +460,7 @@ def _late(now: Serving, missing: tuple[str, ...]) -> AggregatorTransition:
         return _closed(now)
     if isinstance(now, Unmasking) and now.liars:
         raise _dealt_badly((), now.liars)
-    blames = tuple(
-        Blame(party=name, code=Unavailable.code, message=f"{name} did not give its {awaits.what} before the deadline")
-        for name in missing or awaits.of
-    )
-    return Transition(Aborted(blames=blames), (Abort(blames=blames),))
+    return late(missing or awaits.of, awaits.what)
 
 
 def _binding(now: Collecting, spec: Spec) -> Binding:

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from federation.crypto import agreement
-from federation.crypto.blinding import blinded_sum
 from federation.crypto.prg import Keystream
 from federation.crypto.ring import CHUNK_BYTES, RINGS
 from federation.domain.job import digest
-from federation.ledger import merkle
+from federation.protocols import summing
 from federation.protocols.setup import Setup
 
 LABEL = "federation/masked_sum"
@@ -226,14 +225,15 @@ def streams_off(
 def masked(vector: bytes, ring: str, streams: Streams) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """Return the masked vector's chunks and their Merkle leaf hashes."""
     data = memoryview(vector)
-    return _blinded([[data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]], ring, streams)
+    pieces = [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]
+    return summing.summed([pieces], ring, add=streams.add, subtract=streams.subtract)
 
 
 def summed(
     vectors: Sequence[Sequence[bytes | memoryview]], ring: str, streams: Streams
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """Return the chunks of the sum of vectors, given in chunks of equal sizes, without `streams`; and leaf hashes."""
-    return _blinded(vectors, ring, streams)
+    return summing.summed(vectors, ring, add=streams.add, subtract=streams.subtract)
 
 
 def summed_chunk(chunks: Sequence[bytes], ring: str, streams: Streams, place: int) -> bytes:
@@ -246,15 +246,3 @@ def summed_chunk(chunks: Sequence[bytes], ring: str, streams: Streams, place: in
         for seed in seeds:
             put(total, Keystream(seed, place * CHUNK_BYTES).words(total.nbytes))
     return total.tobytes()
-
-
-def _blinded(
-    vectors: Sequence[Sequence[bytes | memoryview]], ring: str, streams: Streams
-) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    done = blinded_sum(vectors, RINGS[ring], add=streams.add, subtract=streams.subtract, finish=_finished)
-    return tuple(chunk for chunk, _ in done), tuple(leaf for _, leaf in done)
-
-
-def _finished(chunk: memoryview) -> tuple[bytes, bytes]:
-    data = bytes(chunk)
-    return data, merkle.leaf_hash(data)

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 
 from federation.crypto import agreement, shamir
 from federation.crypto.aead import BadSeal, opened, seal
-from federation.domain.job import Blame
-from federation.errors import Misuse, ProtocolViolation, Unavailable
+from federation.errors import Misuse, ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols import bundles
 from federation.protocols.events import (
@@ -42,7 +41,7 @@ from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shar
 from federation.protocols.masked_sum.opening import Masked as MaskedParties
 from federation.protocols.secure_sum import Aborted, Awaits, PartyTransition, State
 from federation.protocols.setup import Spec
-from federation.protocols.states import Done, Idle, Taking, Withdrawn, identity, out_of_place, withdrawn
+from federation.protocols.states import Done, Idle, Taking, Withdrawn, identity, late, out_of_place, withdrawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -426,13 +425,8 @@ def _open(now: Unmasked, parcels: tuple[Parcel, ...]) -> PartyTransition:
 
 
 def _late(now: Taking, missing: tuple[str, ...]) -> PartyTransition:
-    what = now.awaits.what
     said = f" to {now.coordinator}, as that one says" if missing else ""
-    blames = tuple(
-        Blame(party=name, code=Unavailable.code, message=f"{name} did not give its {what}{said} before the deadline")
-        for name in missing or now.awaits.of
-    )
-    return Transition(Aborted(blames=blames), (Abort(blames=blames),))
+    return late(missing or now.awaits.of, now.awaits.what, said)
 
 
 def _done(now: Taking, parcels: tuple[Parcel, ...]) -> Done:

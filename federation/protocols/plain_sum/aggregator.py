@@ -12,10 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from federation.crypto.blinding import blinded_sum
-from federation.crypto.ring import RINGS
-from federation.domain.job import Blame
-from federation.errors import Misuse, ProtocolViolation, Unavailable
+from federation.errors import Misuse, ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols.bundles import spoken
 from federation.protocols.events import (
@@ -37,7 +34,8 @@ from federation.protocols.plain_sum import checks
 from federation.protocols.plain_sum.messages import Present, Total, Vector
 from federation.protocols.secure_sum import Aborted, AggregatorTransition, Awaits, State
 from federation.protocols.setup import Setup, Spec
-from federation.protocols.states import COORDINATOR, Vacant, out_of_place
+from federation.protocols.states import COORDINATOR, Vacant, late, out_of_place
+from federation.protocols.summing import summed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +162,9 @@ def _closed(now: Serving) -> AggregatorTransition:
             )
             return Transition(collecting, (Broadcast(parcels=parcels),))
         case Collecting(spec=Spec() as spec):
-            done = blinded_sum([parcel.chunks for parcel in parcels], RINGS[spec.ring], finish=_finished)
-            spec_hash, chunks = spec.hash, tuple(chunk for chunk, _ in done)
-            root = merkle.root([leaf for _, leaf in done])
+            spec_hash = spec.hash
+            chunks, leaves = summed([parcel.chunks for parcel in parcels], spec.ring)
+            root = merkle.root(leaves)
             said = Total(spec_hash=spec_hash, list_hash=checks.list_hash(spec_hash, parcels), total_root=root)
             finished = Finished(
                 setup=now.setup, coordinator=now.coordinator, spec=spec, said=now.said, asked=tuple(now.parcels)
@@ -180,17 +178,7 @@ def _closed(now: Serving) -> AggregatorTransition:
             raise Misuse(f"nothing closes {type(now).__name__}")
 
 
-def _finished(chunk: memoryview) -> tuple[bytes, bytes]:
-    data = bytes(chunk)
-    return data, merkle.leaf_hash(data)
-
-
 def _late(now: Serving, missing: tuple[str, ...]) -> AggregatorTransition:
     if now.awaits.enough:
         return _closed(now)
-    what = now.awaits.what
-    blames = tuple(
-        Blame(party=name, code=Unavailable.code, message=f"{name} did not give its {what} before the deadline")
-        for name in missing or now.awaits.of
-    )
-    return Transition(Aborted(blames=blames), (Abort(blames=blames),))
+    return late(missing or now.awaits.of, now.awaits.what)

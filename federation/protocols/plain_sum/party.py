@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from federation.domain.job import Blame
-from federation.errors import Misuse, ProtocolViolation, Unavailable
+from federation.errors import Misuse, ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols import bundles
 from federation.protocols.events import (
@@ -34,7 +33,7 @@ from federation.protocols.plain_sum import checks
 from federation.protocols.plain_sum.messages import Present, Total, Vector
 from federation.protocols.secure_sum import Aborted, Awaits, PartyTransition, State
 from federation.protocols.setup import Spec, chunked
-from federation.protocols.states import Done, Idle, Taking, Withdrawn, identity, out_of_place, withdrawn
+from federation.protocols.states import Done, Idle, Taking, Withdrawn, identity, late, out_of_place, withdrawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,12 +169,5 @@ def _done(now: Sent, parcels: tuple[Parcel, ...]) -> PartyTransition:
 
 
 def _late(now: Taking, missing: tuple[str, ...]) -> PartyTransition:
-    blames = tuple(
-        Blame(
-            party=name,
-            code=Unavailable.code,
-            message=f"{name} did not give its {now.awaits.what} before the deadline",
-        )
-        for name in missing or now.awaits.of
-    )
-    return Transition(Aborted(blames=blames), (Abort(blames=blames),))
+    said = f" to {now.coordinator}, as that one says" if missing else ""
+    return late(missing or now.awaits.of, now.awaits.what, said)
