@@ -13,6 +13,7 @@ from federation.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from clients.local.federation import local
+    from clients.local.numpy_clients import numpy_clients
     from clients.researcher.asking import ask
     from clients.researcher.session import connect
 
@@ -21,9 +22,10 @@ _LAZY = {
     "ask": "clients.researcher.asking",
     "connect": "clients.researcher.session",
     "local": "clients.local.federation",
+    "numpy_clients": "clients.local.numpy_clients",
 }
 
-__all__ = ["__version__", "ask", "connect", "local"]
+__all__ = ["__version__", "ask", "connect", "local", "numpy_clients"]
 
 
 def __getattr__(name: str) -> object:
