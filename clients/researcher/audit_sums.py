@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from clients.researcher.audit_rounds import Rounds, counted
 from clients.researcher.findings import Chunk
+from federation.crypto.chunk_hash import chunk_hash
 from federation.crypto.ring import RINGS
-from federation.ledger import merkle
 from federation.protocols.events import Parcel
 from federation.protocols.masked_sum import auditing
 from federation.protocols.masked_sum.checking import Known
@@ -59,7 +59,7 @@ class SumAudit:
             count=len(known.spec.chunks),
             numbers=len(words) // RINGS[known.spec.ring].element_bytes,
             roots=tuple((party, head.chunk_root) for party, head in zip(known.counted, known.heads, strict=True)),
-            digest=merkle.leaf_hash(words),
+            digest=chunk_hash(words),
             total_root=said.total_root,
             equal=equal,
         )

@@ -54,7 +54,7 @@ class Chunk:
         place: which chunk of it, from 0, of `count`.
         numbers: elements in it.
         roots: (contributor, the root of its whole vector, which it signed).
-        digest: RFC 6962 leaf hash of the chunk that the contributors' chunks add up to, b"" if it came to none.
+        digest: hash of the chunk that the contributors' chunks add up to, b"" if it came to none.
         total_root: what the coordinator signed of the whole total.
         equal: whether the chunk stands there under that root.
     """

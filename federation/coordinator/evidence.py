@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from federation.coordinator.run import Run
+from federation.crypto.chunk_hash import chunk_hash
 from federation.domain.roster import Roster
-from federation.ledger import merkle
 from federation.protocols.events import Release
 from federation.protocols.masked_sum.messages import Advert, Consent, Head, Opening, Shares
 from federation.protocols.paillier_sum.messages import Cipher, Partial, Ready
@@ -83,7 +83,7 @@ def _sum(run: Run, index: int, total: Release) -> OpenedSum | KeyedSum:
     (opening,) = said[Opening.domain]
     return OpenedSum(
         attempt=attempt,
-        total_leaves=tuple(merkle.leaf_hash(chunk) for chunk in chunked(total.total)),
+        total_leaves=tuple(chunk_hash(chunk) for chunk in chunked(total.total)),
         withdrawals=withdrawals,
         adverts=tuple(said[Advert.domain]),
         shares=tuple(said[Shares.domain]),

@@ -6,6 +6,7 @@ shamir     secrets in n shares of which t give them back
 aead       AES-256-GCM, one message a key
 prg        AES-256-CTR keystream in pieces from any place, one key one use
 ring       vectors over Z_2^64 and Z_2^128 as little-endian 64-bit words, with carry
+chunk_hash what names a chunk of a long vector: BLAKE3
 blinding   many masks on or off one vector, chunk by chunk
 encoding   fixed point, several numbers to a word
 ot         oblivious transfer, a few by public keys and then millions by AES

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from federation.crypto import ring
+from federation.crypto.chunk_hash import chunk_hash
 from federation.domain.job import Blame
 from federation.ledger import merkle
 from federation.protocols.setup import Setup, Spec, chunked
@@ -205,7 +206,7 @@ class Release:
     """Both: the opened total, spec.size_bytes long, and whose contributions are in it.
 
     Attributes:
-        root: RFC 6962 root over the total's chunks, 32 bytes, where it is known already; b"" otherwise.
+        root: of the tree over the total's chunks, 32 bytes, where it is known already; b"" otherwise.
     """
 
     total: bytes = field(repr=False)
@@ -215,7 +216,7 @@ class Release:
     @property
     def digest(self) -> bytes:
         """What names the total: `root`, made now where it is not known; 32 bytes."""
-        return self.root or merkle.root([merkle.leaf_hash(chunk) for chunk in chunked(self.total)])
+        return self.root or merkle.root([chunk_hash(chunk) for chunk in chunked(self.total)])
 
     @property
     def numbers(self) -> list[int]:

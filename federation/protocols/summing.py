@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from federation.crypto.blinding import blinded_sum
+from federation.crypto.chunk_hash import chunk_hash
 from federation.crypto.ring import RINGS
-from federation.ledger import merkle
 
 
 def summed(
@@ -23,4 +23,4 @@ def summed(
 
 def _finished(chunk: memoryview) -> tuple[bytes, bytes]:
     data = bytes(chunk)
-    return data, merkle.leaf_hash(data)
+    return data, chunk_hash(data)

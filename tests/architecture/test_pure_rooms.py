@@ -59,6 +59,7 @@ PERMITTED = frozenset({
 })  # fmt: skip
 ALSO = {
     "crypto": frozenset({"cryptography", "gmpy2"}),
+    "crypto/chunk_hash.py": frozenset({"blake3"}),
     "registry.py": frozenset({"importlib", "pkgutil"}),  # finds files of this package; never a name as given
     "analytics": frozenset({"scipy"}),  # p-values of a finished result, imported where they are printed
     "training/descent.py": frozenset({"contextlib"}),  # torch's generator is given back as it was found

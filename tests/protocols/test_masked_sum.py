@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federation.crypto import blinding
+from federation.crypto.chunk_hash import chunk_hash
 from federation.crypto.ring import CHUNK_BYTES, Tally
 from federation.domain.job import Blame
 from federation.errors import Misuse, ProtocolViolation
@@ -416,7 +417,7 @@ def test_a_second_different_vector_of_one_party_is_a_violation() -> None:
     value = first.message.value
     assert isinstance(value, Head)
     chunks = (bytes(16),)
-    root = merkle.root([merkle.leaf_hash(chunk) for chunk in chunks])
+    root = merkle.root([chunk_hash(chunk) for chunk in chunks])
     second = attested(dataclasses.replace(value, chunk_root=root))
     with pytest.raises(ProtocolViolation, match="a second, different one") as caught:
         cohort.receive(Received(parcel=dataclasses.replace(first, message=second, chunks=chunks)))
@@ -459,7 +460,7 @@ def test_the_chunk_root_is_signed_over_the_chunks_that_are_sent() -> None:
     head = cohort.contribute("p0", list(range(20_000)))
     value = head.message.value
     assert isinstance(value, Head)
-    leaves = [hashlib.sha256(b"\x00" + chunk).digest() for chunk in head.chunks]
+    leaves = [chunk_hash(chunk) for chunk in head.chunks]
     assert value.chunk_root == hashlib.sha256(b"\x01" + b"".join(leaves)).digest()
 
 

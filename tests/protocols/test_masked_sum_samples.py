@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from federation.crypto.chunk_hash import chunk_hash
 from federation.crypto.ring import CHUNK_BYTES
 from federation.errors import ProtocolViolation
 from federation.ledger import merkle
@@ -108,7 +109,7 @@ def told(cohort: Cohort, change: dict[int, bytes]) -> Cohort:
     chunks = tuple(change.get(place, chunk) for place, chunk in enumerate(said.chunks))
     value = said.message.value
     assert isinstance(value, Opening)
-    root = merkle.root([merkle.leaf_hash(chunk) for chunk in chunks])
+    root = merkle.root([chunk_hash(chunk) for chunk in chunks])
     false = Parcel(message=attested(replace(value, total_root=root)), chunks=chunks)
     cohort.inbox["p0"][-1] = (*heads, false)
     return cohort
@@ -199,7 +200,7 @@ def test_a_party_whose_chunks_have_other_sizes_under_its_root_is_found_by_whoeve
     machine = cohort.parties["p0"]
     short = [chunk_of(cohort, "p1", place) for place in range(CHUNKS)]
     short = [chunk[:-8] for chunk in short]
-    leaves = [merkle.leaf_hash(chunk) for chunk in short]
+    leaves = [chunk_hash(chunk) for chunk in short]
     places = asked(cohort).places
     state = machine.state
     heads = tuple(

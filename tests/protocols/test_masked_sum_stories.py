@@ -18,6 +18,7 @@ import pytest
 from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from federation.crypto.chunk_hash import chunk_hash
 from federation.errors import ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols.events import Delivered, Parcel, Received
@@ -237,7 +238,7 @@ LOW_ORDER = bytes(32)
 
 def rooted(parcel: Parcel) -> Parcel:
     """The parcel with a root over the chunks that it has, signed so."""
-    root = merkle.root([merkle.leaf_hash(chunk) for chunk in parcel.chunks])
+    root = merkle.root([chunk_hash(chunk) for chunk in parcel.chunks])
     name = "boxes_root" if isinstance(parcel.message.value, Shares) else "chunk_root"
     return signed(parcel, **{name: root})
 

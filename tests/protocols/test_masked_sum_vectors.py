@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from federation.crypto.agreement import PRIME
+from federation.crypto.chunk_hash import chunk_hash
 from federation.crypto.ring import CHUNK_BYTES
 from federation.errors import ProtocolViolation
 from federation.ledger import merkle
@@ -131,8 +132,9 @@ def take_chunk(chunks: list[bytes], change: Change, bundle: Bundle) -> None:
 
 
 def reroot(bundle: Bundle, i: int, _change: Change) -> None:
-    name = "boxes_root" if isinstance(bundle[i].message.value, Shares) else "chunk_root"
-    signed(bundle, i, **{name: merkle.root([merkle.leaf_hash(chunk) for chunk in bundle[i].chunks])})
+    of_boxes = isinstance(bundle[i].message.value, Shares)
+    name, leaf = ("boxes_root", merkle.leaf_hash) if of_boxes else ("chunk_root", chunk_hash)
+    signed(bundle, i, **{name: merkle.root([leaf(chunk) for chunk in bundle[i].chunks])})
 
 
 def recut(bundle: Bundle, i: int, change: Change) -> None:

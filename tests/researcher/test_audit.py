@@ -14,6 +14,7 @@ from clients.researcher.audit import audited
 from clients.researcher.findings import Line, Report, Standing
 from federation.analytics.statistics.count import Count
 from federation.crypto import ring
+from federation.crypto.chunk_hash import chunk_hash
 from federation.errors import Misuse, Refused
 from federation.identity import roster_file
 from federation.ledger import merkle
@@ -158,9 +159,9 @@ def test_every_chunk_that_is_added_up_alone_is_the_opened_totals_chunk(name: str
             assert chunk is not None
             assert chunk.equal
             assert (chunk.round_index, chunk.place, chunk.count) == (index, place, len(expected))
-            assert chunk.digest == merkle.leaf_hash(words)
+            assert chunk.digest == chunk_hash(words)
             assert chunk.numbers == len(words) // ring.ELEMENT_BYTES
-            assert chunk.total_root == merkle.root([merkle.leaf_hash(one) for one in expected])
+            assert chunk.total_root == merkle.root([chunk_hash(one) for one in expected])
             assert [party for party, _ in chunk.roots] == list(release.parties)
             assert not report.figures
 

@@ -10,6 +10,7 @@ import pytest
 from clients.local.federation import COORDINATOR, RESEARCHER
 from clients.researcher.audit import audited
 from clients.researcher.findings import Report, Standing
+from federation.crypto.chunk_hash import chunk_hash
 from federation.crypto.paillier.threshold import dealt
 from federation.errors import Misuse
 from federation.ledger import merkle
@@ -126,7 +127,7 @@ def spoiled(story: Story, kind: str, name: str, **changes: Any) -> Evidence:
     mine = list(getattr(first(story), kind))
     place = next(i for i, one in enumerate(mine) if story.who(one.head) == name)
     others = mine[place - 1]
-    said = replace(value_of(mine[place].head), chunk_root=merkle.root([merkle.leaf_hash(c) for c in others.chunks]))
+    said = replace(value_of(mine[place].head), chunk_root=merkle.root([chunk_hash(c) for c in others.chunks]))
     mine[place] = Contribution(head=story.said(name, replace(said, **changes)), chunks=others.chunks)
     return story.with_sum(0, **{kind: tuple(mine)})
 

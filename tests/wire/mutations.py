@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from random import Random
 from typing import Any
 
+from federation.crypto.chunk_hash import chunk_hash
 from federation.ledger import merkle
 
 LONG = 40  # how many bytes or items a spoiled field grows by at most
@@ -217,6 +218,6 @@ class Pool:
 
 def rooted(value: Any, parts: tuple[bytes, ...]) -> tuple[Any, tuple[bytes, ...]]:
     """The message with the root of these very chunks, where it has one: only their meaning is false then."""
-    tree = merkle.root([merkle.leaf_hash(part) for part in parts])
+    tree = merkle.root([chunk_hash(part) for part in parts])
     name = next((one for one in ("boxes_root", "chunk_root", "total_root") if hasattr(value, one)), "")
     return (replace(value, **{name: tree}) if name else value), parts

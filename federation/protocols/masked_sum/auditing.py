@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from federation.crypto.chunk_hash import chunk_hash
 from federation.errors import Misuse, ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols import bundles
@@ -161,7 +162,7 @@ def chunk_proof(known: Known, heads: Parcels, total_leaves: Sequence[bytes], pla
     chunks = {}
     for party, head in zip(known.counted, known.heads, strict=True):
         checks.vector(known.spec, head, vectors[party], relay, rooted=False)
-        path = merkle.inclusion([merkle.leaf_hash(chunk) for chunk in vectors[party]], place)
+        path = merkle.inclusion([chunk_hash(chunk) for chunk in vectors[party]], place)
         chunks[party] = (vectors[party][place], path)
     return ChunkProof(place=place, chunks=chunks, total_path=merkle.inclusion(total_leaves, place))
 
@@ -176,13 +177,13 @@ def chunk_sum(known: Known, said: Opening, secrets: Secrets, proof: ChunkProof, 
     sizes = spec.chunks
     for party, head in zip(known.counted, known.heads, strict=True):
         chunk, path = proof.chunks[party]
-        leaf = merkle.leaf_hash(chunk)
+        leaf = chunk_hash(chunk)
         if len(chunk) != sizes[place] or not merkle.included(head.chunk_root, leaf, place, len(sizes), path):
             got = f"other bytes in the vector of {party}"
             raise ProtocolViolation(relay, phase="chunk", expected="the chunk under the signed root", got=got)
     streams = secrets.streams(known.masked, known.binding)
     found = masks.summed_chunk([proof.chunks[party][0] for party in known.counted], spec.ring, streams, place)
-    return found, merkle.included(said.total_root, merkle.leaf_hash(found), place, len(sizes), proof.total_path)
+    return found, merkle.included(said.total_root, chunk_hash(found), place, len(sizes), proof.total_path)
 
 
 def _vectors(heads: Parcels) -> dict[str, tuple[bytes, ...]]:

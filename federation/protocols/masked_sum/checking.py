@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from federation.crypto import agreement
+from federation.crypto.chunk_hash import chunk_hash
 from federation.errors import ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols import bundles
@@ -95,7 +96,7 @@ def sampled(known: Known, claimed: Claimed, parcels: tuple[Parcel, ...], relay: 
         for place in claimed.places:
             path_length = len(merkle.inclusion([b""] * len(sizes), place))
             chunk, path, rest = (rest[0] if rest else b""), rest[1 : 1 + path_length], rest[1 + path_length :]
-            leaf = merkle.leaf_hash(chunk)
+            leaf = chunk_hash(chunk)
             if len(chunk) != sizes[place] or not merkle.included(head.chunk_root, leaf, place, len(sizes), path):
                 raise ProtocolViolation(
                     relay, phase="samples", expected=f"the drawn chunks under {party}'s signed root", got="other bytes"

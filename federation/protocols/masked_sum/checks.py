@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from federation.crypto import agreement, shamir
+from federation.crypto.chunk_hash import chunk_hash
 from federation.errors import ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols.bundles import spoken
@@ -93,7 +94,7 @@ def vector(spec: Spec, value: Head, chunks: Sequence[bytes], relay: str, *, root
         raise ProtocolViolation(relay, phase="head", expected=f"chunks of {spec.length} numbers", got="other sizes")
     if not rooted:
         return ()
-    leaves = tuple(merkle.leaf_hash(chunk) for chunk in chunks)
+    leaves = tuple(chunk_hash(chunk) for chunk in chunks)
     if merkle.root(leaves) != value.chunk_root:
         raise ProtocolViolation(relay, phase="head", expected="the chunks under the signed root", got="other bytes")
     return leaves

@@ -58,7 +58,7 @@ class Head:
         spec_hash: `Spec.hash`, 32 bytes.
         u2_hash: digest of setup, adverts and shares of all who are masked against, 32 bytes.
         party: the sender's name.
-        chunk_root: RFC 6962 root over the chunks, 32 bytes.
+        chunk_root: root of the tree over the chunks, 32 bytes.
         length: elements in the vector.
         number: how many answers this party has given in all, this one included: its own memory must never know fewer;
             0 where it keeps no count.
@@ -116,7 +116,7 @@ class Opening:
     Attributes:
         seeds: 32 bytes for everybody who is counted, in party order.
         keys: 32 bytes for everybody who was masked against and is not counted, in party order.
-        total_root: RFC 6962 root over the chunks of the total, 32 bytes.
+        total_root: root of the tree over the chunks of the total, 32 bytes.
     """
 
     domain: ClassVar[str] = "federation/opening/v1"

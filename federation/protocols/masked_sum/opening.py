@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from federation.crypto import agreement, shamir
+from federation.crypto.chunk_hash import chunk_hash
 from federation.errors import ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols.masked_sum import masks
@@ -198,5 +199,5 @@ def rooted_total(spec: Spec, opening: Opening, chunks: Sequence[bytes], relay: s
     """Check that a total's chunks have the sizes and the root that was stated. Raises ProtocolViolation."""
     if tuple(map(len, chunks)) != spec.chunks:
         raise ProtocolViolation(relay, phase="opening", expected=f"{spec.length} numbers", got="other sizes")
-    if merkle.root([merkle.leaf_hash(chunk) for chunk in chunks]) != opening.total_root:
+    if merkle.root([chunk_hash(chunk) for chunk in chunks]) != opening.total_root:
         raise ProtocolViolation(relay, phase="opening", expected="the total under the stated root", got="other bytes")

@@ -32,7 +32,7 @@ class Cipher:
         spec_hash: `Spec.hash`, 32 bytes.
         party: the sender's name.
         header: `packing.Header` of the vector, 28 bytes: the same from everybody.
-        chunk_root: RFC 6962 root over the chunks, 32 bytes.
+        chunk_root: root of the tree over the chunks, 32 bytes.
         number: how many answers this party has given in all, this one included: its own memory must never know fewer;
             0 where it keeps no count.
         proof: that the sender, in this sum, knows what is in all its ciphertexts.
@@ -54,7 +54,7 @@ class Partial:
 
     Attributes:
         set_hash: digest of the spec and of everybody's signed `Cipher`, 32 bytes: what this opens, and nothing else.
-        chunk_root: RFC 6962 root over the chunks, 32 bytes.
+        chunk_root: root of the tree over the chunks, 32 bytes.
         proof: that the answers were made with the sender's share of the key, from the product of these ciphertexts.
     """
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from federation.crypto import agreement
+from federation.crypto.chunk_hash import chunk_hash
 from federation.crypto.paillier import ciphertexts
 from federation.crypto.paillier.keys import BadKey
 from federation.crypto.paillier.packing import Header, Slots
@@ -104,8 +105,8 @@ def key_share(data: bytes, setup: Setup, me: str) -> KeyShare:
 
 
 def rooted(chunks: Sequence[bytes]) -> bytes:
-    """Return the RFC 6962 root over chunks."""
-    return merkle.root([merkle.leaf_hash(chunk) for chunk in chunks])
+    """Return the root of the tree over chunks."""
+    return merkle.root([chunk_hash(chunk) for chunk in chunks])
 
 
 @lru_cache(maxsize=8)

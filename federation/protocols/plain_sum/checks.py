@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from federation.crypto.chunk_hash import chunk_hash
 from federation.domain.job import digest
 from federation.errors import ProtocolViolation
 from federation.ledger import merkle
@@ -34,7 +35,7 @@ def rooted(spec: Spec, root: bytes, chunks: Sequence[bytes], relay: str, phase: 
     """Check that chunks have the spec's sizes and lie under a root. Raises ProtocolViolation."""
     if tuple(map(len, chunks)) != spec.chunks:
         raise ProtocolViolation(relay, phase=phase, expected=f"chunks of {spec.length} numbers", got="other sizes")
-    if merkle.root([merkle.leaf_hash(chunk) for chunk in chunks]) != root:
+    if merkle.root([chunk_hash(chunk) for chunk in chunks]) != root:
         raise ProtocolViolation(relay, phase=phase, expected="the chunks under the signed root", got="other bytes")
 
 

@@ -28,7 +28,7 @@ class Vector:
     Attributes:
         spec_hash: `Spec.hash`, 32 bytes.
         party: the sender's name.
-        chunk_root: RFC 6962 root over the chunks, 32 bytes.
+        chunk_root: root of the tree over the chunks, 32 bytes.
         number: how many answers this party has given in all, this one included; 0 where it keeps no count.
     """
 
@@ -47,7 +47,7 @@ class Total:
     Attributes:
         spec_hash: `Spec.hash`, 32 bytes.
         list_hash: over the signed vectors that it adds up, in party order, 32 bytes.
-        total_root: RFC 6962 root over the chunks of the sum, 32 bytes.
+        total_root: root of the tree over the chunks of the sum, 32 bytes.
     """
 
     domain: ClassVar[str] = "federation/plain-total/v1"

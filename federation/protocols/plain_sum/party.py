@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from federation.crypto.chunk_hash import chunk_hash
 from federation.errors import Misuse, ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols import bundles
@@ -126,7 +127,7 @@ def _sent(now: Ready, contribution: Contribute) -> PartyTransition:
     vector = Vector(
         spec_hash=spec_hash,
         party=now.me,
-        chunk_root=merkle.root([merkle.leaf_hash(chunk) for chunk in chunks]),
+        chunk_root=merkle.root([chunk_hash(chunk) for chunk in chunks]),
         number=contribution.number,
     )
     state = Sent(

@@ -13,6 +13,7 @@ import pytest
 
 from clients.jurisdiction.run import Run
 from federation.crypto import ring
+from federation.crypto.chunk_hash import chunk_hash
 from federation.domain.job import State
 from federation.jobs import planner
 from federation.ledger import merkle
@@ -201,7 +202,7 @@ def an_opening_of_another_list(bundle: m.Bundle, chunks: list[Parts]) -> Lied:
 
 
 def another_total(bundle: m.Bundle, chunks: list[Parts]) -> Lied:
-    return stating(bundle, chunks, total_root=merkle.root([merkle.leaf_hash(b"another total")]))
+    return stating(bundle, chunks, total_root=merkle.root([chunk_hash(b"another total")]))
 
 
 def opening_left_out(bundle: m.Bundle, chunks: list[Parts]) -> Lied:
@@ -226,13 +227,13 @@ def one_more(bundle: m.Bundle, chunks: list[Parts]) -> tuple[bytes, list[Parts]]
 
 def changed_chunk_and_the_root_that_follows(bundle: m.Bundle, chunks: list[Parts]) -> Lied:
     total, chunks = one_more(bundle, chunks)
-    return stating(bundle, chunks, total_root=merkle.root([merkle.leaf_hash(total)]))
+    return stating(bundle, chunks, total_root=merkle.root([chunk_hash(total)]))
 
 
 def changed_chunk_and_the_total_that_follows(bundle: m.Bundle, chunks: list[Parts]) -> Lied:
     """The clever one: it says everywhere the total that its change makes."""
     total, chunks = one_more(bundle, chunks)
-    bundle, chunks = stating(bundle, chunks, total_root=merkle.root([merkle.leaf_hash(total)]))
+    bundle, chunks = stating(bundle, chunks, total_root=merkle.root([chunk_hash(total)]))
     return replace(bundle, total_digest=Release(total=total, parties=()).digest), chunks
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from federation.crypto.chunk_hash import chunk_hash
 from federation.domain.job import Blame, State
 from federation.domain.verdict import Reason, Verdict
 from federation.jobs import lifecycle, planner, sums
@@ -49,7 +50,7 @@ def instead(frame: m.Frame, *, parts: tuple[bytes, ...] | None = None, **changes
 
 
 def rooted(head: Head, parts: tuple[bytes, ...]) -> Head:
-    return replace(head, chunk_root=merkle.root([merkle.leaf_hash(part) for part in parts]))
+    return replace(head, chunk_root=merkle.root([chunk_hash(part) for part in parts]))
 
 
 def flipped(parts: tuple[bytes, ...]) -> tuple[bytes, ...]:

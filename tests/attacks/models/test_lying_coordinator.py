@@ -18,6 +18,7 @@ from clients.researcher import training as asking
 from clients.researcher import verified
 from clients.researcher.training import Training
 from federation.crypto import ring
+from federation.crypto.chunk_hash import chunk_hash
 from federation.errors import FederationError, ProtocolViolation
 from federation.jobs import training as course
 from federation.jobs.training import Progress
@@ -70,7 +71,7 @@ class FalseTotals:
             words[0] += np.uint64(1)  # one step of one entry,
             words[-1] += np.uint64(1)  # and the check word with it
             parts[-own:] = chunked(words.tobytes())
-            self.root = merkle.root([merkle.leaf_hash(part) for part in parts[-own:]])
+            self.root = merkle.root([chunk_hash(part) for part in parts[-own:]])
         else:
             self.root = bytes(32)
         message = signed(self.me, Opening.domain, replace(said, total_root=self.root))
