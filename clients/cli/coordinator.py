@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clients.cli import daemons
+from clients.cli import daemons, memory
 from clients.cli.main import installed_version
 from clients.cli.options import OutputOption, application
 from clients.cli.output import Format, Plain, answer, say
@@ -42,6 +42,7 @@ def start(
 
     from federation.coordinator.app import serve
 
+    memory.keep()
     daemons.configured_log(loaded.log)
     asyncio.run(serve(loaded, installed_version(), lambda address: say(f"listening on {address}; Ctrl-C ends it")))
     return 0

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clients.cli import daemons
+from clients.cli import daemons, memory
 from clients.cli.main import installed_version
 from clients.cli.options import OutputOption, application
 from clients.cli.output import Format, Plain, answer, say
@@ -123,6 +123,7 @@ def start(
 
     from clients.jurisdiction.daemon import serve
 
+    memory.keep()
     daemons.configured_log(config.jurisdiction.log)
     asyncio.run(serve(config, installed_version(), lambda name: say(f"{name} attends; Ctrl-C ends it")))
     return 0
