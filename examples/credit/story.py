@@ -132,7 +132,7 @@ NOTES: Final = (
     "One loan in twenty went bad: a fold's AUC has a spread of some 1.7 points, which all models share; compare them.",
     "delinq_amnt and acc_now_delinq are left out: they separate a few loans nearly perfectly.",
     "A network's figure is the mean of three seeds a fold; 'its own' was chosen on the region's own learned rows.",
-    "The network's lead is at its bar, not clear of it: other fair choices give 0.0095 to 0.0113, see docs/examples.md.",
+    "The network's lead is at its bar, not clear of it: other fair choices give 0.0076 to 0.0127 (docs/examples.md).",
     "'stopped early' is a region's own logistic regression after as many updates as the joint one had.",
     "Regions of the United States stand for jurisdictions; Lending Club is one lender.",
     f"k = {K}: public data, nothing is withheld.",
