@@ -265,7 +265,9 @@ class Line:
             began = time.monotonic()
             try:
                 async with connect.aio_channel(self._address, self._ready.me, self._ready.roster) as channel:
-                    await self._session(pb_grpc.CoordinatorServiceStub(channel))
+                    stub = pb_grpc.CoordinatorServiceStub(channel)
+                    stub.Upload, stub.Download = streams.calls(channel)  # vectors are copied once, not thrice
+                    await self._session(stub)
                 reason = "the coordinator closed the line"
             except grpc.RpcError as fault:
                 error = connect.explained(fault, self._address)
@@ -356,9 +358,10 @@ class Line:
     async def _incoming(self, stub: Any, response: pb.AttendResponse) -> m.Frame:
         message = response.frame
         parts = None
-        if message.blob:
-            parts = await streams.downloaded(stub.Download(pb.DownloadRequest(blob=message.blob)), message.blob_bytes)
         try:
+            if message.blob:
+                call = stub.Download(pb.DownloadRequest(blob=message.blob))
+                parts = await streams.downloaded(call, message.blob_bytes)
             return convert.frame_from(message, parts)
         except convert.Malformed as fault:
             raise ProtocolViolation(

@@ -28,7 +28,6 @@ from federation.domain.roster import Role, Roster
 from federation.errors import FederationError, Misuse, Unavailable
 from federation.identity import control, keys, roster_file
 from federation.wire.log import Heard, wire_log
-from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
 
 GRACE_S = 1.0
 CORES = 2  # that long vectors are masked and added up on
@@ -70,7 +69,7 @@ async def serve(config: CoordinatorConfig, software: str, started: Callable[[str
         stack.callback(store.close)
         app.service.driver = Driver(me, roster, store, app.service.changed, now_ms, config.patience)
         going_on = app.service.driver.resume()
-        pb_grpc.add_CoordinatorServiceServicer_to_server(app.service, server)
+        app.service.added_to(server)
         await server.start()
         app.address = address
         log.info("listening", address=address, jobs_going_on=going_on)

@@ -14,14 +14,16 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from federation.coordinator.access import caller
+import grpc
+
+from federation.coordinator.access import SERVICE, caller
 from federation.coordinator.blobs import Blobs
 from federation.coordinator.driver import Driver
 from federation.coordinator.run import Outgoing
 from federation.domain.job import Update
 from federation.domain.roster import Roster
 from federation.errors import FederationError, Misuse, ProtocolViolation, Unavailable
-from federation.wire import bulk, convert
+from federation.wire import bulk, convert, pieces
 from federation.wire import messages as m
 from federation.wire.evidence import encoded
 from federation.wire.v1 import coordinator_service_pb2 as pb
@@ -62,6 +64,17 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
         self._ending = False
         self._folding = asyncio.Lock()  # one job's evidence at a time, beside the loop: it adds up every sum again
         self.deadlines = asyncio.Event()  # set when the next deadline may have moved
+
+    def added_to(self, server: Any) -> None:
+        """Let a gRPC server offer this; the two methods that carry vectors read and write their bytes themselves."""
+        upload = grpc.stream_unary_rpc_method_handler(
+            self.Upload, response_serializer=pb.UploadResponse.SerializeToString
+        )
+        download = grpc.unary_stream_rpc_method_handler(
+            self.Download, request_deserializer=pb.DownloadRequest.FromString
+        )
+        pb_grpc.add_CoordinatorServiceServicer_to_server(self, server)
+        server.add_registered_method_handlers(SERVICE, {"Upload": upload, "Download": download})
 
     def changed(self, job_hash: bytes) -> None:
         """Wake those who watch a job."""
@@ -157,35 +170,44 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
         self._blobs.keep(party, blob, frame.parts)
         return convert.frame_to(frame, blob=blob)
 
-    async def Upload(self, requests: AsyncIterator[pb.UploadRequest], context: Context) -> pb.UploadResponse:
+    async def Upload(self, requests: AsyncIterator[bytes], context: Context) -> pb.UploadResponse:
         party = caller().name
         first = await anext(requests, None)
         if first is None:
             raise self._miscounted(party)
-        with self._blobs.room(party, first.blob, first.blob_bytes):
-            parts = list(first.parts)
-            due = first.blob_bytes - sum(map(len, parts))
+        head = self._piece(party, first)
+        with self._blobs.room(party, head.blob, head.blob_bytes):
+            parts = list(head.parts)
+            due = head.blob_bytes - sum(map(len, parts))
             async for request in requests:
-                due -= sum(map(len, request.parts))
-                if due < 0 or not all(request.parts or (b"",)):  # empty ones could go on for ever
+                piece = self._piece(party, request).parts
+                due -= sum(map(len, piece))
+                if due < 0 or not all(piece or (b"",)):  # empty ones could go on for ever
                     break
-                parts.extend(request.parts)
+                parts.extend(piece)
         if due:
             raise self._miscounted(party)
-        self._blobs.keep(party, first.blob, tuple(parts))
+        self._blobs.keep(party, head.blob, tuple(parts))
         return pb.UploadResponse()
+
+    @staticmethod
+    def _piece(party: str, request: bytes) -> pieces.Piece:
+        try:
+            return pieces.upload_of(request)
+        except convert.Malformed as fault:
+            raise ProtocolViolation(party, phase="upload", expected="pieces of a blob", got=str(fault)) from None
 
     @staticmethod
     def _miscounted(party: str) -> ProtocolViolation:
         return ProtocolViolation(party, phase="upload", expected="as many bytes as it said", got="another number")
 
-    async def Download(self, request: pb.DownloadRequest, context: Context) -> AsyncIterator[pb.DownloadResponse]:
+    async def Download(self, request: pb.DownloadRequest, context: Context) -> AsyncIterator[bytes]:
         party = caller().name
         parts = self._blobs.take(party, request.blob)
         if parts is None:
             raise Misuse("there are no such bytes for this party", hint="a newer control stream has taken over")
-        for pieces in bulk.pieces_of(parts):
-            yield pb.DownloadResponse(parts=pieces)
+        for some in bulk.pieces_of(parts):
+            yield pieces.download_bytes(some)
 
     # --- researchers ------------------------------------------------------------------------------------------------
 

@@ -17,9 +17,9 @@ from federation.wire.v1 import coordinator_service_pb2 as pb
 BLOB = b"b" * 32
 
 
-async def answered(messages: Sequence[Sequence[bytes]]) -> AsyncIterator[pb.DownloadResponse]:
+async def answered(messages: Sequence[Sequence[bytes]]) -> AsyncIterator[bytes]:
     for parts in messages:
-        yield pb.DownloadResponse(parts=parts)
+        yield pb.DownloadResponse(parts=parts).SerializeToString()
 
 
 def gathered(messages: Sequence[Sequence[bytes]], size_bytes: int, limit_bytes: int = 2**20) -> tuple[bytes, ...]:
@@ -36,7 +36,7 @@ def test_a_message_holds_a_mebibyte_at_most() -> None:
     parts = [bytes(256 * 1024)] * 9 + [b"end"]
 
     async def sent() -> list[pb.UploadRequest]:
-        return [request async for request in uploads(BLOB, parts)]
+        return [pb.UploadRequest.FromString(request) async for request in uploads(BLOB, parts)]
 
     requests = asyncio.run(sent())
     assert [sum(map(len, request.parts)) for request in requests] == [
@@ -67,7 +67,7 @@ def test_more_or_fewer_bytes_than_declared_are_refused(messages: list[list[bytes
 
 @pytest.mark.parametrize("size_bytes", [-1, 2**40, 2**63])
 def test_a_declaration_over_the_limit_is_refused_before_anything_is_read(size_bytes: int) -> None:
-    async def never() -> AsyncIterator[pb.DownloadResponse]:
+    async def never() -> AsyncIterator[bytes]:
         raise AssertionError("read")
         yield
 

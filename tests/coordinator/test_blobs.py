@@ -139,9 +139,9 @@ def service(stage: Stage | None = None) -> CoordinatorService:
     return made
 
 
-async def given_(requests: Sequence[pb.UploadRequest]) -> AsyncIterator[pb.UploadRequest]:
+async def given_(requests: Sequence[pb.UploadRequest]) -> AsyncIterator[bytes]:
     for request in requests:
-        yield request
+        yield request.SerializeToString()
 
 
 def called_by(party: str, call: Any) -> Any:
@@ -165,7 +165,7 @@ async def all_of(stream: Any) -> list[Any]:
 def test_what_a_party_uploads_waits_for_its_frame() -> None:
     at = service()
     parts = [bytes([i]) * 300_000 for i in range(9)]
-    requests = asyncio.run(all_of(streams.uploads(ONE, parts)))
+    requests = [pb.UploadRequest.FromString(one) for one in asyncio.run(all_of(streams.uploads(ONE, parts)))]
     assert len(requests) > 2, "more than one piece"
     uploaded(at, requests)
     assert at._blobs.take("macao", ONE) == tuple(parts)
@@ -187,6 +187,27 @@ BAD: dict[str, list[pb.UploadRequest]] = {
 }
 
 
+@pytest.mark.parametrize("cut", [1, 3, 40])
+@pytest.mark.parametrize("later", [False, True])
+def test_a_piece_that_ends_too_early_is_its_senders_doing(cut: int, later: bool) -> None:
+    whole = pb.UploadRequest(blob=ONE, blob_bytes=12, parts=[b"four"] * (1 if later else 3)).SerializeToString()
+
+    async def sent() -> AsyncIterator[bytes]:
+        if later:
+            yield whole
+            yield pb.UploadRequest(parts=[b"four", b"and forty more bytes that fill the piece"]).SerializeToString()[
+                :-cut
+            ]
+        else:
+            yield whole[:-cut]
+
+    at = service()
+    with pytest.raises(ProtocolViolation) as caught:
+        called_by("macao", at.Upload(sent(), None))  # type: ignore[arg-type]
+    assert caught.value.party == "macao"
+    assert at._blobs.take("macao", ONE) is None
+
+
 @pytest.mark.parametrize("requests", BAD.values(), ids=BAD)
 def test_a_stream_that_lies_about_its_size_is_refused_and_nothing_of_it_is_held(
     requests: list[pb.UploadRequest], small: int
@@ -202,11 +223,11 @@ def test_a_stream_that_lies_about_its_size_is_refused_and_nothing_of_it_is_held(
 def test_a_declaration_over_the_bound_is_refused_before_the_second_message_is_read(small: int) -> None:
     read = 0
 
-    async def endless() -> AsyncIterator[pb.UploadRequest]:
+    async def endless() -> AsyncIterator[bytes]:
         nonlocal read
         while read < 1000:
             read += 1
-            yield pb.UploadRequest(blob=ONE, blob_bytes=small + 1, parts=[b"x"])
+            yield pb.UploadRequest(blob=ONE, blob_bytes=small + 1, parts=[b"x"]).SerializeToString()
 
     with pytest.raises(ProtocolViolation):
         called_by("macao", service().Upload(endless(), None))  # type: ignore[arg-type]
@@ -216,12 +237,12 @@ def test_a_declaration_over_the_bound_is_refused_before_the_second_message_is_re
 def test_a_stream_of_empty_messages_ends() -> None:
     read = 0
 
-    async def endless() -> AsyncIterator[pb.UploadRequest]:
+    async def endless() -> AsyncIterator[bytes]:
         nonlocal read
-        yield pb.UploadRequest(blob=ONE, blob_bytes=10, parts=[b"x"])
+        yield pb.UploadRequest(blob=ONE, blob_bytes=10, parts=[b"x"]).SerializeToString()
         while read < 1000:
             read += 1
-            yield pb.UploadRequest(parts=[b""] if read % 2 else [])
+            yield pb.UploadRequest(parts=[b""] if read % 2 else []).SerializeToString()
 
     with pytest.raises(ProtocolViolation):
         called_by("macao", service().Upload(endless(), None))  # type: ignore[arg-type]
@@ -247,7 +268,8 @@ def test_a_large_frame_travels_as_a_blob_and_a_small_one_does_not() -> None:
     assert (told.blob, told.blob_bytes) == (hashlib.sha256(message.body).digest(), bulk.INLINE_BYTES + 1)
     assert not told.parts
     responses = called_by("macao", all_of(at.Download(pb.DownloadRequest(blob=told.blob), None)))  # type: ignore[arg-type]
-    assert tuple(part for response in responses for part in response.parts) == large.parts
+    found = (pb.DownloadResponse.FromString(response) for response in responses)
+    assert tuple(part for response in found for part in response.parts) == large.parts
     with pytest.raises(Misuse, match="no such bytes"):
         called_by("macao", all_of(at.Download(pb.DownloadRequest(blob=told.blob), None)))  # type: ignore[arg-type]
 
