@@ -1,8 +1,10 @@
-"""Long bytes in a file of their own: replaced whole, and read back in the same parts, never half of two of them.
+"""Long bytes in two files that take turns: replaced whole, read back in the same parts, never half of two of them.
 
-Not flushed to the disk before a call returns: a process that is killed loses nothing, a power cut may leave an earlier
-file or none. So only what costs a round and not a secret rests here; whoever reads compares it with what is durable.
-Refused: a file that is cut or has other parts than it says.
+The older of the two is written over in its place, which costs a fifth of a new file: the system has its pages already.
+Its head is worth nothing until all is written, so a process that is killed loses nothing. Nothing is flushed to the
+disk before a call returns: a power cut may leave the earlier one or none, and a file of which only some pages were
+written is known by the hash of its parts. So only what costs a round and not a secret rests here; whoever reads
+compares it with what is durable. Refused: a file that is cut, changed, or has other parts than it says.
 """
 
 from __future__ import annotations
@@ -13,25 +15,37 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+from federation.crypto.chunk_hash import chunk_hash
 from federation.errors import Unavailable
 
-_MARK = b"federation/long/v1"
+_MARK = b"federation/long/v2"
+_HEAD = struct.Struct(
+    ">18sQQ32s"
+)  # mark, number of the write (0: under way), of parts, hash of sizes and parts' hashes
 _COUNT = struct.Struct(">Q")
 MOST_PARTS = 64
 
 
 def write(path: Path, parts: Sequence[bytes | memoryview]) -> None:
-    """Put `parts` in the place of what the file holds. Raises Unavailable where the system will not."""
-    fresh = path.with_suffix(".new")
+    """Put `parts` in the place of what was written before the last. Raises Unavailable where the system will not."""
+    slots = _slots(path)
+    numbers = [_number(slot) for slot in slots]
+    older = slots[numbers[1] < numbers[0]]
+    views = [memoryview(part).cast("B") for part in parts]
+    sizes = b"".join(_COUNT.pack(view.nbytes) for view in views)
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb", 0) as file:
-            sizes = [part.nbytes if isinstance(part, memoryview) else len(part) for part in parts]
-            file.write(_MARK + b"".join(map(_COUNT.pack, (len(sizes), *sizes))))
-            for part in parts:
-                rest = memoryview(part)
-                while rest:
-                    rest = rest[file.write(rest) :]
-        fresh.replace(path)
+        # O_TRUNC would give the pages back, which is what costs.
+        file = os.open(older, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            _put(file, memoryview(bytes(_HEAD.size)), 0)
+            at = _put(file, memoryview(sizes), _HEAD.size)
+            for view in views:
+                at = _put(file, view, at)
+            os.ftruncate(file, at)
+            hashed = chunk_hash(sizes + b"".join(map(chunk_hash, views)))
+            _put(file, memoryview(_HEAD.pack(_MARK, max(numbers) + 1, len(views), hashed)), 0)
+        finally:
+            os.close(file)
     except OSError as fault:
         raise Unavailable(
             f"{path.name} cannot be written: {fault.strerror}", hint="is the disk full, may this user write there?"
@@ -39,30 +53,66 @@ def write(path: Path, parts: Sequence[bytes | memoryview]) -> None:
 
 
 def read(path: Path) -> tuple[bytes, ...] | None:
-    """Return the parts that were written last; None where there is no such file, or it is cut."""
-    try:
-        with path.open("rb") as file:
-            if file.read(len(_MARK)) != _MARK:
-                return None
-            (count,) = _COUNT.unpack(file.read(_COUNT.size))
-            if count > MOST_PARTS:
-                return None
-            sizes = [_COUNT.unpack(file.read(_COUNT.size))[0] for _ in range(count)]
-            if sum(sizes) != path.stat().st_size - file.tell():
-                return None
-            return tuple(file.read(size) for size in sizes)
-    except (FileNotFoundError, struct.error):
-        return None
-    except OSError as fault:
-        raise Unavailable(f"{path.name} cannot be read: {fault.strerror}", hint="check the disk") from None
+    """Return the parts that were written last; None where there are none, or nothing is whole."""
+    for slot in sorted(_slots(path), key=_number, reverse=True):
+        found = _read(slot)
+        if found is not None:
+            return found
+    return None
 
 
 def erase(path: Path) -> None:
-    """Overwrite the file with zeros and remove it; none is no error. What the disk keeps of old blocks is beyond us."""
-    for one in (path, path.with_suffix(".new")):
+    """Overwrite the files with zeros and remove them; none is no error. Old blocks on the disk are beyond us."""
+    for one in _slots(path):
         with contextlib.suppress(OSError):
             size = one.stat().st_size
             with one.open("r+b", 0) as file:
                 while size > 0:
                     size -= file.write(bytes(min(size, 1 << 20)))
             one.unlink()
+
+
+def _slots(path: Path) -> tuple[Path, Path]:
+    return path, path.with_name(f"{path.name}.second")
+
+
+def _put(file: int, data: memoryview, at: int) -> int:
+    """Write all of `data` at a place; return where it ends."""
+    while data:
+        written = os.pwrite(file, data, at)
+        data, at = data[written:], at + written
+    return at
+
+
+def _number(slot: Path) -> int:
+    """Return the number of the write that a file holds, 0 if it holds none."""
+    try:
+        with slot.open("rb", 0) as file:
+            mark, number, _, _ = _HEAD.unpack(file.read(_HEAD.size))
+    except (FileNotFoundError, struct.error):
+        return 0
+    except OSError as fault:
+        raise _unreadable(slot, fault) from None
+    return int(number) if mark == _MARK else 0
+
+
+def _read(slot: Path) -> tuple[bytes, ...] | None:
+    try:
+        with slot.open("rb") as file:
+            mark, number, count, hashed = _HEAD.unpack(file.read(_HEAD.size))
+            if mark != _MARK or not number or count > MOST_PARTS:
+                return None
+            sizes = file.read(_COUNT.size * count)
+            lengths = [length for (length,) in _COUNT.iter_unpack(sizes)]
+            if sum(lengths) != slot.stat().st_size - file.tell():
+                return None
+            parts = tuple(file.read(length) for length in lengths)
+    except (FileNotFoundError, struct.error):
+        return None
+    except OSError as fault:
+        raise _unreadable(slot, fault) from None
+    return parts if hashed == chunk_hash(sizes + b"".join(map(chunk_hash, parts))) else None
+
+
+def _unreadable(slot: Path, fault: OSError) -> Unavailable:
+    return Unavailable(f"{slot.name} cannot be read: {fault.strerror}", hint="check the disk")

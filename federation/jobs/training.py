@@ -447,7 +447,7 @@ def _is_a_mean(decoded: Decoded, packing: Packing, parties: int) -> bool:
     rounding = 0.5 * parties / (packing.scale * (decoded.weight / decoded.weight_most))
     most = packing.clip * (1 + 2**-20) + rounding
     weighs = parties <= decoded.weight <= max(parties, decoded.weight_most)
-    return bool(weighs and -most <= decoded.mean.min() and decoded.mean.max() <= most)
+    return weighs and -most <= decoded.low and decoded.high <= most
 
 
 def _evaluates(plan: TrainingPlan) -> bool:
