@@ -214,6 +214,8 @@ class Driver:
         events = self._unstored.setdefault(run.job_hash, [])
         if not again:
             events.append(folding.stored(run, frame))
+            if events[-1][0] == "long":
+                self._store.keep_bulk(run.job_hash, message.sender, message.digest, frame.parts)
             self._note(run, message.sender, f"{run.step_of(message.sender)}, {frame.size_bytes} bytes")
         if out:  # what nothing follows from yet is written with what comes next: a crash loses it, the party resends
             self._keep(run)
@@ -436,11 +438,13 @@ class Driver:
         self._take(run)
         self._stored[job_hash] = len(events)
         # Where all bytes are stored every sum is folded: whoever lacks the last opening gets it from there.
-        saved = self._store.kept(job_hash) if any(kind == "long" for kind, _ in events) else None
+        states = self._store.kept(job_hash) if any(kind == "long" for kind, _ in events) else []
+        bulk = partial(self._store.bulk, job_hash)
         self._kept_sums[job_hash] = sum(kind == "opened" for kind, _ in events)
+        saved = folding.start(rest, states, self._roster, bulk)
         if saved is not None:
-            rest, self._kept_sums[job_hash] = folding.taken_up(run, rest, saved, self._roster, self._log, self._count)
-        halted = Halted(run, deque(rest), self._roster, self._log, self._count)
+            rest = folding.taken_up(run, rest, saved, self._roster, self._log, self._count)
+        halted = Halted(run, deque(rest), self._roster, self._log, self._count, bulk)
         if not halted.replayed():
             self._halted[job_hash] = halted
         if run.life.state.ended:
@@ -557,6 +561,7 @@ class Driver:
             self._open.pop(run.job_hash, None)
             self._halted.pop(run.job_hash, None)
             self._phases.pop(run.job_hash, None)
+            self._store.drop_bulk(run.job_hash, run.job.parties)
 
     def _known(self, run: Run) -> int:
         """How many opened sums of the job are stored as such: all of a course that is not saved."""

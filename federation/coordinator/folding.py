@@ -1,9 +1,11 @@
 """Folding a job from what the store has of it, also where long bytes are not in the store.
 
-Frames of a training carry updates that would take the disk longer than the network. Of such a frame the signed message
-is stored and its bulk is not: the party that sent it sends it again whenever it attends, byte for byte. So a fold may
-halt at a frame and go on when its bulk is there again; until then nobody is told anything, and nobody is late. Sums
-that are closed need no bulk at all: the course is kept as it stood after the last one.
+Frames of a training carry updates that would take the disk longer than the network, were they flushed. Of such a frame
+the signed message is stored; its bulk lies in a file that only a power cut loses, each party's last two. Sums that are
+closed need no bulk: the course is kept as it stood after the last one and after the one before. A fold begins at the
+latter, so that the last sum is folded whole and whoever lacks its opening, or samples of it, gets them; where bulk is
+gone it begins at the former. A fold may halt at a frame and go on when its party has sent it again, byte for byte;
+until then nobody is told anything, and nobody is late.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.envelope import Opened, opened
 
-LONG_BYTES = 1 << 20  # of a frame, from which on its bulk is not stored
+LONG_BYTES = 1 << 17  # of a frame, from which on its bulk is not flushed to the disk
 
 Log = Callable[[bytes, LogLine], None]  # (job, a line of its log)
 Count = Callable[[object, m.Signed], None]  # (a party's message, its envelope)
+Bulk = Callable[[str, bytes], tuple[bytes, ...] | None]  # (party, digest of its message): its long bytes, if kept
 
 
 @dataclass(slots=True)
@@ -35,6 +38,7 @@ class Halted:
 
     Attributes:
         events: those that are not folded.
+        bulk: finds what is kept of long frames.
         found: frames that came since, by digest.
         fresh: the same, in the order in which they came.
     """
@@ -44,6 +48,7 @@ class Halted:
     roster: Roster
     log: Log
     count: Count
+    bulk: Bulk
     found: dict[bytes, m.Frame] = field(default_factory=dict)
     fresh: list[tuple[Opened[object], m.Frame]] = field(default_factory=list)
 
@@ -69,18 +74,51 @@ class Halted:
                 frame = convert.frame_of(payload)
                 message = opened(frame.signed, self.roster, relay="the store")
                 if kind == "long" and frame.round_index >= len(run.totals):
-                    if message.digest not in self.found:
+                    parts = self._parts(message)
+                    if parts is None:
                         return False
-                    frame = self.found[message.digest]
+                    frame = replace(frame, parts=parts)
                 self.count(message.value, frame.signed)
                 run.receive(message, frame)
             self.events.popleft()
         return True
 
+    def _parts(self, message: Opened[object]) -> tuple[bytes, ...] | None:
+        again = self.found.get(message.digest)
+        return again.parts if again is not None else self.bulk(message.sender, message.digest)
+
+
+def start(
+    events: Sequence[Event], states: Sequence[Sequence[bytes]], roster: Roster, bulk: Bulk
+) -> Sequence[bytes] | None:
+    """Return the state at which a fold begins, None for the very beginning.
+
+    Args:
+        events: all that the store has, without the job itself.
+        states: what was kept last, then what was kept before it, if they are there.
+    """
+    if not states or events[-1][0] == "ended":
+        return states[0] if states else None
+    before = states[1] if len(states) > 1 else None
+    first, last = (_opened_at(events, state) for state in (before, states[0]))
+    for kind, payload in events:
+        frame = convert.frame_of(payload) if kind == "long" else None
+        if frame is not None and first <= frame.round_index < last:
+            message = opened(frame.signed, roster, relay="the store")
+            if bulk(message.sender, message.digest) is None:
+                return states[0]
+    return before
+
+
+def _opened_at(events: Sequence[Event], state: Sequence[bytes] | None) -> int:
+    """Return how many sums were open when the state was kept."""
+    position = 0 if state is None else int.from_bytes(state[0], "big") - 1
+    return sum(kind == "opened" for kind, _ in events[:position])
+
 
 def taken_up(
     run: Run, events: Sequence[Event], saved: Sequence[bytes], roster: Roster, log: Log, count: Count
-) -> tuple[Sequence[Event], int]:
+) -> Sequence[Event]:
     """Let a course that was kept stand where it stood.
 
     Args:
@@ -89,7 +127,7 @@ def taken_up(
         saved: what `kept` made.
 
     Returns:
-        The events that came after, and how many sums are open.
+        The events that came after.
     """
     position = int.from_bytes(saved[0], "big") - 1  # the job itself is an event too
     totals: dict[int, Release] = {}
@@ -107,7 +145,7 @@ def taken_up(
                 run.receive(message, frame)
     run.take_up(saved[1:], [totals[index] for index in range(len(totals))])
     ahead = [event for event in events[:position] if _is_ahead(event, len(totals))]
-    return [*ahead, *events[position:]], len(totals)
+    return [*ahead, *events[position:]]
 
 
 def _is_ahead(event: Event, sums: int) -> bool:

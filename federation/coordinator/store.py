@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,13 +36,22 @@ class Store(Protocol):
         """Return the ids of all key ceremonies in the order of their first event."""
 
     def keep(self, job_hash: bytes, parts: Sequence[bytes | memoryview]) -> None:
-        """Keep where a job's course stands, in the place of what was there; a killed process loses nothing.
+        """Keep where a job's course stands, in the place of what was there before the last; kill -9 loses nothing.
 
         After a power cut an earlier one or none may be there: see `long_file`.
         """
 
-    def kept(self, job_hash: bytes) -> tuple[bytes, ...] | None:
-        """Return the parts that were kept last, or None."""
+    def kept(self, job_hash: bytes) -> list[tuple[bytes, ...]]:
+        """Return the parts that were kept last, and those that were kept before them: two at most."""
+
+    def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[bytes]) -> None:
+        """Keep the long bytes of a party's message, in the place of those before its last; as lasting as `keep`."""
+
+    def bulk(self, job_hash: bytes, party: str, digest: bytes) -> tuple[bytes, ...] | None:
+        """Return the long bytes of that message, if they are among its party's last two."""
+
+    def drop_bulk(self, job_hash: bytes, parties: Sequence[str]) -> None:
+        """Forget the long bytes of a job that ended."""
 
     def put_document(self, digest: bytes, body: bytes) -> None:
         """Keep `body` under `digest`; the first body under a digest stays."""
@@ -60,7 +69,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self._events: dict[bytes, list[Event]] = {}
         self._documents: dict[bytes, bytes] = {}
-        self._kept: dict[bytes, tuple[bytes, ...]] = {}
+        self._kept: dict[bytes, list[tuple[bytes, ...]]] = {}
+        self._bulk: dict[tuple[bytes, str], list[tuple[bytes, ...]]] = {}
 
     def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
         if events:
@@ -76,10 +86,20 @@ class MemoryStore:
         return [one for one, events in self._events.items() if events[0][0] == CEREMONY]
 
     def keep(self, job_hash: bytes, parts: Sequence[bytes | memoryview]) -> None:
-        self._kept[job_hash] = tuple(map(bytes, parts))
+        self._kept[job_hash] = [tuple(map(bytes, parts)), *self._kept.get(job_hash, ())][:2]
 
-    def kept(self, job_hash: bytes) -> tuple[bytes, ...] | None:
-        return self._kept.get(job_hash)
+    def kept(self, job_hash: bytes) -> list[tuple[bytes, ...]]:
+        return self._kept.get(job_hash, [])
+
+    def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[bytes]) -> None:
+        self._bulk[job_hash, party] = [(digest, *parts), *self._bulk.get((job_hash, party), ())][:2]
+
+    def bulk(self, job_hash: bytes, party: str, digest: bytes) -> tuple[bytes, ...] | None:
+        return _bulk_of(digest, self._bulk.get((job_hash, party), ()))
+
+    def drop_bulk(self, job_hash: bytes, parties: Sequence[str]) -> None:
+        for party in parties:
+            self._bulk.pop((job_hash, party), None)
 
     def put_document(self, digest: bytes, body: bytes) -> None:
         self._documents.setdefault(digest, body)
@@ -106,6 +126,7 @@ class StrictStore:
         self._fault: Unavailable | None = None
         self.events, self.jobs, self.ceremonies = store.events, store.jobs, store.ceremonies
         self.document, self.close, self.kept = store.document, store.close, store.kept
+        self.bulk, self.drop_bulk = store.bulk, store.drop_bulk
 
     def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
         with self._once():
@@ -114,6 +135,10 @@ class StrictStore:
     def keep(self, job_hash: bytes, parts: Sequence[bytes | memoryview]) -> None:
         with self._once():
             self._store.keep(job_hash, parts)
+
+    def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[bytes]) -> None:
+        with self._once():
+            self._store.keep_bulk(job_hash, party, digest, parts)
 
     def put_document(self, digest: bytes, body: bytes) -> None:
         with self._once():
@@ -193,11 +218,24 @@ class SqliteStore:
     def keep(self, job_hash: bytes, parts: Sequence[bytes | memoryview]) -> None:
         long_file.write(self._course(job_hash), parts)
 
-    def kept(self, job_hash: bytes) -> tuple[bytes, ...] | None:
-        return long_file.read(self._course(job_hash))
+    def kept(self, job_hash: bytes) -> list[tuple[bytes, ...]]:
+        return list(long_file.read_each(self._course(job_hash)))
+
+    def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[bytes]) -> None:
+        long_file.write(self._bulk(job_hash, party), (digest, *parts))
+
+    def bulk(self, job_hash: bytes, party: str, digest: bytes) -> tuple[bytes, ...] | None:
+        return _bulk_of(digest, long_file.read_each(self._bulk(job_hash, party)))
+
+    def drop_bulk(self, job_hash: bytes, parties: Sequence[str]) -> None:
+        for party in parties:
+            long_file.remove(self._bulk(job_hash, party))
 
     def _course(self, job_hash: bytes) -> Path:
         return self._path.with_name(f"course-{job_hash.hex()}")
+
+    def _bulk(self, job_hash: bytes, party: str) -> Path:
+        return self._path.with_name(f"bulk-{job_hash.hex()}-{party}")
 
     def put_document(self, digest: bytes, body: bytes) -> None:
         try:
@@ -224,3 +262,7 @@ class SqliteStore:
             f"the coordinator's store {path.name} cannot be used: {fault}",
             hint="is another coordinator running on it, is the disk full, may this user write there?",
         )
+
+
+def _bulk_of(digest: bytes, kept: Iterable[tuple[bytes, ...]]) -> tuple[bytes, ...] | None:
+    return next((one[1:] for one in kept if one[0] == digest), None)

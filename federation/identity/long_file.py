@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from federation.crypto.chunk_hash import chunk_hash
@@ -23,7 +23,7 @@ _HEAD = struct.Struct(
     ">18sQQ32s"
 )  # mark, number of the write (0: under way), of parts, hash of sizes and parts' hashes
 _COUNT = struct.Struct(">Q")
-MOST_PARTS = 64
+MOST_PARTS = 1 << 16
 
 
 def write(path: Path, parts: Sequence[bytes | memoryview]) -> None:
@@ -54,11 +54,22 @@ def write(path: Path, parts: Sequence[bytes | memoryview]) -> None:
 
 def read(path: Path) -> tuple[bytes, ...] | None:
     """Return the parts that were written last; None where there are none, or nothing is whole."""
+    return next(read_each(path), None)
+
+
+def read_each(path: Path) -> Iterator[tuple[bytes, ...]]:
+    """Yield the parts that were written last, then those before them, if they are there and whole."""
     for slot in sorted(_slots(path), key=_number, reverse=True):
         found = _read(slot)
         if found is not None:
-            return found
-    return None
+            yield found
+
+
+def remove(path: Path) -> None:
+    """Remove the files; none is no error."""
+    for slot in _slots(path):
+        with contextlib.suppress(OSError):
+            slot.unlink()
 
 
 def erase(path: Path) -> None:

@@ -149,6 +149,7 @@ class Training(Course):
         self.hash = b""  # of the model, where it was asked for
         self._seed = digest(f"{LABEL}/seed", self.plan.seed.to_bytes(8, "big"))
         self._stale = 0  # evaluations since the best one
+        self._told: list[tuple[Progress, str]] = []  # the history as it rests: each round is written once
         asked = together([standardising.asked(self.plan, self.where, joint)])
         self.standardising = Questions(
             job, joint, Replay(asked, joint, parties=job.parties, max_rounds=_scalings(joint))
@@ -384,11 +385,17 @@ class Training(Course):
             "hash": self.hash.hex(),
             "scaling": asdict(self.standard.scaling),
             "rows": self.standard.rows,
-            "history": [asdict(one) for one in self.history],
+            "history": self._written(),
             "best": None if self.best is None else self.best[0],
             "more": len(self.public.more),
         }
         return json.dumps(about).encode(), *(array.astype("<f4", copy=False).data.cast("B") for array in arrays)
+
+    def _written(self) -> list[str]:
+        for index, one in enumerate(self.history):
+            if index >= len(self._told) or self._told[index][0] is not one:  # its figures came later
+                self._told[index:] = [(one, json.dumps(asdict(one)))]
+        return [text for _, text in self._told]
 
     def restore(self, saved: Sequence[bytes]) -> None:
         try:
@@ -408,7 +415,7 @@ class Training(Course):
         self.step, self.round_index, self._stale = Step(about["step"]), about["round"], about["stale"]
         self._contributors, self._transcript = tuple(about["contributors"]), bytes.fromhex(about["transcript"])
         self.hash = bytes.fromhex(about["hash"])
-        self.history = [_progress_of(one) for one in about["history"]]
+        self.history = [_progress_of(json.loads(one)) for one in about["history"]]
         self.public = Public(model=arrays[0], more=tuple(arrays[1 : 1 + about["more"]]))
         if about["best"] is not None:
             self.best = about["best"], arrays[-1] if len(arrays) > 1 + about["more"] else self.public.model

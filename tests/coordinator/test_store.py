@@ -52,6 +52,30 @@ def test_what_is_not_there_is_nothing_and_no_error(store: Store) -> None:
     assert store.document(b"d" * 32) is None
 
 
+def test_the_last_two_states_of_a_course_are_kept_newest_first(store: Store) -> None:
+    assert store.kept(JOB) == []
+    for turn in range(4):
+        store.keep(JOB, (b"%d" % turn, memoryview(bytes(turn))))
+        found = [(b"%d" % one, bytes(one)) for one in (turn, turn - 1) if one >= 0]
+        assert store.kept(JOB) == found
+    assert store.kept(OTHER) == []
+
+
+def test_the_last_two_long_messages_of_each_party_are_kept_until_their_job_ends(store: Store) -> None:
+    for turn in range(3):
+        for party in ("macao", "macao-2"):
+            store.keep_bulk(JOB, party, bytes([turn]) * 32, (party.encode(), bytes(1000), b"%d" % turn))
+    for party in ("macao", "macao-2"):
+        assert store.bulk(JOB, party, bytes(32)) is None
+        for turn in (1, 2):
+            assert store.bulk(JOB, party, bytes([turn]) * 32) == (party.encode(), bytes(1000), b"%d" % turn)
+    assert store.bulk(OTHER, "macao", bytes([2]) * 32) is None
+    assert store.bulk(JOB, "hongkong", bytes([2]) * 32) is None
+    store.drop_bulk(JOB, ("macao", "hongkong"))
+    assert store.bulk(JOB, "macao", bytes([2]) * 32) is None
+    assert store.bulk(JOB, "macao-2", bytes([2]) * 32) is not None
+
+
 def test_appending_nothing_makes_no_job(store: Store) -> None:
     store.append(JOB, [])
     assert store.jobs() == []
