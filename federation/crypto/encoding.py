@@ -216,8 +216,7 @@ class Packing:
         words = self._words(total, contributors)
         weight, clipped = (int(self._slot(words, slot)[0]) for slot in range(self._packed, self._packed + 2))
         mean = np.empty(self.length, dtype=np.float64)
-        # A product takes a third of a quotient's time; it is off by one more ulp of float64.
-        step, middle = 1 / (self.scale * (weight / self.weight_most) or 1.0), contributors * self.top / 2
+        steps, middle = self.scale * (weight / self.weight_most) or 1.0, contributors * self.top / 2
         chunks = -(-len(words) // CHUNK_WORDS)
         extremes: list[tuple[int, int]] = [(0, 0)] * chunks
 
@@ -227,7 +226,7 @@ class Packing:
                 part = mean[start : start + len(lanes)]
                 np.copyto(part, lanes, casting="unsafe")  # below 2^53: exact
                 part -= middle
-                part *= step
+                part /= steps  # not times 1 / steps: the largest number is clip, to the bit
                 if len(lanes):
                     extremes[place] = int(lanes.min()), int(lanes.max())
 
@@ -240,8 +239,8 @@ class Packing:
             raise BadTotal("more clipped entries than the contributors have")
         return Decoded(
             mean=mean,
-            low=(low - middle) * step,
-            high=(high - middle) * step,
+            low=(low - middle) / steps,
+            high=(high - middle) / steps,
             weight=weight,
             clipped=clipped,
             weight_most=self.weight_most,

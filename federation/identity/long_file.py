@@ -12,13 +12,13 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from federation.crypto.chunk_hash import chunk_hash
 from federation.errors import Unavailable
 
-_MARK = b"federation/long/v2"
+_MARK = b"federation/long/v3"
 _HEAD = struct.Struct(
     ">18sQQ32s"
 )  # mark, number of the write (0: under way), of parts, hash of sizes and parts' hashes
@@ -26,24 +26,30 @@ _COUNT = struct.Struct(">Q")
 MOST_PARTS = 1 << 16
 
 
-def write(path: Path, parts: Sequence[bytes | memoryview]) -> None:
-    """Put `parts` in the place of what was written before the last. Raises Unavailable where the system will not."""
+def write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Put `parts`, taken one after another, in the place of what was written before the last.
+
+    Raises:
+        Unavailable: the system will not.
+    """
     slots = _slots(path)
     numbers = [_number(slot) for slot in slots]
     older = slots[numbers[1] < numbers[0]]
-    views = [memoryview(part).cast("B") for part in parts]
-    sizes = b"".join(_COUNT.pack(view.nbytes) for view in views)
     try:
         # O_TRUNC would give the pages back, which is what costs.
         file = os.open(older, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
-            _put(file, memoryview(bytes(_HEAD.size)), 0)
-            at = _put(file, memoryview(sizes), _HEAD.size)
-            for view in views:
+            at = _put(file, memoryview(bytes(_HEAD.size)), 0)
+            sizes, hashes = [], []
+            for part in parts:
+                view = memoryview(part).cast("B")
+                sizes.append(_COUNT.pack(view.nbytes))
+                hashes.append(chunk_hash(view))
                 at = _put(file, view, at)
+            at = _put(file, memoryview(b"".join(sizes)), at)
             os.ftruncate(file, at)
-            hashed = chunk_hash(sizes + b"".join(map(chunk_hash, views)))
-            _put(file, memoryview(_HEAD.pack(_MARK, max(numbers) + 1, len(views), hashed)), 0)
+            hashed = chunk_hash(b"".join([*sizes, *hashes]))
+            _put(file, memoryview(_HEAD.pack(_MARK, max(numbers) + 1, len(sizes), hashed)), 0)
         finally:
             os.close(file)
     except OSError as fault:
@@ -113,10 +119,15 @@ def _read(slot: Path) -> tuple[bytes, ...] | None:
             mark, number, count, hashed = _HEAD.unpack(file.read(_HEAD.size))
             if mark != _MARK or not number or count > MOST_PARTS:
                 return None
-            sizes = file.read(_COUNT.size * count)
-            lengths = [length for (length,) in _COUNT.iter_unpack(sizes)]
-            if sum(lengths) != slot.stat().st_size - file.tell():
+            end = slot.stat().st_size - _COUNT.size * count
+            if end < _HEAD.size:
                 return None
+            file.seek(end)
+            sizes = file.read()
+            lengths = [length for (length,) in _COUNT.iter_unpack(sizes)]
+            if sum(lengths) != end - _HEAD.size:
+                return None
+            file.seek(_HEAD.size)
             parts = tuple(file.read(length) for length in lengths)
     except (FileNotFoundError, struct.error):
         return None

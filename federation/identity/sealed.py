@@ -14,10 +14,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -26,6 +28,8 @@ from federation.identity import long_file
 from federation.identity.seal import SET_HASH_BYTES, Seal, broken, place_of
 
 LARGEST_BYTES = 256 * 1024 * 1024  # of one record; bulk chunks are files
+PIECE_BYTES = 4 * 1024 * 1024  # of a long record, sealed at once: it is never in memory twice
+ONCE_BYTES = 16
 _FILE = "sealed.db"
 _LOCK = "sealed.lock"
 _STATE = place_of(b"federation/sealed/state/v1")
@@ -186,20 +190,38 @@ class SealedLog:
         A killed process loses nothing; a power cut may leave an earlier file, or none: see `long_file`.
         """
         hidden = self._seal.hidden(b"long", name)
-        count = len(parts)
-        long_file.write(
-            self._long(hidden),
-            [self._seal.sealed(_long_place(hidden, index, count), part) for index, part in enumerate(parts)],
-        )
+        views = [memoryview(part).cast("B") for part in parts]
+        once = secrets.token_bytes(ONCE_BYTES)  # pieces of two writes do not fit together
+        head = once + b"".join(view.nbytes.to_bytes(8, "big") for view in views)
+        pieces = (view[at : at + PIECE_BYTES] for view in views for at in range(0, view.nbytes, PIECE_BYTES))
+
+        def sealed() -> Iterator[bytes]:
+            yield self._seal.sealed(_long_place(hidden, b"", 0), head)
+            for index, piece in enumerate(pieces, 1):
+                yield self._seal.sealed(_long_place(hidden, once, index), piece)
+
+        long_file.write(self._long(hidden), sealed())
 
     def kept(self, name: bytes) -> tuple[bytes, ...] | None:
         """Return the parts that were kept last; None if there are none. Raises Refused where they were changed."""
         hidden = self._seal.hidden(b"long", name)
         found = long_file.read(self._long(hidden))
-        if found is None:
+        if not found:
             return None
-        places = (_long_place(hidden, index, len(found)) for index in range(len(found)))
-        return tuple(self._seal.opened(place, record) for place, record in zip(places, found, strict=True))
+        head, *records = found
+        told = self._seal.opened(_long_place(hidden, b"", 0), head)
+        once, sizes = (
+            told[:ONCE_BYTES],
+            [int.from_bytes(told[i : i + 8], "big") for i in range(ONCE_BYTES, len(told), 8)],
+        )
+        left = iter(enumerate(records, 1))
+        parts = []
+        for size in sizes:
+            counted = islice(left, -(-size // PIECE_BYTES))
+            parts.append(b"".join(self._seal.opened(_long_place(hidden, once, at), one) for at, one in counted))
+        if list(map(len, parts)) != sizes or next(left, None) is not None:
+            raise broken("a long record lacks a piece, or has one too many")
+        return tuple(parts)
 
     def discard(self, name: bytes) -> None:
         """Overwrite and remove what was kept under `name`, if anything was."""
@@ -390,5 +412,5 @@ def _translated(cause: Exception) -> FederationError:
     return Unavailable(f"the sealed storage cannot be used: {what}", hint="check the disk and the folder, and restart")
 
 
-def _long_place(hidden: bytes, index: int, count: int) -> bytes:
-    return place_of(b"long", hidden, index.to_bytes(8, "big"), count.to_bytes(8, "big"))
+def _long_place(hidden: bytes, once: bytes, index: int) -> bytes:
+    return place_of(b"long", hidden, once, index.to_bytes(8, "big"))

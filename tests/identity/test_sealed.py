@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from federation.errors import Misuse, Refused, Unavailable
-from federation.identity import seal
+from federation.identity import long_file, seal, sealed
 from federation.identity.sealed import SealedLog
 
 KEY = bytes(range(32))
@@ -435,3 +435,63 @@ def test_any_sequence_of_operations_is_remembered_like_a_dictionary(tmp_path: Pa
         assert log.streams() == list(streams)
         assert {name: log.read(name) for name in streams} == streams
         assert {name: log.get(name) for name in (b"", b"a", b"b")} == {n: values.get(n) for n in (b"", b"a", b"b")}
+
+
+# --- long records ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealed, "PIECE_BYTES", 100)
+
+
+@pytest.mark.usefixtures("short_pieces")
+@pytest.mark.parametrize("sizes", [(), (0,), (1, 0, 99), (100,), (101, 100, 200, 7)])
+def test_long_records_come_back_in_their_parts(folder: Path, sizes: tuple[int, ...]) -> None:
+    parts = tuple(bytes([index]) * size for index, size in enumerate(sizes))
+    with SealedLog(folder, KEY) as log:
+        assert log.kept(b"course") is None
+        for _ in range(3):
+            log.keep(b"course", parts)
+            assert log.kept(b"course") == parts
+        assert log.kept(b"another") is None
+    with SealedLog(folder, KEY) as log:
+        assert log.kept(b"course") == parts
+        log.discard(b"course")
+        assert log.kept(b"course") is None
+
+
+@pytest.mark.usefixtures("short_pieces")
+def test_pieces_of_two_writes_do_not_fit_together(folder: Path) -> None:
+    """Whoever may write to the disk cannot put an earlier half of a model to a later one, nor swap or drop pieces."""
+    with SealedLog(folder, KEY) as log:
+        log.keep(b"course", (b"a" * 250,))
+        (path,) = folder.glob("long-*")
+        earlier = long_file.read(path)
+        log.keep(b"course", (b"b" * 250,))
+        later = long_file.read(path)
+        assert earlier is not None
+        assert later is not None
+        assert len(later) == 1 + 3
+        forged = {
+            "an earlier piece": (*later[:2], earlier[2], later[3]),
+            "an earlier head": (earlier[0], *later[1:]),
+            "swapped": (later[0], later[2], later[1], later[3]),
+            "one less": later[:-1],
+            "one more": (*later, later[-1]),
+            "no head": later[1:],
+        }
+        for what, records in forged.items():
+            long_file.write(path, records)
+            with pytest.raises(Refused) as caught:
+                log.kept(b"course")
+            assert caught.value.rule == "sealed storage", what
+        long_file.write(path, later)
+        assert log.kept(b"course") == (b"b" * 250,)
+
+
+def test_a_long_record_cannot_be_read_from_its_file(folder: Path) -> None:
+    with SealedLog(folder, KEY) as log:
+        log.keep(b"course", (b"nobody reads this" * 50,))
+        (path,) = folder.glob("long-*")
+        assert b"nobody" not in path.read_bytes()
