@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from structlog.testing import capture_logs
@@ -55,8 +56,8 @@ class Coordinator:
 
 
 @contextlib.asynccontextmanager
-async def no_channel(*_: object) -> AsyncIterator[None]:
-    yield None
+async def no_channel(*_: object) -> AsyncIterator[Mock]:
+    yield Mock()
 
 
 def test_a_line_that_broke_while_the_daemon_wrote_is_dialled_again(monkeypatch: pytest.MonkeyPatch) -> None:
