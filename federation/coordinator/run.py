@@ -218,6 +218,11 @@ class Run:
         return tuple(sorted(set(self.course.contributors) - set(self.life.attested)))
 
     @property
+    def vector_bytes(self) -> int:
+        """Bytes of the longest vector that a party may send now; 0 once the job has ended."""
+        return max((open_sum.vector_bytes for open_sum in self._sums.values()), default=0)
+
+    @property
     def phase(self) -> tuple[int, int, str]:
         """Where the job waits: (secure sum, attempt, what is owed); who waits too long for one of them goes on."""
         open_sum = self._sums.get(len(self.totals))

@@ -45,6 +45,7 @@ class Sum:
         self.setup = setup
         self.total: Release | None = None
         self.aborted: tuple[Blame, ...] = ()
+        self.vector_bytes = 0  # of one party, once it is known what is summed
         self._protocol, self._me = protocol, me
         self._state: State = protocol.aggregator()
         self._round_digest = self._total_digest = b""
@@ -82,6 +83,7 @@ class Sum:
     def specified(self, spec: Spec) -> None:
         """Say what is summed, now that it is known."""
         self._round_digest = spec.round_digest
+        self.vector_bytes = spec.size_bytes
         self._step(SpecKnown(spec=spec))
 
     def receive(self, message: OpenedMessage[object], frame: m.Frame) -> dict[str, list[m.Frame]]:

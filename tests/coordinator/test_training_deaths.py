@@ -8,6 +8,7 @@ bit, with plain addition of the updates of those who were counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -135,6 +136,36 @@ def test_a_power_cut_over_long_updates_ends_a_training_or_lets_it_go_on_and_neve
             assert stage.state(job_hash) is State.ABORTED
             assert stage.coordinator.released(job_hash, "ana") == ((), ())
     assert len(ended) > ended.count(State.RELEASED) > 2 * len(ended) / 3
+
+
+@pytest.mark.usefixtures("long")
+def test_bytes_that_no_vector_has_do_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[int] = []
+    keep_bulk = MemoryStore.keep_bulk
+
+    def counted(self: MemoryStore, job_hash: bytes, party: str, digest: bytes, parts: Sequence[bytes]) -> None:
+        kept.append(sum(map(len, parts)))
+        keep_bulk(self, job_hash, party, digest, parts)
+
+    monkeypatch.setattr(MemoryStore, "keep_bulk", counted)
+    honest = TrainingStage()
+    job, job_hash = trains(honest, **WIDE)
+    honest.settle()
+    assert_trained(honest, job, job_hash)
+    assert kept
+    longest = max(kept)
+    for domain in ("federation/advert/v2", "federation/head/v2", m.VERDICT):
+        kept.clear()
+        stage = TrainingStage()
+        _, job_hash = trains(stage, **WIDE)
+
+        def stuffed(way: str, party: str, frame: m.Frame, domain: str = domain) -> Sequence[m.Frame]:
+            mine = (way, party) == ("in", "macao") and frame.signed.domain == domain
+            return (replace(frame, parts=(*frame.parts, bytes(100_000))) if mine else frame,)
+
+        stage.link = stuffed
+        stage.settle()
+        assert all(size <= longest for size in kept), domain
 
 
 def test_an_answer_that_is_kept_nowhere_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,6 +132,8 @@ class MortalStore:
         self.events, self.jobs, self.ceremonies = store.events, store.jobs, store.ceremonies
         self.document = store.document
         self.put_document, self.close = store.put_document, store.close
+        self.keep, self.kept, self.keep_bulk = store.keep, store.kept, store.keep_bulk
+        self.bulk, self.drop_bulk = store.bulk, store.drop_bulk
 
     def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
         due = self.dies_in == 1
