@@ -39,7 +39,6 @@ from federation.domain.roster import Role
 from federation.identity import keys, roster_file
 from federation.protocols.setup import Setup, chunked
 from federation.wire import messages as m
-from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from peers.rounds import COORDINATOR, Aggregator, Numbers, Party, as_the_drivers
@@ -143,7 +142,7 @@ class Client:
         self._floats = numbers.floats(parties.index(me.name))
         self._party: Party | None = None
 
-    def hello(self) -> m.Frame:
+    def hello(self, _ceremonies: tuple[bytes, ...]) -> m.Frame:
         return said("hello")
 
     def tick(self, _now_ms: int) -> None:
@@ -184,13 +183,25 @@ class Client:
         return said("done", f"{mean[0]:.7f} {mean[-1]:.7f}".encode())
 
 
+class NoCeremonies:
+    """Nobody makes a joint key here."""
+
+    open = ()
+
+    def takes(self, *_: object) -> bool:
+        return False
+
+    def greeting(self) -> list[m.Frame]:
+        return []
+
+
 async def joined(folder: Path, name: str, address: str, numbers: Numbers) -> None:
     """Be a client until somebody ends this process."""
     me, roster = keys.load(folder / name), roster_file.load(folder / "roster.json")
     client = Client(me, roster, [member.name for member in roster.with_role(Role.JURISDICTION)], numbers)
-    with ThreadPoolExecutor(1) as worker:
+    with ThreadPoolExecutor(1) as worker, ThreadPoolExecutor(1) as other:
         ready = SimpleNamespace(me=me, roster=roster)
-        await Line(ready, address, client, worker, lambda *_: None, lambda _: None).attend()
+        await Line(ready, address, client, NoCeremonies(), worker, other, lambda *_: None, lambda _: None).attend()
 
 
 async def measured(folder: Path, numbers: Numbers, rounds: int) -> dict[str, list[float]]:
@@ -209,7 +220,7 @@ async def measured(folder: Path, numbers: Numbers, rounds: int) -> dict[str, lis
     service.driver = table
     server = grpc.aio.server(interceptors=[AccessInterceptor(roster)], options=tls.OPTIONS)
     port = server.add_secure_port("127.0.0.1:0", tls.server_credentials(made[COORDINATOR], roster))
-    pb_grpc.add_CoordinatorServiceServicer_to_server(service, server)
+    service.added_to(server)
     await server.start()
     arguments = ["--folder", str(folder), "--address", f"127.0.0.1:{port}"]
     arguments += ["--parties", str(numbers.parties), "--dim", str(numbers.dim), "--bits", str(numbers.bits)]
