@@ -369,7 +369,7 @@ class Numbers:
 
     def mean(self, release: Release) -> np.ndarray:
         """The opened mean, in floats."""
-        return self.packing.decode(release.total, len(release.parties)).mean
+        return self.packing.decode(release.chunks, len(release.parties)).mean
 
     def loop(self, masks: int) -> Callable[[], object]:
         """Return so many masks on one vector in one thread, for the limit of one core."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from typing import Any, Final, TypeAlias
 
+from federation.crypto.ring import Chunk
 from federation.errors import Refused
 from federation.wire import bulk, pieces
 from federation.wire.v1 import coordinator_service_pb2 as pb
@@ -28,7 +29,7 @@ def calls(channel: Call) -> tuple[Call, Call]:
     )
 
 
-async def uploads(blob: bytes, parts: Sequence[bytes]) -> AsyncIterator[bytes]:
+async def uploads(blob: bytes, parts: Sequence[Chunk]) -> AsyncIterator[bytes]:
     """Yield the requests that carry `parts` in order, the first with the id and the size of the whole."""
     size = sum(map(len, parts))
     for index, some in enumerate(bulk.pieces_of(parts)):
@@ -37,7 +38,7 @@ async def uploads(blob: bytes, parts: Sequence[bytes]) -> AsyncIterator[bytes]:
 
 async def downloaded(
     responses: AsyncIterable[bytes], size_bytes: int, limit_bytes: int = LARGEST_BLOB
-) -> tuple[bytes, ...]:
+) -> tuple[Chunk, ...]:
     """Return the parts of a stream in order, `size_bytes` in all.
 
     Raises:
@@ -46,7 +47,7 @@ async def downloaded(
     """
     if not 0 <= size_bytes <= limit_bytes:
         raise Refused(f"{size_bytes} bytes are declared, at most {limit_bytes} are accepted", rule="stream size")
-    parts: list[bytes] = []
+    parts: list[Chunk] = []
     left = size_bytes
     async for response in responses:
         some = pieces.download_of(response).parts

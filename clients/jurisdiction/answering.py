@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from federation.crypto.ring import Chunk
 from federation.errors import Refused
 
 
@@ -24,7 +25,7 @@ class Answering(ABC):
         """Judge the sum that is due before a row is touched for it. Raises Refused, naming the first rule."""
 
     @abstractmethod
-    def vector(self) -> bytes:
+    def vector(self) -> Chunk:
         """Return what this party adds to the sum that is due, as the course's spec has it; the same when asked again.
 
         Raises:

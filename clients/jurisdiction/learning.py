@@ -23,6 +23,7 @@ from clients.jurisdiction.questions import Questions
 from clients.jurisdiction.trainer import Trainer
 from federation.crypto import ring
 from federation.crypto.encoding import Packing
+from federation.crypto.ring import Chunk
 from federation.domain.catalogue import Dataset
 from federation.domain.job import digest
 from federation.errors import Misuse, Refused
@@ -38,7 +39,7 @@ class _Answer:
     """The vector of a round, and what this party keeps once it is counted."""
 
     round_index: int
-    words: bytes
+    words: memoryview
     kept: Arrays
     lost: NDArray[np.float32] | None
 
@@ -87,7 +88,7 @@ class Learning(Answering):
         if self._course.step is Step.SCALE:
             self._standardising.judge()
 
-    def vector(self) -> bytes:
+    def vector(self) -> Chunk:
         course = self._course
         if course.step is Step.SCALE:
             return self._standardising.vector()

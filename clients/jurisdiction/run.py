@@ -19,6 +19,7 @@ from clients.jurisdiction.joint_keys import Held, JointKeys
 from clients.jurisdiction.records import Records
 from clients.jurisdiction.sums import Sum, secrets_of
 from clients.jurisdiction.vault import Vault
+from federation.crypto.ring import Chunk
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Job, digest
 from federation.domain.roster import Roster
@@ -349,7 +350,7 @@ class Run:
             strict=self._course.strict(index),
         )
 
-    def _contributed(self, setup: Setup, number: int, vector: bytes | None) -> Contribute:
+    def _contributed(self, setup: Setup, number: int, vector: Chunk | None) -> Contribute:
         made = self._answering.vector() if vector is None else vector
         return Contribute(spec=self._course.spec(setup), vector=made, number=number)
 
@@ -384,4 +385,4 @@ def _release_bytes(release: Release) -> bytes:
 
 def _release_of(payload: bytes) -> Release:
     end = 4 + int.from_bytes(payload[:4], "big")
-    return Release(total=payload[end:], parties=tuple(payload[4:end].decode().split("\n")))
+    return Release.of(payload[end:], tuple(payload[4:end].decode().split("\n")))

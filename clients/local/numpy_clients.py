@@ -37,7 +37,7 @@ from federation.domain.job import digest
 from federation.domain.parameters import read
 from federation.errors import JobFailed, Misuse
 from federation.identity.certificate import checked_name
-from federation.protocols.setup import Setup, Spec
+from federation.protocols.setup import Setup, Spec, chunked
 from federation.training.layout import Layout
 from federation.training.merging import bounded
 from federation.training.plan import STRATEGIES
@@ -178,7 +178,8 @@ class _Course:
                 values = self._with_rest(party, moves.pop(party), packing, weights[party])
                 yield np.frombuffer(packing.encode(values, weight=weights[party]).words, dtype="<u8")
 
-        decoded = packing.decode(self._sums.total(words(), ring.Z64, packing.elements, packing.digest), len(examples))
+        total = self._sums.total(words(), ring.Z64, packing.elements, packing.digest)
+        decoded = packing.decode(chunked(total), len(examples))
         self.public = self._way.merge(options, layout, self.public, decoded.mean, number - 1)
         if not np.isfinite(self.public.model).all():
             raise JobFailed("the model is not finite any more", hint="bound updates with norm, or a smaller server_lr")

@@ -29,7 +29,7 @@ from federation.crypto.ring import Z64
 from federation.domain.job import digest
 from federation.errors import JobFailed, Misuse
 from federation.jobs.training import LABEL, Progress
-from federation.protocols.setup import Check, Setup, Spec, colluders_of
+from federation.protocols.setup import Check, Setup, Spec, chunked, colluders_of
 from federation.training.inputs import Inputs
 from federation.training.model import Model
 from federation.training.strategy import Public, Rows, Schedule, Strategy, Update, Work
@@ -110,7 +110,7 @@ def simulate(
                 if update.kept:
                     cast.kept[place] = update.kept
             there = tuple(cast.names[place] for place in counted)
-            decoded = packing.decode(total.opened(there), len(there))
+            decoded = packing.decode(chunked(total.opened(there)), len(there))
             public = strategy.merge(parameters, layout, public, decoded.mean, index)
             share = decoded.clipped / (len(there) * packing.length)
             history.append(Progress(round_index=index, parties=there, weight=decoded.weight, clipped=share))

@@ -132,7 +132,7 @@ class RemoteTransport:
         if len(counted) != len(response.totals):
             coordinator = received.coordinator_of(self._roster)
             raise ProtocolViolation(coordinator, phase="follow", expected="the contributors of each sum", got="others")
-        return tuple(Release(total=t, parties=p) for t, p in zip(response.totals, counted, strict=True))
+        return tuple(Release.of(t, p) for t, p in zip(response.totals, counted, strict=True))
 
     def model(self, job_hash: bytes, *, best: bool) -> bytes:
         return b"".join(self._bounded(self._calls.read_model(job_hash, best=best), "model"))

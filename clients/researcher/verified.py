@@ -86,7 +86,7 @@ def replay(course: Course, job: Job, job_hash: bytes, released: Released, *, coo
         except Misuse:
             raise lie("numbers of at most 128 bits with sign", "greater ones") from None
         try:
-            course.feed(Release(total=total, parties=parties))
+            course.feed(Release.of(total, parties))
         except ProtocolViolation as fault:
             raise lie(fault.expected, fault.got) from fault
     if course.due is not None:

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from federation.coordinator.run import Run
 from federation.crypto.chunk_hash import chunk_hash
+from federation.crypto.ring import Chunk
 from federation.domain.roster import Roster
 from federation.protocols.events import Release
 from federation.protocols.masked_sum.messages import Advert, Consent, Head, Opening, Shares
 from federation.protocols.paillier_sum.messages import Cipher, Partial, Ready
-from federation.protocols.setup import chunked
 from federation.protocols.withdrawal import Withdrawal
 from federation.wire import convert
 from federation.wire import messages as m
@@ -83,7 +83,7 @@ def _sum(run: Run, index: int, total: Release) -> OpenedSum | KeyedSum:
     (opening,) = said[Opening.domain]
     return OpenedSum(
         attempt=attempt,
-        total_leaves=tuple(chunk_hash(chunk) for chunk in chunked(total.total)),
+        total_leaves=tuple(map(chunk_hash, total.chunks)),
         withdrawals=withdrawals,
         adverts=tuple(said[Advert.domain]),
         shares=tuple(said[Shares.domain]),
@@ -97,8 +97,8 @@ def _contributions(said: Mapping[m.Signed, tuple[bytes, ...]]) -> tuple[Contribu
     return tuple(Contribution(head=head, chunks=chunks) for head, chunks in said.items())
 
 
-def _unbundled(bundle: m.Bundle, parts: Sequence[bytes]) -> Iterable[tuple[m.Signed, tuple[bytes, ...]]]:
+def _unbundled(bundle: m.Bundle, parts: Sequence[Chunk]) -> Iterable[tuple[m.Signed, tuple[bytes, ...]]]:
     start = 0
     for envelope, count in zip(bundle.messages, bundle.chunk_counts, strict=True):
-        yield envelope, tuple(parts[start : start + count])
+        yield envelope, tuple(map(bytes, parts[start : start + count]))
         start += count

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from federation.coordinator.run import Run
 from federation.coordinator.store import Event
+from federation.crypto.ring import Chunk
 from federation.domain.job import LogLine
 from federation.domain.roster import Roster
 from federation.domain.verdict import Verdict
@@ -29,7 +30,7 @@ LONG_BYTES = 1 << 17  # of a frame, from which on its bulk is not flushed to the
 
 Log = Callable[[bytes, LogLine], None]  # (job, a line of its log)
 Count = Callable[[object, m.Signed], None]  # (a party's message, its envelope)
-Bulk = Callable[[str, bytes], tuple[bytes, ...] | None]  # (party, digest of its message): its long bytes, if kept
+Bulk = Callable[[str, bytes], tuple[Chunk, ...] | None]  # (party, digest of its message): its long bytes, if kept
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ class Halted:
             self.events.popleft()
         return True
 
-    def _parts(self, message: Opened[object]) -> tuple[bytes, ...] | None:
+    def _parts(self, message: Opened[object]) -> tuple[Chunk, ...] | None:
         again = self.found.get(message.digest)
         return again.parts if again is not None else self.bulk(message.sender, message.digest)
 
@@ -177,4 +178,4 @@ def opened_of(payload: bytes) -> tuple[int, Release]:
     """Return (index, release) of such an event."""
     end = 12 + int.from_bytes(payload[8:12], "big")
     names = tuple(payload[12:end].decode().split("\n"))
-    return int.from_bytes(payload[:8], "big"), Release(total=payload[end:], parties=names)
+    return int.from_bytes(payload[:8], "big"), Release.of(payload[end:], names)

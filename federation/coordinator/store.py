@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from federation.crypto.ring import Chunk
 from federation.errors import Unavailable
 from federation.identity import long_file
 
@@ -35,7 +36,7 @@ class Store(Protocol):
     def ceremonies(self) -> list[bytes]:
         """Return the ids of all key ceremonies in the order of their first event."""
 
-    def keep(self, job_hash: bytes, parts: Sequence[bytes | memoryview]) -> None:
+    def keep(self, job_hash: bytes, parts: Sequence[Chunk]) -> None:
         """Keep where a job's course stands, in the place of what was there before the last; kill -9 loses nothing.
 
         After a power cut an earlier one or none may be there: see `long_file`.
@@ -44,10 +45,10 @@ class Store(Protocol):
     def kept(self, job_hash: bytes) -> list[tuple[bytes, ...]]:
         """Return the parts that were kept last, and those that were kept before them: two at most."""
 
-    def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[bytes]) -> None:
+    def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[Chunk]) -> None:
         """Keep the long bytes of a party's message, in the place of those before its last; as lasting as `keep`."""
 
-    def bulk(self, job_hash: bytes, party: str, digest: bytes) -> tuple[bytes, ...] | None:
+    def bulk(self, job_hash: bytes, party: str, digest: bytes) -> tuple[Chunk, ...] | None:
         """Return the long bytes of that message, if they are among its party's last two."""
 
     def drop_bulk(self, job_hash: bytes, parties: Sequence[str]) -> None:
@@ -70,7 +71,7 @@ class MemoryStore:
         self._events: dict[bytes, list[Event]] = {}
         self._documents: dict[bytes, bytes] = {}
         self._kept: dict[bytes, list[tuple[bytes, ...]]] = {}
-        self._bulk: dict[tuple[bytes, str], list[tuple[bytes, ...]]] = {}
+        self._bulk: dict[tuple[bytes, str], list[tuple[Chunk, ...]]] = {}
 
     def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
         if events:
@@ -85,16 +86,16 @@ class MemoryStore:
     def ceremonies(self) -> list[bytes]:
         return [one for one, events in self._events.items() if events[0][0] == CEREMONY]
 
-    def keep(self, job_hash: bytes, parts: Sequence[bytes | memoryview]) -> None:
+    def keep(self, job_hash: bytes, parts: Sequence[Chunk]) -> None:
         self._kept[job_hash] = [tuple(map(bytes, parts)), *self._kept.get(job_hash, ())][:2]
 
     def kept(self, job_hash: bytes) -> list[tuple[bytes, ...]]:
         return self._kept.get(job_hash, [])
 
-    def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[bytes]) -> None:
+    def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[Chunk]) -> None:
         self._bulk[job_hash, party] = [(digest, *parts), *self._bulk.get((job_hash, party), ())][:2]
 
-    def bulk(self, job_hash: bytes, party: str, digest: bytes) -> tuple[bytes, ...] | None:
+    def bulk(self, job_hash: bytes, party: str, digest: bytes) -> tuple[Chunk, ...] | None:
         return _bulk_of(digest, self._bulk.get((job_hash, party), ()))
 
     def drop_bulk(self, job_hash: bytes, parties: Sequence[str]) -> None:
@@ -132,11 +133,11 @@ class StrictStore:
         with self._once():
             self._store.append(job_hash, events)
 
-    def keep(self, job_hash: bytes, parts: Sequence[bytes | memoryview]) -> None:
+    def keep(self, job_hash: bytes, parts: Sequence[Chunk]) -> None:
         with self._once():
             self._store.keep(job_hash, parts)
 
-    def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[bytes]) -> None:
+    def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[Chunk]) -> None:
         with self._once():
             self._store.keep_bulk(job_hash, party, digest, parts)
 
@@ -215,16 +216,16 @@ class SqliteStore:
         found = self._found(f"SELECT job FROM event WHERE position = 0 AND {how} ORDER BY rowid", CEREMONY)  # noqa: S608
         return [job for (job,) in found]
 
-    def keep(self, job_hash: bytes, parts: Sequence[bytes | memoryview]) -> None:
+    def keep(self, job_hash: bytes, parts: Sequence[Chunk]) -> None:
         long_file.write(self._course(job_hash), parts)
 
     def kept(self, job_hash: bytes) -> list[tuple[bytes, ...]]:
         return list(long_file.read_each(self._course(job_hash)))
 
-    def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[bytes]) -> None:
+    def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[Chunk]) -> None:
         long_file.write(self._bulk(job_hash, party), (digest, *parts))
 
-    def bulk(self, job_hash: bytes, party: str, digest: bytes) -> tuple[bytes, ...] | None:
+    def bulk(self, job_hash: bytes, party: str, digest: bytes) -> tuple[Chunk, ...] | None:
         return _bulk_of(digest, long_file.read_each(self._bulk(job_hash, party)))
 
     def drop_bulk(self, job_hash: bytes, parties: Sequence[str]) -> None:
@@ -264,5 +265,5 @@ class SqliteStore:
         )
 
 
-def _bulk_of(digest: bytes, kept: Iterable[tuple[bytes, ...]]) -> tuple[bytes, ...] | None:
+def _bulk_of(digest: bytes, kept: Iterable[tuple[Chunk, ...]]) -> tuple[Chunk, ...] | None:
     return next((one[1:] for one in kept if one[0] == digest), None)

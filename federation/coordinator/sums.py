@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from federation.crypto.ring import Chunk
 from federation.domain.job import Blame
 from federation.errors import ProtocolViolation
 from federation.protocols.events import (
@@ -165,7 +166,7 @@ class Sum:
             self._frames[party] += frames
         return out
 
-    def _said(self, message: Message, chunks: tuple[bytes, ...]) -> Parcel:
+    def _said(self, message: Message, chunks: tuple[Chunk, ...]) -> Parcel:
         """Sign what the coordinator itself says in a bundle."""
         envelope = signed(self._me, message.domain, message)
         digest = digest_of(envelope)
@@ -186,6 +187,6 @@ class Sum:
             signed(self._me, m.BUNDLE, bundle), tuple(chunk for parcel in parcels for chunk in parcel.chunks)
         )
 
-    def _frame(self, envelope: m.Signed, parts: tuple[bytes, ...]) -> m.Frame:
+    def _frame(self, envelope: m.Signed, parts: tuple[Chunk, ...]) -> m.Frame:
         setup = self.setup
         return m.Frame(envelope, parts, setup.job_hash, setup.round_index, setup.attempt)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from federation.crypto.prg import PIECE_BYTES, Keystream, room
-from federation.crypto.ring import CHUNK_BYTES, Ring, Tally
+from federation.crypto.ring import CHUNK_BYTES, Chunk, Ring, Tally
 from federation.errors import Misuse
 
 T = TypeVar("T")
@@ -117,7 +117,7 @@ def blind(
 
 
 def blinded_sum(
-    terms: Sequence[Sequence[bytes | memoryview]],
+    terms: Sequence[Sequence[Chunk]],
     ring: Ring,
     *,
     add: Sequence[bytes] = (),

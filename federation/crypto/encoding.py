@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from federation.crypto import agreement
 from federation.crypto.blinding import share
 from federation.crypto.prg import Keystream
-from federation.crypto.ring import CHUNK_BYTES
+from federation.crypto.ring import CHUNK_BYTES, Chunk
 from federation.errors import Misuse
 
 CHUNK_WORDS = CHUNK_BYTES // 8
@@ -52,12 +52,12 @@ class Encoded:
     """One party's vector as it goes under the masks.
 
     Attributes:
-        words: little-endian, 8 bytes each.
+        words: little-endian, 8 bytes each; read-only.
         clipped: entries that lay outside [-clip, clip].
         norm_clipped: whether the vector was shortened to the norm before that.
     """
 
-    words: bytes
+    words: memoryview
     clipped: int
     norm_clipped: bool
 
@@ -201,28 +201,33 @@ class Packing:
         else:  # its bytes are given out one after another
             fill(range(len(clipped)))
         for slot, number in enumerate((weight, sum(clipped)), self._packed):
-            pair = self._slot(words, slot)
-            pair[0] = number
-            pair[1] += np.uint64(number)
-        return Encoded(words=words.tobytes(), clipped=sum(clipped), norm_clipped=shrink < 1)
+            place, within = divmod(slot, _PAYLOAD)
+            block = words[place * CHUNK_WORDS : (place + 1) * CHUNK_WORDS]
+            block[within] = number
+            block[-1] += np.uint64(number)
+        return Encoded(words=words.data.cast("B").toreadonly(), clipped=sum(clipped), norm_clipped=shrink < 1)
 
-    def decode(self, total: bytes, contributors: int) -> Decoded:
+    def decode(self, total: Sequence[Chunk], contributors: int) -> Decoded:
         """Return what the sum of `contributors` encoded vectors says.
+
+        Args:
+            total: in chunks of CHUNK_BYTES, the last one shorter if need be.
+            contributors: 1 to `parties`.
 
         Raises:
             BadTotal: another length, a check word that differs, or a number that no such sum has.
             Misuse: fewer than one or more than `parties` contributors.
         """
-        words = self._words(total, contributors)
-        weight, clipped = (int(self._slot(words, slot)[0]) for slot in range(self._packed, self._packed + 2))
+        blocks = self._blocks(total, contributors)
+        ends = (divmod(slot, _PAYLOAD) for slot in range(self._packed, self._packed + 2))
+        weight, clipped = (int(blocks[place][within]) for place, within in ends)
         mean = np.empty(self.length, dtype=np.float64)
         steps, middle = self.scale * (weight / self.weight_most) or 1.0, contributors * self.top / 2
-        chunks = -(-len(words) // CHUNK_WORDS)
-        extremes: list[tuple[int, int]] = [(0, 0)] * chunks
+        extremes: list[tuple[int, int]] = [(0, 0)] * len(blocks)
 
         def read(places: range) -> None:
             for place in places:
-                lanes, start = self._read(words, place, contributors)
+                lanes, start = self._read(blocks[place], place, contributors)
                 part = mean[start : start + len(lanes)]
                 np.copyto(part, lanes, casting="unsafe")  # below 2^53: exact
                 part -= middle
@@ -230,7 +235,7 @@ class Packing:
                 if len(lanes):
                     extremes[place] = int(lanes.min()), int(lanes.max())
 
-        share(read, chunks, LEAST_WORTH_SPREADING)
+        share(read, len(blocks), LEAST_WORTH_SPREADING)
         held = extremes[: -(-self._packed // _PAYLOAD)]  # the others hold no entries
         low, high = min(low for low, _ in held), max(high for _, high in held)
         if not contributors <= weight <= contributors * self.weight_most:
@@ -246,20 +251,20 @@ class Packing:
             weight_most=self.weight_most,
         )
 
-    def sums(self, total: bytes, contributors: int) -> NDArray[np.uint64]:
+    def sums(self, total: Sequence[Chunk], contributors: int) -> NDArray[np.uint64]:
         """Return the lanes of a sum as integers, shape (length,); raises as `decode`, but looks at no weight."""
-        words = self._words(total, contributors)
-        read = [self._read(words, place, contributors)[0] for place in range(-(-len(words) // CHUNK_WORDS))]
+        blocks = self._blocks(total, contributors)
+        read = [self._read(block, place, contributors)[0] for place, block in enumerate(blocks)]
         return np.concatenate(read).astype(np.uint64)
 
     @property
     def _packed(self) -> int:
         return -(-self.length // self.lanes)
 
-    def _chunk(self, words: NDArray[np.uint64], place: int) -> tuple[NDArray[np.uint64], int, int]:
-        """Return (chunk with its check word, number of its first word without check words, words of entries in it)."""
-        block, first = words[place * CHUNK_WORDS : (place + 1) * CHUNK_WORDS], place * _PAYLOAD
-        return block, first, max(0, min(len(block) - 1, self._packed - first))
+    def _within(self, block: NDArray[np.uint64], place: int) -> tuple[int, int]:
+        """Return (number of a chunk's first word, check words not counted, how many of its words hold entries)."""
+        first = place * _PAYLOAD
+        return first, max(0, min(len(block) - 1, self._packed - first))
 
     def _filled(
         self,
@@ -271,7 +276,8 @@ class Packing:
         stream: Keystream | None,
     ) -> int:
         """Write one chunk, zeros where it has no entries; return how many entries were clipped."""
-        block, first, data = self._chunk(words, place)
+        block = words[place * CHUNK_WORDS : (place + 1) * CHUNK_WORDS]
+        first, data = self._within(block, place)
         block[max(0, data - 1) :] = 0  # the last word of entries may have lanes to spare
         check = clipped = 0
         for start, end in _pieces(data, self.lanes):
@@ -282,13 +288,6 @@ class Packing:
             _pack(numbers, self.lanes, block[start:end])
         block[-1] = check
         return clipped
-
-    def _slot(self, words: NDArray[np.uint64], slot: int) -> NDArray[np.uint64]:
-        """Return word number `slot`, check words not counted, and the check word of its chunk: a view of the two."""
-        place, within = divmod(slot, _PAYLOAD)
-        end = min((place + 1) * CHUNK_WORDS, len(words)) - 1
-        start = place * CHUNK_WORDS + within
-        return words[start : end + 1 : end - start]
 
     def _refuse(self, values: Numbers, weight: int, norm: float | None, entropy: bytes) -> None:
         if values.shape != (self.length,) or values.dtype not in (np.float32, np.float64):
@@ -322,16 +321,19 @@ class Packing:
             np.floor(numbers, out=numbers)
         return numbers, clipped
 
-    def _words(self, total: bytes, contributors: int) -> NDArray[np.uint64]:
+    def _blocks(self, total: Sequence[Chunk], contributors: int) -> list[NDArray[np.uint64]]:
         if not 1 <= contributors <= self.parties:
             raise Misuse(f"1 to {self.parties} contributors expected, got {contributors}")
-        if len(total) != 8 * self.elements:
-            raise BadTotal(f"a total has {8 * self.elements} bytes, this one has {len(total)}")
-        return np.frombuffer(total, dtype="<u8")
+        size, sizes = 8 * self.elements, [len(chunk) for chunk in total]
+        if sum(sizes) != size:
+            raise BadTotal(f"a total has {size} bytes, this one has {sum(sizes)}")
+        if sizes != [min(8 * CHUNK_WORDS, size - start) for start in range(0, size, 8 * CHUNK_WORDS)]:
+            raise BadTotal(f"a total comes in chunks of {CHUNK_BYTES} bytes")
+        return [np.frombuffer(chunk, dtype="<u8") for chunk in total]
 
-    def _read(self, words: NDArray[np.uint64], place: int, contributors: int) -> tuple[NDArray[Any], int]:
+    def _read(self, block: NDArray[np.uint64], place: int, contributors: int) -> tuple[NDArray[Any], int]:
         """Return (the lanes of one chunk that hold entries, number of the first entry), checked."""
-        block, first, data = self._chunk(words, place)
+        first, data = self._within(block, place)
         lanes = _unpack(block[:data], self.lanes)
         held = int(lanes.sum(dtype=np.uint64)) + sum(int(word) for word in block[data:-1])
         if (held - int(block[-1])) % (1 << 64):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ LOWEST, HIGHEST = -(1 << 127), (1 << 127) - 1
 # Bulk vectors are masked, hashed and sent in chunks of this many bytes: three of them stay in a core's cache, and the
 # libraries below free the interpreter for long enough that two threads do not wait for each other.
 CHUNK_BYTES = 256 * 1024
+Chunk: TypeAlias = bytes | memoryview  # a view is of bytes that nobody writes any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

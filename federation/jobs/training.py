@@ -277,14 +277,14 @@ class Training(Course):
             self.step = Step.EVALUATE
         else:
             self._go_on()
-        return Release(total=record, parties=release.parties)
+        return Release.of(record, release.parties)
 
     def _merged(self, release: Release) -> tuple[bytes, int, int, bytes]:
         """Merge what was opened; return (digest of the total, entries cut, weights, hash of the model or b"")."""
         assert self.public is not None  # noqa: S101 - set with the step
         packing = self.packing(len(self._contributors))
         try:
-            decoded = packing.decode(release.total, len(release.parties))
+            decoded = packing.decode(release.chunks, len(release.parties))
         except BadTotal as fault:
             raise self._violation("a sum of encoded updates", str(fault)) from None
         if not _is_a_mean(decoded, packing, len(release.parties)):
@@ -436,10 +436,11 @@ class Followed(Training):
         """Keep no model: it is fetched at the end."""
 
     def _merged(self, release: Release) -> tuple[bytes, int, int, bytes]:
-        hashed = release.total[_RECORD.size :]
-        if len(release.total) != _RECORD.size + (32 if self._is_hashed(self.round_index) else 0):
+        record = release.total
+        hashed = record[_RECORD.size :]
+        if len(record) != _RECORD.size + (32 if self._is_hashed(self.round_index) else 0):
             raise self._violation("the digest of an update", "other bytes")
-        total, clipped, weight = _RECORD.unpack(release.total[: _RECORD.size])
+        total, clipped, weight = _RECORD.unpack(record[: _RECORD.size])
         if hashed:
             self.hashes[self.round_index] = hashed
         return total, clipped, weight, hashed

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from federation.crypto import ring
-from federation.crypto.chunk_hash import chunk_hash
+from federation.crypto.ring import Chunk
 from federation.domain.job import Blame
-from federation.ledger import merkle
-from federation.protocols.setup import Setup, Spec, chunked
+from federation.protocols.setup import Setup, Spec, chunked, root_of
 
 # --- messages, as machines see them ----------------------------------------------------------------------------------
 
@@ -60,7 +59,7 @@ class Parcel:
     """One attested message and the bulk bytes that come with it, in pieces."""
 
     message: Attested[Message]
-    chunks: tuple[bytes, ...] = field(default=(), repr=False)
+    chunks: tuple[Chunk, ...] = field(default=(), repr=False)
 
 
 # --- events ----------------------------------------------------------------------------------------------------------
@@ -93,7 +92,7 @@ class Contribute:
     """
 
     spec: Spec
-    vector: bytes = field(repr=False)
+    vector: Chunk = field(repr=False)
     number: int = 0
 
     @classmethod
@@ -171,7 +170,7 @@ class Send:
     """Sign `message` under `message.domain`, send it with its chunks; a resend is the same bytes."""
 
     message: Message
-    chunks: tuple[bytes, ...] = field(default=(), repr=False)
+    chunks: tuple[Chunk, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,20 +202,31 @@ class Broadcast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """Both: the opened total, spec.size_bytes long, and whose contributions are in it.
+    """Both: the opened total, and whose contributions are in it.
 
     Attributes:
+        chunks: of the total, spec.size_bytes long in all; a long one is never put together.
         root: of the tree over the total's chunks, 32 bytes, where it is known already; b"" otherwise.
     """
 
-    total: bytes = field(repr=False)
+    chunks: tuple[Chunk, ...] = field(repr=False)
     parties: tuple[str, ...]
     root: bytes = field(default=b"", compare=False)
+
+    @classmethod
+    def of(cls, total: bytes, parties: tuple[str, ...]) -> Release:
+        """Return the release of a total in one piece."""
+        return cls(chunks=chunked(total), parties=parties)
+
+    @property
+    def total(self) -> bytes:
+        """The total in one piece: a copy."""
+        return b"".join(self.chunks)
 
     @property
     def digest(self) -> bytes:
         """What names the total: `root`, made now where it is not known; 32 bytes."""
-        return self.root or merkle.root([chunk_hash(chunk) for chunk in chunked(self.total)])
+        return self.root or root_of(self.chunks)
 
     @property
     def numbers(self) -> list[int]:

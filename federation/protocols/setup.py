@@ -7,19 +7,29 @@ under a joint key without all of its holders.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from federation.crypto.ring import CHUNK_BYTES, RINGS, Z128
+from federation.crypto.chunk_hash import chunk_hash
+from federation.crypto.ring import CHUNK_BYTES, RINGS, Z128, Chunk
 from federation.domain.job import digest
 from federation.errors import Misuse, Refused
+from federation.ledger import merkle
 
 
-def chunked(data: bytes) -> tuple[bytes, ...]:
-    """Return `data` in pieces of CHUNK_BYTES, the last one shorter if need be: how bulk bytes are hashed and sent."""
+def chunked(data: Chunk) -> tuple[Chunk, ...]:
+    """Return `data` in pieces of CHUNK_BYTES, the last one shorter if need be: how bulk bytes are hashed and sent.
+
+    Pieces of a view are views.
+    """
     return tuple(data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES))
+
+
+def root_of(chunks: Iterable[Chunk]) -> bytes:
+    """Return the root of the tree over chunks, 32 bytes: what is signed of them."""
+    return merkle.root([chunk_hash(chunk) for chunk in chunks])
 
 
 def chunk_sizes(length: int, element_bytes: int = Z128.element_bytes) -> tuple[int, ...]:

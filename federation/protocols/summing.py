@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from federation.crypto.blinding import blinded_sum
 from federation.crypto.chunk_hash import chunk_hash
-from federation.crypto.ring import RINGS
+from federation.crypto.ring import RINGS, Chunk
 
 
 def summed(
-    vectors: Sequence[Sequence[bytes | memoryview]],
+    vectors: Sequence[Sequence[Chunk]],
     ring: str,
     *,
     add: Sequence[bytes] = (),

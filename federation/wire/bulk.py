@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from federation.crypto.ring import Chunk
+
 INLINE_BYTES = 2 * 1024 * 1024  # above this the parts of a frame travel on a stream
 PIECE_BYTES = 1024 * 1024
 BLOB_ID_BYTES = 32
 
 
-def pieces_of(parts: Sequence[bytes]) -> list[list[bytes]]:
+def pieces_of(parts: Sequence[Chunk]) -> list[list[Chunk]]:
     """Return `parts` in runs of at most PIECE_BYTES, without copying; a part is never larger than that."""
-    pieces: list[list[bytes]] = []
+    pieces: list[list[Chunk]] = []
     room = 0
     for part in parts:
         if len(part) > room or not pieces:
@@ -26,6 +28,6 @@ def pieces_of(parts: Sequence[bytes]) -> list[list[bytes]]:
     return pieces
 
 
-def is_inline(parts: Sequence[bytes]) -> bool:
+def is_inline(parts: Sequence[Chunk]) -> bool:
     """Return whether the parts travel in the frame itself."""
     return sum(map(len, parts)) <= INLINE_BYTES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from federation.crypto.ring import Chunk
 from federation.wire import messages as m
 from federation.wire.fields import HASH_BYTES, LONGEST_NAME, Malformed, canonical, exactly, name, parsed, text
 from federation.wire.v1 import signed_pb2
@@ -31,11 +32,11 @@ def frame_to(value: m.Frame, *, blob: bytes = b"") -> signed_pb2.Frame:
     if blob:
         frame.blob, frame.blob_bytes = blob, sum(len(part) for part in value.parts)
     else:
-        frame.parts.extend(value.parts)
+        frame.parts.extend(map(bytes, value.parts))
     return frame
 
 
-def frame_from(message: signed_pb2.Frame, parts: Sequence[bytes] | None = None) -> m.Frame:
+def frame_from(message: signed_pb2.Frame, parts: Sequence[Chunk] | None = None) -> m.Frame:
     """Return the frame's value; `parts` are what arrived on a stream, if they did. Raises Malformed."""
     if not message.HasField("signed"):
         raise Malformed("a frame without a message")

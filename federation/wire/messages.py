@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from federation.crypto.ring import Chunk
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Blame, State
 
@@ -54,7 +55,7 @@ class Frame:
     """
 
     signed: Signed
-    parts: tuple[bytes, ...] = ()
+    parts: tuple[Chunk, ...] = ()
     job_hash: bytes = b""
     round_index: int = 0
     attempt: int = 0

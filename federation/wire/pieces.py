@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from federation.crypto.ring import Chunk
 from federation.wire.fields import Malformed
 
 # Tags of the wire format: (number of the field << 3) | type; 0 is a varint, 2 has a length. All are below 128.
@@ -19,6 +20,7 @@ _BLOB_BYTES: Final = 2 << 3
 _UPLOADED_PART: Final = 3 << 3 | 2
 _DOWNLOADED_PART: Final = 1 << 3 | 2
 _LONGEST_VARINT: Final = 10
+LEAST_VIEW: Final = 1 << 16  # bytes of a part that is not copied: shorter ones would keep a whole message in memory
 _LARGEST: Final = (1 << 64) - 1
 
 
@@ -27,19 +29,19 @@ class Piece:
     """Some parts of a frame's bulk bytes.
 
     Attributes:
-        parts: the next ones, in order.
+        parts: the next ones, in order; long ones are views of the message.
         blob: id of the whole; in the first piece of an upload only.
         blob_bytes: number of all the bytes, 0 to 2^64 - 1; likewise.
     """
 
-    parts: tuple[bytes, ...]
+    parts: tuple[Chunk, ...]
     blob: bytes = b""
     blob_bytes: int = 0
 
 
-def upload_bytes(parts: Sequence[bytes], blob: bytes = b"", blob_bytes: int = 0) -> bytes:
+def upload_bytes(parts: Sequence[Chunk], blob: bytes = b"", blob_bytes: int = 0) -> bytes:
     """Return the bytes of an `UploadRequest`."""
-    head = [bytes((_BLOB,)), _varint(len(blob)), blob] if blob else []
+    head: list[Chunk] = [bytes((_BLOB,)), _varint(len(blob)), blob] if blob else []
     if blob_bytes:
         head += [bytes((_BLOB_BYTES,)), _varint(blob_bytes)]
     return _joined(_UPLOADED_PART, parts, head)
@@ -50,7 +52,7 @@ def upload_of(data: bytes) -> Piece:
     return _read(data, _UPLOADED_PART, headed=True)
 
 
-def download_bytes(parts: Sequence[bytes]) -> bytes:
+def download_bytes(parts: Sequence[Chunk]) -> bytes:
     """Return the bytes of a `DownloadResponse`."""
     return _joined(_DOWNLOADED_PART, parts, [])
 
@@ -60,14 +62,15 @@ def download_of(data: bytes) -> Piece:
     return _read(data, _DOWNLOADED_PART, headed=False)
 
 
-def _joined(tag: int, parts: Sequence[bytes], found: list[bytes]) -> bytes:
+def _joined(tag: int, parts: Sequence[Chunk], found: list[Chunk]) -> bytes:
     for part in parts:
         found += [bytes((tag,)) + _varint(len(part)), part]
     return b"".join(found)
 
 
 def _read(data: bytes, of_part: int, *, headed: bool) -> Piece:
-    parts: list[bytes] = []
+    parts: list[Chunk] = []
+    view = memoryview(data)
     blob, blob_bytes, last, at = b"", 0, 0, 0
     while at < len(data):
         tag = data[at]
@@ -76,7 +79,7 @@ def _read(data: bytes, of_part: int, *, headed: bool) -> Piece:
             at, start = at + number, at
             if at > len(data):
                 raise Malformed("a piece that ends in the middle of a part")
-            parts.append(data[start:at])
+            parts.append(view[start:at] if number >= LEAST_VIEW else data[start:at])
         elif headed and tag == _BLOB and last < _BLOB:
             at, start = at + number, at
             if at > len(data):

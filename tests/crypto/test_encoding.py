@@ -40,6 +40,11 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding, "_PIECE", 12)
 
 
+def chunked(total: bytes | memoryview) -> list[bytes | memoryview]:
+    size = 8 * encoding.CHUNK_WORDS
+    return [total[at : at + size] for at in range(0, len(total), size)]
+
+
 def packing(length: int, lanes: int = 2, bits: int = 22, parties: int = 100, **others: object) -> Packing:
     return Packing(**{"length": length, "lanes": lanes, "bits": bits, "clip": 2.0, "parties": parties, **others})
 
@@ -87,8 +92,8 @@ def test_every_length_has_the_layout_of_the_definition(lanes: int, bits: int, pa
         encoded = how.encode(standing_for(numbers, how) * 9 / 9, weight=9)
         assert encoded.words == slowly(numbers, how, 9, 0)
         assert len(encoded.words) == 8 * how.elements
-        assert how.sums(encoded.words, 1).tolist() == numbers
-        assert how.decode(encoded.words, 1).weight == 9
+        assert how.sums(chunked(encoded.words), 1).tolist() == numbers
+        assert how.decode(chunked(encoded.words), 1).weight == 9
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3, 4])
@@ -99,7 +104,7 @@ def test_the_layout_holds_around_the_end_of_a_whole_chunk(lanes: int, words: int
         numbers = [number * 77 % 4096 for number in range(how.length)]
         encoded = how.encode(standing_for(numbers, how))
         assert encoded.words == slowly(numbers, how, 1, 0)
-        assert how.sums(encoded.words, 1).tolist() == numbers
+        assert how.sums(chunked(encoded.words), 1).tolist() == numbers
 
 
 @promised
@@ -110,7 +115,7 @@ def test_an_entry_is_rounded_by_at_most_half_a_step(data: st.DataObject, lanes: 
     drawn = data.draw(st.lists(st.floats(-2, 2, width=width), min_size=1, max_size=30))
     how = packing(len(drawn), lanes, bits, parties)
     values = np.array(drawn, dtype=f"f{width // 8}")
-    found = how.decode(how.encode(values).words, 1)
+    found = how.decode(chunked(how.encode(values).words), 1)
     assert (found.clipped, found.weight) == (0, 1)
     assert np.abs(found.values - values).max() <= 0.5 / how.scale * (1 + 1e-6)
 
@@ -121,10 +126,10 @@ def test_rounding_is_that_of_float64_to_the_last_number(lanes: int, bits: int, p
     for kind in (np.float32, np.float64):
         values = (np.sin(np.arange(20_000) ** 1.5) * 2).astype(kind)
         expected = [round(float(x) * how.scale + how.top / 2) for x in values]
-        assert how.sums(how.encode(values).words, 1).tolist() == expected
+        assert how.sums(chunked(how.encode(values).words), 1).tolist() == expected
     middle = packing(4, clip=(2**22 - 1) / 2)  # steps of one: the whole numbers are ties, and go to the even neighbour
     assert middle.scale == 1
-    assert middle.sums(middle.encode(np.array([0.0, 1.0, 2.0, -1.0])).words, 1).tolist() == [
+    assert middle.sums(chunked(middle.encode(np.array([0.0, 1.0, 2.0, -1.0])).words), 1).tolist() == [
         2**21,
         2**21,
         2**21 + 2,
@@ -151,9 +156,9 @@ def test_sums_are_those_of_python_integers(data: st.DataObject, lanes: int, bits
     # A full weight leaves the numbers as they are; what smaller weights do to entries is another test.
     total = added([how.encode(standing_for(numbers, how), weight=weight_most).words for numbers in drawn])
     columns = [sum(column) for column in zip(*drawn, strict=True)]
-    assert how.sums(total, contributors).tolist() == columns
+    assert how.sums(chunked(total), contributors).tolist() == columns
     assert total == slowly(columns, how, contributors * weight_most, 0)
-    found = how.decode(total, contributors)
+    found = how.decode(chunked(total), contributors)
     assert (found.weight, found.clipped) == (contributors * weight_most, 0)
     exact = [(2 * q - contributors * how.top) / (2 * how.scale) for q in columns]
     assert np.allclose(found.values, exact, rtol=1e-12, atol=1e-12)
@@ -167,8 +172,8 @@ def test_a_lane_full_of_all_parties_carries_nothing(lanes: int, bits: int, parti
         numbers = [pattern[place % len(pattern)] for place in range(length)]
         one = np.frombuffer(how.encode(standing_for(numbers, how)).words, dtype="<u8")
         total = (one * np.uint64(parties)).tobytes()
-        assert how.sums(total, parties).tolist() == [parties * number for number in numbers]
-        assert how.decode(total, parties).weight == parties
+        assert how.sums(chunked(total), parties).tolist() == [parties * number for number in numbers]
+        assert how.decode(chunked(total), parties).weight == parties
 
 
 def test_one_party_more_than_fits_is_refused() -> None:
@@ -184,13 +189,13 @@ def test_the_mean_is_weighted_by_what_everybody_said(length: int) -> None:
     weights = [1, 10, 500, 1000]
     vectors = [np.cos(np.arange(length) * (turn + 1)) for turn in range(len(weights))]
     total = added([how.encode(v.astype(np.float32), weight=w).words for v, w in zip(vectors, weights, strict=True)])
-    found = how.decode(total, 4)
+    found = how.decode(chunked(total), 4)
     assert found.weight == sum(weights)
     exact = np.average(vectors, axis=0, weights=weights)
     half_steps = 4 * 0.5 / how.scale * 1000 / sum(weights)
     assert np.abs(found.mean - exact).max() <= half_steps + 1e-7
     unweighted = packing(length)
-    found = unweighted.decode(added([unweighted.encode(v).words for v in vectors]), 4)
+    found = unweighted.decode(chunked(added([unweighted.encode(v).words for v in vectors])), 4)
     assert np.abs(found.mean - np.mean(vectors, axis=0)).max() <= 0.5 / unweighted.scale * (1 + 1e-6)
 
 
@@ -202,7 +207,7 @@ def test_what_is_clipped_is_counted_and_only_the_joint_count_is_in_the_sum() -> 
     one = how.encode(np.array([3.0, -2.5, 2.0, -2.0, 0.0]))
     two = how.encode(np.array([0, 0, 9e9, 0, 0], dtype=np.float32))
     assert (one.clipped, two.clipped, one.norm_clipped) == (2, 1, False)
-    found = how.decode(added([one.words, two.words]), 2)
+    found = how.decode(chunked(added([one.words, two.words])), 2)
     assert found.clipped == 3
     assert np.abs(found.values - [2, -2, 4, -2, 0]).max() <= 1 / how.scale
 
@@ -211,7 +216,7 @@ def test_entries_are_clipped_before_the_weight_counts_them() -> None:
     how = packing(2, weight_most=10)
     encoded = how.encode(np.array([8.0, 1.0]), weight=1)
     assert encoded.clipped == 1
-    assert np.abs(how.decode(encoded.words, 1).mean - [2, 1]).max() <= 10 * 0.5 / how.scale * (1 + 1e-6)
+    assert np.abs(how.decode(chunked(encoded.words), 1).mean - [2, 1]).max() <= 10 * 0.5 / how.scale * (1 + 1e-6)
 
 
 @given(drawn=st.lists(st.floats(-100, 100), min_size=1, max_size=20), norm=st.floats(0.1, 50))
@@ -222,7 +227,7 @@ def test_a_vector_is_shortened_to_the_norm_and_keeps_its_direction(drawn: list[f
     length = math.hypot(*drawn)
     expected = values * (norm / length) if length > norm else values
     assert encoded.norm_clipped == (length > norm) or abs(length - norm) < 1e-9
-    assert np.abs(how.decode(encoded.words, 1).values - expected).max() <= 1 / how.scale
+    assert np.abs(how.decode(chunked(encoded.words), 1).values - expected).max() <= 1 / how.scale
     assert encoded.clipped == 0
 
 
@@ -230,14 +235,14 @@ def test_the_norm_comes_first_and_then_the_clip() -> None:
     how = packing(3, clip=2.0)
     encoded = how.encode(np.array([30.0, 4.0, 0.0]), norm=math.hypot(30, 4) / 10)
     assert (encoded.norm_clipped, encoded.clipped) == (True, 1)
-    assert np.abs(how.decode(encoded.words, 1).values - [2, 0.4, 0]).max() <= 1 / how.scale
+    assert np.abs(how.decode(chunked(encoded.words), 1).values - [2, 0.4, 0]).max() <= 1 / how.scale
 
 
 @pytest.mark.parametrize("size", [1e300, 1e-300, 5e-324, 0.0])
 def test_numbers_of_any_size_have_a_norm(size: float) -> None:
     encoded = packing(2).encode(np.array([size, size]), norm=1.0)
     assert encoded.norm_clipped == (size > 1)
-    assert np.abs(packing(2).decode(encoded.words, 1).values - (0.5**0.5 if size > 1 else 0)).max() < 1e-6
+    assert np.abs(packing(2).decode(chunked(encoded.words), 1).values - (0.5**0.5 if size > 1 else 0)).max() < 1e-6
     assert encoded.clipped == 0
 
 
@@ -251,7 +256,7 @@ def test_stochastic_rounding_has_no_bias(lanes: int, bits: int) -> None:
     shares = []
     for fraction in (0.0, 0.1, 0.5, 0.9):
         values = np.full(length, (100 + fraction - how.top / 2) / how.scale)
-        numbers = how.sums(how.encode(values, entropy=ENTROPY).words, 1).astype(np.int64) - 100
+        numbers = how.sums(chunked(how.encode(values, entropy=ENTROPY).words), 1).astype(np.int64) - 100
         assert set(np.unique(numbers)) <= {0, 1}
         shares.append(numbers.mean() - fraction)
         assert abs(shares[-1]) <= 5 * math.sqrt(fraction * (1 - fraction) / length) + 1e-9
@@ -261,7 +266,7 @@ def test_stochastic_rounding_has_no_bias(lanes: int, bits: int) -> None:
 def test_rounding_to_the_nearest_has_a_bias_that_the_test_above_would_see() -> None:
     how = packing(1000, 4, 8, 15)
     values = np.full(1000, (100.1 - how.top / 2) / how.scale)
-    assert how.sums(how.encode(values).words, 1).mean() == 100, "0.1 of a step is lost in every entry"
+    assert how.sums(chunked(how.encode(values).words), 1).mean() == 100, "0.1 of a step is lost in every entry"
 
 
 @given(drawn=st.lists(st.floats(-3, 3), min_size=1, max_size=20), entropy=st.binary(min_size=32, max_size=32))
@@ -272,14 +277,14 @@ def test_stochastic_rounding_never_leaves_the_range_and_errs_by_less_than_a_step
     values = np.array([*drawn[:-1], 2.0])
     encoded = how.encode(values, entropy=entropy)
     assert encoded == how.encode(values, entropy=entropy), "a resend is the same bytes"
-    found = how.decode(encoded.words, 1)
+    found = how.decode(chunked(encoded.words), 1)
     assert np.abs(found.values - np.clip(values, -2, 2)).max() <= 1 / how.scale * (1 + 1e-9)
 
 
 def test_other_entropy_and_other_places_round_otherwise() -> None:
     how = packing(70_000, 4, 8, 15, stochastic=True)
     values = np.zeros(70_000)
-    one, two = (how.sums(how.encode(values, entropy=e).words, 1) for e in (ENTROPY, bytes(32)))
+    one, two = (how.sums(chunked(how.encode(values, entropy=e).words), 1) for e in (ENTROPY, bytes(32)))
     assert 0.4 < (one != two).mean() < 0.6
     assert 0.4 < (one[1:] != one[:-1]).mean() < 0.6
     half = len(one) // 2
@@ -301,10 +306,10 @@ def test_two_threads_encode_and_decode_the_same(monkeypatch: pytest.MonkeyPatch)
                 alone = how.encode(values)
                 monkeypatch.setattr(blinding, "lent", lambda: threads.map)
                 assert how.encode(values) == alone
-                together = how.decode(alone.words, 1)
+                together = how.decode(chunked(alone.words), 1)
                 monkeypatch.setattr(blinding, "lent", lambda: None)
                 assert together.clipped == alone.clipped
-                assert np.array_equal(how.decode(alone.words, 1).mean, together.mean)
+                assert np.array_equal(how.decode(chunked(alone.words), 1).mean, together.mean)
 
 
 @promised
@@ -312,13 +317,13 @@ def test_every_flipped_bit_of_a_total_is_caught(lanes: int, bits: int, parties: 
     how = packing(2 * SMALL * lanes - 1, lanes, bits, parties, weight_most=50)
     vectors = [np.sin(np.arange(how.length) + turn) * 2 for turn in range(3)]
     total = added([how.encode(v, weight=50 - turn).words for turn, v in enumerate(vectors)])
-    how.decode(total, 3)
+    how.decode(chunked(total), 3)
     caught: collections.Counter[str] = collections.Counter()
     for bit in range(8 * len(total)):
         wrong = bytearray(total)
         wrong[bit // 8] ^= 1 << bit % 8
         with pytest.raises(BadTotal) as found:
-            how.decode(bytes(wrong), 3)
+            how.decode(chunked(bytes(wrong)), 3)
         caught[str(found.value)] += 1
     packed = -(-how.length // lanes)
     no_lane = packed if lanes == 3 else 0
@@ -337,7 +342,7 @@ def test_a_flipped_bit_anywhere_in_chunks_of_full_size_is_caught() -> None:
         wrong = bytearray(total)
         wrong[bit // 8] ^= 1 << bit % 8
         with pytest.raises(BadTotal):
-            how.decode(bytes(wrong), 1)
+            how.decode(chunked(bytes(wrong)), 1)
 
 
 @promised
@@ -351,10 +356,10 @@ def test_a_party_that_sends_too_much_with_a_fitting_check_word_is_caught_by_the_
     for place in range(5):
         lying = slowly([number + (at == place) for at, number in enumerate(high)], how, 1, 0)
         with pytest.raises(BadTotal, match="larger than all contributors"):
-            how.decode(added([fair, fair, lying]), 3)
+            how.decode(chunked(added([fair, fair, lying])), 3)
         caught += 1
     assert caught == 5
-    how.decode(added([fair, fair, fair]), 3)
+    how.decode(chunked(added([fair, fair, fair])), 3)
 
 
 def test_weights_and_counts_that_nobody_can_have_are_caught() -> None:
@@ -366,8 +371,8 @@ def test_weights_and_counts_that_nobody_can_have_are_caught() -> None:
         (3, 16, "more clipped"),
     ]:
         with pytest.raises(BadTotal, match=text):
-            how.decode(slowly([7] * 5, how, weight, clipped), 3)
-    assert how.decode(slowly([7] * 5, how, 30, 15), 3).clipped == 15
+            how.decode(chunked(slowly([7] * 5, how, weight, clipped)), 3)
+    assert how.decode(chunked(slowly([7] * 5, how, 30, 15)), 3).clipped == 15
 
 
 @pytest.mark.parametrize("lanes", [2, 3, 4])
@@ -375,7 +380,7 @@ def test_a_number_in_a_lane_that_holds_none_is_caught(lanes: int) -> None:
     how = packing(lanes + 1, lanes, 12, 15)
     longer = dataclasses.replace(how, length=2 * lanes)
     with pytest.raises(BadTotal, match="holds none"):
-        how.decode(slowly([1] * (2 * lanes), longer, 1, 0), 1)
+        how.decode(chunked(slowly([1] * (2 * lanes), longer, 1, 0)), 1)
 
 
 def test_noise_is_never_a_total() -> None:
@@ -385,7 +390,7 @@ def test_noise_is_never_a_total() -> None:
         how = packing(50, lanes, bits, parties)
         noise = Keystream(number.to_bytes(32, "big")).words(8 * how.elements).tobytes()
         with pytest.raises(BadTotal):
-            how.decode(noise, 3)
+            how.decode(chunked(noise), 3)
         refused += 1
     assert refused == 210
 
@@ -395,13 +400,13 @@ def test_a_total_of_another_length_is_refused(change: int) -> None:
     how = packing(5)
     words = how.encode(np.zeros(5)).words
     with pytest.raises(BadTotal, match="bytes"):
-        how.decode((words + bytes(8))[: len(words) + change], 1)
+        how.decode(chunked((bytes(words) + bytes(8))[: len(words) + change]), 1)
 
 
 @pytest.mark.parametrize("contributors", [0, -1, 101])
 def test_the_contributors_are_some_and_not_too_many(contributors: int) -> None:
     with pytest.raises(Misuse, match="contributors"):
-        packing(5).decode(packing(5).encode(np.zeros(5)).words, contributors)
+        packing(5).decode(chunked(packing(5).encode(np.zeros(5)).words), contributors)
 
 
 @pytest.mark.parametrize("unchecked", ["check word", "bit of no lane"])
@@ -409,20 +414,20 @@ def test_the_planted_fault_of_a_decoder_that_checks_less_is_caught(
     unchecked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shrink(monkeypatch)
-    honest = Packing._words
+    honest = Packing._blocks
 
-    def lax(self: Packing, total: bytes, contributors: int) -> object:
-        words = honest(self, total, contributors).copy()
-        for place in range(-(-len(words) // encoding.CHUNK_WORDS)):
-            block, _, data = self._chunk(words, place)
+    def lax(self: Packing, total: Sequence[bytes], contributors: int) -> object:
+        blocks = [block.copy() for block in honest(self, total, contributors)]
+        for place, block in enumerate(blocks):
+            _, data = self._within(block, place)
             if unchecked == "check word":
                 held = int(encoding._unpack(block[:data], self.lanes).sum(dtype=np.uint64))
                 block[-1] = (held + sum(map(int, block[data:-1]))) % 2**64
             else:
                 block[:data] &= np.uint64(2**63 - 1)
-        return words
+        return blocks
 
-    monkeypatch.setattr(Packing, "_words", lax)
+    monkeypatch.setattr(Packing, "_blocks", lax)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         test_every_flipped_bit_of_a_total_is_caught(3, 14, 127, None)
 
@@ -545,6 +550,6 @@ def test_words_and_digest_are_those_of_the_vector(path: Path) -> None:
     ]
     assert [one.hex() for one in words] == vector["words"]
     assert how.digest.hex() == vector["digest"]
-    found = how.decode(added(words), len(words))
+    found = how.decode(chunked(added(words)), len(words))
     assert (found.weight, found.clipped) == (sum(weights), vector["clipped"])
-    assert how.sums(added(words), len(words)).tolist() == vector["sums"]
+    assert how.sums(chunked(added(words)), len(words)).tolist() == vector["sums"]

@@ -19,7 +19,7 @@ from federation.errors import FederationError, JobFailed, Misuse, ProtocolViolat
 from federation.jobs import planner, training
 from federation.jobs.training import Followed, Step, Training
 from federation.protocols.events import Release
-from federation.protocols.setup import Check
+from federation.protocols.setup import Check, chunked
 from federation.training import checkpoint
 from federation.training.strategy import Public
 from tests.jobs.trainings import PARTIES, brought, dataset, job, release, setup_of
@@ -49,7 +49,7 @@ def test_courses_that_are_fed_alike_stand_alike_at_every_step(asked: Job, joint:
         assert story(one) == story(other)
         fed = release(one, loss=20 - steps)
         before = bytes(fed.total)
-        assert one.feed(fed) == other.feed(Release(total=bytes(fed.total), parties=fed.parties))
+        assert one.feed(fed) == other.feed(Release.of(bytes(fed.total), fed.parties))
         assert fed.total == before
         steps += 1
     assert story(one) == story(other)
@@ -344,7 +344,7 @@ def test_a_total_that_no_updates_add_up_to_is_a_violation_and_changes_nothing() 
     words[0] += np.uint64(1 << packing.lane_bits)  # one lane more, and a check word that does not know of it
     for total in (words.tobytes(), honest.total[:-8], honest.total + bytes(8), bytes(len(honest.total))):
         with pytest.raises(ProtocolViolation, match="sum of encoded updates"):
-            course.feed(replace(honest, total=total))
+            course.feed(replace(honest, chunks=chunked(total)))
         assert story(course) == before
     course.feed(honest)
     assert course.step is Step.EVALUATE
@@ -358,14 +358,14 @@ def test_figures_that_contradict_themselves_are_a_violation(number: tuple[int, i
     numbers = list(release(course, right=3).numbers)
     numbers[place] = value
     with pytest.raises(ProtocolViolation, match="sum of tallies"):
-        course.feed(Release(total=ring.to_bytes(ring.from_ints(numbers)), parties=course.contributors))
+        course.feed(Release.of(ring.to_bytes(ring.from_ints(numbers)), course.contributors))
     assert story(course) == before
 
 
 def test_a_split_that_leaves_nothing_to_evaluate_ends_with_that_reason_and_blames_nobody() -> None:
     course = Training(PLAIN, OPEN)
     brought(course, Step.EVALUATE)
-    empty = Release(total=bytes(len(release(course).total)), parties=course.contributors)
+    empty = Release.of(bytes(len(release(course).total)), course.contributors)
     with pytest.raises(JobFailed, match="no party has rows to evaluate") as caught:
         course.feed(empty)
     assert caught.value.hint

@@ -13,6 +13,7 @@ from federation.domain.job import Job
 from federation.errors import ProtocolViolation
 from federation.jobs.training import Followed, Step, Training
 from federation.protocols.events import Release
+from federation.protocols.setup import chunked
 from federation.training import checkpoint
 from tests.jobs.trainings import PARTIES, dataset, job, release
 
@@ -63,7 +64,7 @@ def flipped(at: int) -> Callable[[Release], Release]:
     """Turn one bit of a byte."""
 
     def change(one: Release) -> Release:
-        return replace(one, total=one.total[:at] + bytes([one.total[at] ^ 1]) + one.total[at + 1 :])
+        return replace(one, chunks=chunked(one.total[:at] + bytes([one.total[at] ^ 1]) + one.total[at + 1 :]))
 
     return change
 
@@ -103,7 +104,7 @@ def test_rounds_in_another_order_are_another_story() -> None:
 def test_a_record_of_another_length_is_a_violation(size: int) -> None:
     _, kept = told(PLAIN)
     with pytest.raises(ProtocolViolation, match="digest of an update"):
-        followed(PLAIN, [kept[0], replace(kept[1], total=bytes(size))])
+        followed(PLAIN, [kept[0], replace(kept[1], chunks=chunked(bytes(size)))])
 
 
 def test_a_hash_where_none_is_asked_for_is_a_violation() -> None:
@@ -111,7 +112,7 @@ def test_a_hash_where_none_is_asked_for_is_a_violation() -> None:
     _, kept = told(asked)
     assert len(kept[1].total) == 48
     with pytest.raises(ProtocolViolation):
-        followed(asked, [kept[0], replace(kept[1], total=kept[1].total + bytes(32))])
+        followed(asked, [kept[0], replace(kept[1], chunks=chunked(kept[1].total + bytes(32)))])
 
 
 def test_a_follower_that_believed_a_record_without_its_chain_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def release(course: Training, counted: Sequence[str] = (), *, loss: int = 0, rig
             total = _updated(course, parties, seed)
         case _:
             total = _evaluated(course, len(parties), loss, right)
-    return Release(total=total, parties=parties)
+    return Release.of(total, parties)
 
 
 def _scaled(course: Training, parties: Sequence[str]) -> bytes:

@@ -18,6 +18,7 @@ from federation.identity import roster_file
 from federation.policy.rule import Settings
 from federation.protocols.events import Release
 from federation.protocols.masked_sum.messages import Head
+from federation.protocols.setup import chunked
 from federation.query.query import SumQuery
 from federation.wire import convert
 from federation.wire import messages as m
@@ -122,7 +123,7 @@ def test_a_coordinator_that_hands_the_researcher_another_total_is_named(monkeypa
 
     def forged(job_hash: bytes, researcher: str) -> tuple[tuple[Release, ...], tuple[m.Signed, ...]]:
         (first, *others), attestations = honest(job_hash, researcher)
-        return (replace(first, total=bytes([first.total[0] ^ 1]) + first.total[1:]), *others), attestations
+        return (replace(first, chunks=chunked(bytes([first.total[0] ^ 1]) + first.total[1:])), *others), attestations
 
     monkeypatch.setattr(transport.network.coordinator, "released", forged)
     with pytest.raises(ProtocolViolation, match="other totals") as caught:

@@ -162,7 +162,7 @@ def test_integers_were_added_and_nothing_else(session: Session) -> None:
         packing = plain.course.packing(3)
         total = plain.total(plain.course.contributors)
         if step is course.Step.UPDATE:
-            assert packing.sums(total.total, 3).tolist() == plain.sums[-1]
+            assert packing.sums(total.chunks, 3).tolist() == plain.sums[-1]
         plain.course.feed(total)
     assert len(plain.sums) == 2
     assert plain.course.transcript == of.secure.receipt.transcript

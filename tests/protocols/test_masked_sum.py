@@ -468,4 +468,4 @@ def test_everybody_releases_what_the_plain_sum_is_and_says_of_whom() -> None:
     cohort = Cohort(5)
     assert cohort.total({p: [10**i] for i, p in enumerate(names(5))}) == [11_111]
     release = cohort.parties["p4"].released[0]
-    assert release == Release(total=(11_111).to_bytes(16, "little"), parties=names(5))
+    assert release == Release.of((11_111).to_bytes(16, "little"), names(5))

@@ -79,13 +79,13 @@ class Plain:
         match course.step:
             case Step.SCALE:
                 vectors = [self._answer(party) for party in counted]
-                return Release(total=_added(vectors), parties=counted)
+                return Release.of(_added(vectors), counted)
             case Step.UPDATE:
-                return Release(total=self._updates(counted), parties=counted)
+                return Release.of(self._updates(counted), counted)
             case _:
                 tallies = [self.tally(party, course.public) for party in counted]
                 total = [sum(column) for column in zip(*tallies, strict=True)]
-                return Release(total=ring.to_bytes(ring.from_ints(total)), parties=counted)
+                return Release.of(ring.to_bytes(ring.from_ints(total)), counted)
 
     def update(self, party: str, public: Public, round_index: int) -> Update:
         """Return one party's update."""

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeAlias
 
+from federation.crypto.ring import Chunk
 from federation.errors import Misuse, ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols.events import (
@@ -286,7 +287,7 @@ def _accepted(now: Serving, parcel: Parcel) -> AggregatorTransition:
             taken: Serving = replace(now, keys=keys)
         case Dealing():
             value = checks.shares(now.setup, now.setup.hash, now.adverts_hash, parcel, sender)
-            leaves = checks.boxes(value, parcel.chunks, len(now.graph.neighbours(sender)), sender)
+            leaves = checks.boxes(value, tuple(map(bytes, parcel.chunks)), len(now.graph.neighbours(sender)), sender)
             taken = replace(now, leaves={**now.leaves, sender: leaves})
         case Collecting(spec=Spec() as spec):
             head = checks.head(spec, _binding(now, spec), parcel, sender)
@@ -371,7 +372,9 @@ def _dealt(now: Dealing) -> AggregatorTransition:
         commitments.append(value.commitment if isinstance(value, Shares) else b"")
         holders = graph.neighbours(dealer)
         places[dealer] = {holder: place for place, holder in enumerate(holders)}
-        dealt[dealer] = {p: box[checks.SEALED_BYTES :] for p, box in zip(holders, parcel.chunks, strict=True)}
+        dealt[dealer] = {
+            holder: bytes(box[checks.SEALED_BYTES :]) for holder, box in zip(holders, parcel.chunks, strict=True)
+        }
     collecting = Collecting(
         setup=now.setup,
         coordinator=now.coordinator,
@@ -387,7 +390,7 @@ def _dealt(now: Dealing) -> AggregatorTransition:
     for target in sides:
         parcels = []
         for dealer, parcel in now.parcels.items():
-            chunks: tuple[bytes, ...] = ()
+            chunks: tuple[Chunk, ...] = ()
             if (place := places[dealer].get(target)) is not None:
                 chunks = (parcel.chunks[place], *paths[dealer][place])
             parcels.append(Parcel(message=parcel.message, chunks=chunks))
@@ -427,7 +430,7 @@ def _opened(now: Unmasking) -> AggregatorTransition:
         u3_hash=now.u3_hash,
     )
     statement = Send(message=said, chunks=() if whole else chunks)
-    release = Release(total=b"".join(chunks), parties=counted, root=said.total_root)
+    release = Release(chunks=chunks, parties=counted, root=said.total_root)
     effects = (Broadcast(parcels=heads, statement=statement), release)
     return Transition(finished, effects)
 

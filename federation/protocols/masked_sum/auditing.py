@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from federation.crypto.chunk_hash import chunk_hash
+from federation.crypto.ring import Chunk
 from federation.errors import Misuse, ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols import bundles
@@ -47,7 +48,7 @@ class ChunkProof:
     """
 
     place: int
-    chunks: Mapping[str, tuple[bytes, tuple[bytes, ...]]] = field(repr=False)
+    chunks: Mapping[str, tuple[Chunk, tuple[bytes, ...]]] = field(repr=False)
     total_path: tuple[bytes, ...]
 
 
@@ -136,7 +137,7 @@ def recomputed(known: Known, said: Opening, secrets: Secrets, heads: Parcels, re
         raise ProtocolViolation(
             relay, phase="total", expected="the total that the parties' vectors add up to", got="another total"
         )
-    return Release(total=b"".join(total), parties=known.counted)
+    return Release(chunks=total, parties=known.counted)
 
 
 def leaves(known: Known, said: Opening, total_leaves: Sequence[bytes], relay: str) -> None:
@@ -186,7 +187,7 @@ def chunk_sum(known: Known, said: Opening, secrets: Secrets, proof: ChunkProof, 
     return found, merkle.included(said.total_root, chunk_hash(found), place, len(sizes), proof.total_path)
 
 
-def _vectors(heads: Parcels) -> dict[str, tuple[bytes, ...]]:
+def _vectors(heads: Parcels) -> dict[str, tuple[Chunk, ...]]:
     return {parcel.message.sender: parcel.chunks for parcel in heads}
 
 

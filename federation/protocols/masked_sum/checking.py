@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from federation.crypto import agreement
 from federation.crypto.chunk_hash import chunk_hash
+from federation.crypto.ring import Chunk
 from federation.errors import ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols import bundles
@@ -47,7 +48,7 @@ class Known:
 class Claimed:
     """A long total as the coordinator claims it, and the chunks of it that are still to be checked."""
 
-    total: bytes = field(repr=False)
+    chunks: tuple[Chunk, ...] = field(repr=False)
     root: bytes
     secrets: Secrets
     places: tuple[int, ...]
@@ -69,7 +70,7 @@ def recomputed(known: Known, parcels: tuple[Parcel, ...], relay: str) -> Release
         raise ProtocolViolation(
             relay, phase="opening", expected="the total that the parties' vectors add up to", got="another total"
         )
-    return Release(total=b"".join(total), parties=known.counted, root=said.total_root)
+    return Release(chunks=total, parties=known.counted, root=said.total_root)
 
 
 def challenged(known: Known, parcels: tuple[Parcel, ...], lot: bytes, me: str, relay: str) -> tuple[Claimed, Challenge]:
@@ -80,7 +81,7 @@ def challenged(known: Known, parcels: tuple[Parcel, ...], lot: bytes, me: str, r
     secrets = opening.announced(known.spec, known.masked, known.counted, said, relay)
     opening.rooted_total(known.spec, said, chunks, relay)
     places = drawn(lot, said.total_root, len(known.spec.chunks))
-    claimed = Claimed(total=b"".join(chunks), root=said.total_root, secrets=secrets, places=places)
+    claimed = Claimed(chunks=chunks, root=said.total_root, secrets=secrets, places=places)
     question = Challenge(spec_hash=known.binding.spec_hash, u3_hash=known.u3_hash, party=me, places=places)
     return claimed, question
 
@@ -90,12 +91,16 @@ def sampled(known: Known, claimed: Claimed, parcels: tuple[Parcel, ...], relay: 
     found = bundles.one_each(known.spec.setup, parcels, relay, "samples", len(known.counted))
     _same_heads(known, found, relay)
     sizes = known.spec.chunks
-    drawn_chunks: dict[int, list[bytes]] = {place: [] for place in claimed.places}
+    drawn_chunks: dict[int, list[Chunk]] = {place: [] for place in claimed.places}
     for party, head in zip(known.counted, known.heads, strict=True):
         rest = list(found[party].chunks)
         for place in claimed.places:
             path_length = len(merkle.inclusion([b""] * len(sizes), place))
-            chunk, path, rest = (rest[0] if rest else b""), rest[1 : 1 + path_length], rest[1 + path_length :]
+            chunk, path, rest = (
+                (rest[0] if rest else b""),
+                list(map(bytes, rest[1 : 1 + path_length])),
+                rest[1 + path_length :],
+            )
             leaf = chunk_hash(chunk)
             if len(chunk) != sizes[place] or not merkle.included(head.chunk_root, leaf, place, len(sizes), path):
                 raise ProtocolViolation(
@@ -106,13 +111,12 @@ def sampled(known: Known, claimed: Claimed, parcels: tuple[Parcel, ...], relay: 
             raise ProtocolViolation(relay, phase="samples", expected="the drawn chunks", got="more than these")
     streams = claimed.secrets.streams(known.masked, known.binding)
     for place, chunks in drawn_chunks.items():
-        start = sum(sizes[:place])
         sum_of = masks.summed_chunk(chunks, known.spec.ring, streams, place)
-        if sum_of != claimed.total[start : start + sizes[place]]:
+        if sum_of != claimed.chunks[place]:
             raise ProtocolViolation(
                 relay, phase="samples", expected="the total that the parties' vectors add up to", got="another total"
             )
-    return Release(total=claimed.total, parties=known.counted, root=claimed.root)
+    return Release(chunks=claimed.chunks, parties=known.counted, root=claimed.root)
 
 
 def drawn(lot: bytes, total_root: bytes, chunks: int) -> tuple[int, ...]:
@@ -130,7 +134,7 @@ def drawn(lot: bytes, total_root: bytes, chunks: int) -> tuple[int, ...]:
 
 def _parts(
     known: Known, parcels: tuple[Parcel, ...], relay: str
-) -> tuple[dict[str, Parcel], Opening, tuple[bytes, ...]]:
+) -> tuple[dict[str, Parcel], Opening, tuple[Chunk, ...]]:
     """Return the heads' parcels, the coordinator's opening and its chunks. Raises ProtocolViolation."""
     said = [parcel for parcel in parcels if isinstance(parcel.message.value, Opening)]
     if len(said) != 1 or said[0].message.sender != relay:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from federation.crypto import agreement, shamir
 from federation.crypto.chunk_hash import chunk_hash
+from federation.crypto.ring import Chunk
 from federation.errors import ProtocolViolation
 from federation.ledger import merkle
 from federation.protocols.bundles import spoken
@@ -88,7 +89,7 @@ def head(spec: Spec, binding: Binding, parcel: Parcel, relay: str) -> Head:
     return value
 
 
-def vector(spec: Spec, value: Head, chunks: Sequence[bytes], relay: str, *, rooted: bool = True) -> tuple[bytes, ...]:
+def vector(spec: Spec, value: Head, chunks: Sequence[Chunk], relay: str, *, rooted: bool = True) -> tuple[bytes, ...]:
     """Check a head's chunks; return leaf hashes, or () if the root is not looked at. Raises ProtocolViolation."""
     if tuple(map(len, chunks)) != spec.chunks:
         raise ProtocolViolation(relay, phase="head", expected=f"chunks of {spec.length} numbers", got="other sizes")

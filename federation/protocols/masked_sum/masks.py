@@ -14,10 +14,10 @@ import numpy as np
 
 from federation.crypto import agreement
 from federation.crypto.prg import Keystream
-from federation.crypto.ring import CHUNK_BYTES, RINGS
+from federation.crypto.ring import CHUNK_BYTES, RINGS, Chunk
 from federation.domain.job import digest
 from federation.protocols import summing
-from federation.protocols.setup import Setup
+from federation.protocols.setup import Setup, chunked
 
 LABEL = "federation/masked_sum"
 
@@ -222,21 +222,19 @@ def streams_off(
     return Streams(add=tuple(add), subtract=tuple(subtract))
 
 
-def masked(vector: bytes, ring: str, streams: Streams) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+def masked(vector: Chunk, ring: str, streams: Streams) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """Return the masked vector's chunks and their Merkle leaf hashes."""
-    data = memoryview(vector)
-    pieces = [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]
-    return summing.summed([pieces], ring, add=streams.add, subtract=streams.subtract)
+    return summing.summed([chunked(memoryview(vector))], ring, add=streams.add, subtract=streams.subtract)
 
 
 def summed(
-    vectors: Sequence[Sequence[bytes | memoryview]], ring: str, streams: Streams
+    vectors: Sequence[Sequence[Chunk]], ring: str, streams: Streams
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """Return the chunks of the sum of vectors, given in chunks of equal sizes, without `streams`; and leaf hashes."""
     return summing.summed(vectors, ring, add=streams.add, subtract=streams.subtract)
 
 
-def summed_chunk(chunks: Sequence[bytes], ring: str, streams: Streams, place: int) -> bytes:
+def summed_chunk(chunks: Sequence[Chunk], ring: str, streams: Streams, place: int) -> bytes:
     """Return chunk number `place` of the sum, from that chunk of every vector: how one is checked alone."""
     kind = RINGS[ring]
     total = np.zeros(len(chunks[0]) // 8, dtype="<u8")

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from federation.crypto import agreement, shamir
-from federation.crypto.chunk_hash import chunk_hash
+from federation.crypto.ring import Chunk
 from federation.errors import ProtocolViolation
-from federation.ledger import merkle
 from federation.protocols.masked_sum import masks
 from federation.protocols.masked_sum.graph import Graph
 from federation.protocols.masked_sum.masks import Binding, Side, Streams
 from federation.protocols.masked_sum.messages import Opening, Unmask
-from federation.protocols.setup import Setup, Spec
+from federation.protocols.setup import Setup, Spec, root_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,9 +194,9 @@ def announced(spec: Spec, masked: Masked, counted: Sequence[str], opening: Openi
     return Secrets(seeds=seeds, keys=keys)
 
 
-def rooted_total(spec: Spec, opening: Opening, chunks: Sequence[bytes], relay: str) -> None:
+def rooted_total(spec: Spec, opening: Opening, chunks: Sequence[Chunk], relay: str) -> None:
     """Check that a total's chunks have the sizes and the root that was stated. Raises ProtocolViolation."""
     if tuple(map(len, chunks)) != spec.chunks:
         raise ProtocolViolation(relay, phase="opening", expected=f"{spec.length} numbers", got="other sizes")
-    if merkle.root([chunk_hash(chunk) for chunk in chunks]) != opening.total_root:
+    if root_of(chunks) != opening.total_root:
         raise ProtocolViolation(relay, phase="opening", expected="the total under the stated root", got="other bytes")

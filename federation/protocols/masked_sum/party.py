@@ -276,7 +276,7 @@ def _share(now: Dealt, parcels: tuple[Parcel, ...]) -> PartyTransition:
             _no_box(found[party], relay)
             continue
         peers = graph.neighbours(party)
-        box = checks.own_box(value, found[party].chunks, peers.index(now.me), len(peers), relay)
+        box = checks.own_box(value, tuple(map(bytes, found[party].chunks)), peers.index(now.me), len(peers), relay)
         held.append(_unboxed(agreed[party], sides[party], sides[now.me], now.adverts_hash, box))
     state = Shared(
         setup=setup,

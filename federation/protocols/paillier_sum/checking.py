@@ -112,7 +112,7 @@ def released(sums: Collected, answers: Mapping[str, Sequence[int]], shown: Mappi
         numbers = terms.slots.unpack(plaintexts, len(parties), terms.spec.length)
     except (BadPartial, BadPlaintext) as fault:
         raise Unreadable(str(fault)) from None
-    return Release(total=terms.total(numbers), parties=parties)
+    return Release.of(terms.total(numbers), parties)
 
 
 def absent(names: Sequence[str], what: str, to_whom: str = "") -> tuple[Blame, ...]:

@@ -16,8 +16,8 @@ from federation.errors import ProtocolViolation
 from federation.protocols.bundles import spoken
 from federation.protocols.events import Parcel
 from federation.protocols.paillier_sum.messages import Cipher, Partial, Ready
-from federation.protocols.paillier_sum.terms import Terms, rooted
-from federation.protocols.setup import Setup
+from federation.protocols.paillier_sum.terms import Terms
+from federation.protocols.setup import Setup, root_of
 
 
 def ready(setup: Setup, setup_hash: bytes, parcel: Parcel, relay: str) -> None:
@@ -106,6 +106,6 @@ def _under(terms: Terms, root: bytes, parcel: Parcel, relay: str, phase: str) ->
         raise ProtocolViolation(
             relay, phase=phase, expected=f"chunks of {terms.ciphertexts} ciphertexts", got="other sizes"
         )
-    if rooted(parcel.chunks) != root:
+    if root_of(parcel.chunks) != root:
         raise ProtocolViolation(relay, phase=phase, expected="the chunks under the signed root", got="other bytes")
-    return parcel.chunks[0] if len(parcel.chunks) == 1 else b"".join(parcel.chunks)
+    return b"".join(parcel.chunks)

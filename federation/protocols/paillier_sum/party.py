@@ -35,9 +35,9 @@ from federation.protocols.machine import Transition
 from federation.protocols.paillier_sum import checking, checks
 from federation.protocols.paillier_sum.checking import Collected
 from federation.protocols.paillier_sum.messages import Cipher, Partial, Ready
-from federation.protocols.paillier_sum.terms import Terms, joint_key, key_share, rooted
+from federation.protocols.paillier_sum.terms import Terms, joint_key, key_share
 from federation.protocols.secure_sum import Aborted, Awaits, PartyTransition, State
-from federation.protocols.setup import chunked
+from federation.protocols.setup import chunked, root_of
 from federation.protocols.states import Done, Idle, Taking, Withdrawn, identity, out_of_place, withdrawn
 
 
@@ -177,7 +177,7 @@ def _encrypt(now: Joined, contribution: Contribute) -> PartyTransition:
         spec_hash=terms.spec_hash,
         party=now.me,
         header=terms.header,
-        chunk_root=rooted(chunks),
+        chunk_root=root_of(chunks),
         number=contribution.number,
         proof=proof,
     )
@@ -201,7 +201,7 @@ def _answer(now: Encrypted, parcels: tuple[Parcel, ...]) -> PartyTransition:
     proof = proofs.prove_partials(joint, now.share, sums.product, answers, terms.opened(sums.set_hash), now.nonce)
     chunks = chunked(ciphertexts.to_bytes(joint.public.n, answers))
     partial = Partial(
-        spec_hash=terms.spec_hash, set_hash=sums.set_hash, party=now.me, chunk_root=rooted(chunks), proof=proof
+        spec_hash=terms.spec_hash, set_hash=sums.set_hash, party=now.me, chunk_root=root_of(chunks), proof=proof
     )
     state = Answered(
         setup=now.setup,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from federation.crypto import agreement
-from federation.crypto.chunk_hash import chunk_hash
 from federation.crypto.paillier import ciphertexts
 from federation.crypto.paillier.keys import BadKey
 from federation.crypto.paillier.packing import Header, Slots
@@ -15,7 +14,6 @@ from federation.crypto.paillier.threshold import JointKey, KeyShare
 from federation.crypto.ring import ELEMENT_BYTES, Z128
 from federation.domain.job import digest
 from federation.errors import Misuse
-from federation.ledger import merkle
 from federation.protocols.setup import Check, Setup, Spec, chunk_sizes
 
 
@@ -102,11 +100,6 @@ def key_share(data: bytes, setup: Setup, me: str) -> KeyShare:
     if share.joint != setup.key or share.holder != me:
         raise Misuse("a party's own share of the key that the setup names is needed")
     return share
-
-
-def rooted(chunks: Sequence[bytes]) -> bytes:
-    """Return the root of the tree over chunks."""
-    return merkle.root([chunk_hash(chunk) for chunk in chunks])
 
 
 @lru_cache(maxsize=8)

@@ -170,7 +170,7 @@ def _closed(now: Serving) -> AggregatorTransition:
                 setup=now.setup, coordinator=now.coordinator, spec=spec, said=now.said, asked=tuple(now.parcels)
             )
             heads = tuple(replace(parcel, chunks=()) for parcel in parcels)
-            release = Release(total=b"".join(chunks), parties=tuple(now.parcels), root=root)
+            release = Release(chunks=chunks, parties=tuple(now.parcels), root=root)
             return Transition(
                 finished, (Broadcast(parcels=heads, statement=Send(message=said, chunks=chunks)), release)
             )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from federation.crypto.chunk_hash import chunk_hash
+from federation.crypto.ring import Chunk
 from federation.domain.job import digest
 from federation.errors import ProtocolViolation
-from federation.ledger import merkle
 from federation.protocols.bundles import spoken
 from federation.protocols.events import Parcel
 from federation.protocols.plain_sum.messages import Present, Vector
-from federation.protocols.setup import Setup, Spec
+from federation.protocols.setup import Setup, Spec, root_of
 
 
 def present(setup: Setup, parcel: Parcel, relay: str) -> None:
@@ -31,11 +30,11 @@ def vector(spec: Spec, spec_hash: bytes, parcel: Parcel, relay: str) -> Vector:
     return value
 
 
-def rooted(spec: Spec, root: bytes, chunks: Sequence[bytes], relay: str, phase: str) -> None:
+def rooted(spec: Spec, root: bytes, chunks: Sequence[Chunk], relay: str, phase: str) -> None:
     """Check that chunks have the spec's sizes and lie under a root. Raises ProtocolViolation."""
     if tuple(map(len, chunks)) != spec.chunks:
         raise ProtocolViolation(relay, phase=phase, expected=f"chunks of {spec.length} numbers", got="other sizes")
-    if merkle.root([chunk_hash(chunk) for chunk in chunks]) != root:
+    if root_of(chunks) != root:
         raise ProtocolViolation(relay, phase=phase, expected="the chunks under the signed root", got="other bytes")
 
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from federation.crypto.chunk_hash import chunk_hash
 from federation.errors import Misuse, ProtocolViolation
-from federation.ledger import merkle
 from federation.protocols import bundles
 from federation.protocols.events import (
     Abort,
@@ -33,7 +31,7 @@ from federation.protocols.machine import Transition
 from federation.protocols.plain_sum import checks
 from federation.protocols.plain_sum.messages import Present, Total, Vector
 from federation.protocols.secure_sum import Aborted, Awaits, PartyTransition, State
-from federation.protocols.setup import Spec, chunked
+from federation.protocols.setup import Spec, chunked, root_of
 from federation.protocols.states import Done, Idle, Taking, Withdrawn, identity, late, out_of_place, withdrawn
 
 
@@ -127,7 +125,7 @@ def _sent(now: Ready, contribution: Contribute) -> PartyTransition:
     vector = Vector(
         spec_hash=spec_hash,
         party=now.me,
-        chunk_root=merkle.root([chunk_hash(chunk) for chunk in chunks]),
+        chunk_root=root_of(chunks),
         number=contribution.number,
     )
     state = Sent(
@@ -165,7 +163,7 @@ def _done(now: Sent, parcels: tuple[Parcel, ...]) -> PartyTransition:
         raise ProtocolViolation(relay, phase="total", expected="my own vector unchanged", got="another one")
     checks.rooted(now.spec, value.total_root, said[0].chunks, relay, "total")
     state = Done(setup=setup, me=now.me, coordinator=relay, seen=seen)
-    release = Release(total=b"".join(said[0].chunks), parties=tuple(vectors), root=value.total_root)
+    release = Release(chunks=said[0].chunks, parties=tuple(vectors), root=value.total_root)
     return Transition(state, (Intend(parties=tuple(vectors)), release))
 
 

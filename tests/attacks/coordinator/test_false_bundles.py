@@ -234,7 +234,7 @@ def changed_chunk_and_the_total_that_follows(bundle: m.Bundle, chunks: list[Part
     """The clever one: it says everywhere the total that its change makes."""
     total, chunks = one_more(bundle, chunks)
     bundle, chunks = stating(bundle, chunks, total_root=merkle.root([chunk_hash(total)]))
-    return replace(bundle, total_digest=Release(total=total, parties=()).digest), chunks
+    return replace(bundle, total_digest=Release.of(total, ()).digest), chunks
 
 
 def named(*lies: Lie) -> dict[str, Lie]:

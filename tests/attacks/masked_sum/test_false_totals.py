@@ -132,9 +132,7 @@ def test_the_planted_fault_of_a_total_on_trust_releases_what_the_coordinator_lik
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     false = plain_sum(Cohort(4, 2), {"p0": [0, 0]}, ["p0"])
-    monkeypatch.setattr(
-        checking, "recomputed", lambda known, _parcels, _relay: Release(total=false, parties=known.counted)
-    )
+    monkeypatch.setattr(checking, "recomputed", lambda known, _parcels, _relay: Release.of(false, known.counted))
     cohort, honest = about_to_open()
     assert released(honest, cohort) == [0, 0]
     with pytest.raises((AssertionError, pytest.fail.Exception)):

@@ -15,7 +15,7 @@ from federation.crypto.encoding import BadTotal, Packing
 from federation.domain.catalogue import Column, Dataset, Kind
 from federation.errors import Misuse
 from federation.protocols.events import Contribute, Received
-from federation.protocols.setup import Check
+from federation.protocols.setup import Check, chunked
 from federation.query import bounds
 from federation.query.expression import Col
 from tests.protocols.cohort import Cohort, names, sent
@@ -48,7 +48,7 @@ def test_the_greatest_numbers_of_all_parties_fit_their_lanes_exactly(n: int, lan
     packing = Packing(length=LENGTH, lanes=lanes, bits=most_bits(n, lanes), clip=1.0, parties=n)
     for value in (1.0, -1.0):
         total = summed(packing, n, np.full(LENGTH, value))
-        assert packing.decode(total, n).values.tolist() == [n * value] * LENGTH
+        assert packing.decode(chunked(total), n).values.tolist() == [n * value] * LENGTH
 
 
 @pytest.mark.parametrize("lanes", [3, 4])
@@ -61,7 +61,7 @@ def test_one_bit_more_is_no_packing(n: int, lanes: int) -> None:
 def test_more_contributors_than_a_packing_is_for_are_refused() -> None:
     packing = Packing(length=LENGTH, lanes=3, bits=most_bits(3, 3), clip=1.0, parties=3)
     with pytest.raises(Misuse):
-        packing.decode(bytes(8 * packing.elements), 4)
+        packing.decode(chunked(bytes(8 * packing.elements)), 4)
 
 
 def test_the_planted_fault_of_a_lane_that_is_too_narrow_spoils_its_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_the_planted_fault_of_a_lane_that_is_too_narrow_spoils_its_neighbour(mon
     packing = Packing(length=LENGTH, lanes=4, bits=most_bits(3, 4) + 1, clip=1.0, parties=3)
     total = summed(packing, 3, np.full(LENGTH, 1.0))
     try:
-        decoded = packing.decode(total, 3).values.tolist()
+        decoded = packing.decode(chunked(total), 3).values.tolist()
     except BadTotal:
         return  # where the check word sees it
     assert decoded != [3.0] * LENGTH

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from clients.jurisdiction import trainer
 from federation.jobs.training import Step
+from federation.protocols.setup import chunked
 from federation.training.strategy import Update
 from tests.attacks.models.stage import PARTIES, played
 from tests.training.plainly import Plain
@@ -79,7 +80,7 @@ def read_back(model: str, rows: int, columns: int, units: int, parties: int = 5)
 def alone(plain: Plain, made: Update) -> NDArray[np.float64]:
     """What a coordinator would read if there were no masks."""
     packing = plain.course.packing(len(plain.course.contributors))
-    return packing.decode(packing.encode(made.vector, weight=made.weight).words, 1).mean
+    return packing.decode(chunked(packing.encode(made.vector, weight=made.weight).words), 1).mean
 
 
 def standardised(plain: Plain, of: pd.DataFrame) -> NDArray[np.float64]:

@@ -127,7 +127,9 @@ def test_a_false_total_that_nobody_draws_spoils_the_next_sum_and_opens_nothing(
     monkeypatch.setattr(
         checking,
         "sampled",
-        lambda known, claimed, _parcels, _relay: Release(total=claimed.total, parties=known.counted, root=claimed.root),
+        lambda known, claimed, _parcels, _relay: Release(
+            chunks=claimed.chunks, parties=known.counted, root=claimed.root
+        ),
     )
     relay = FalseTotals(1, ("macao",))
     stage, asked = lied_to(relay)
@@ -219,16 +221,16 @@ Told = Sequence[Release]
 def better_figures(told: Told) -> Told:
     numbers = list(told[2].numbers)
     numbers[1] //= 2  # half the loss
-    return [*told[:2], replace(told[2], total=ring.to_bytes(ring.from_ints(numbers))), *told[3:]]
+    return [*told[:2], replace(told[2], chunks=chunked(ring.to_bytes(ring.from_ints(numbers)))), *told[3:]]
 
 
 def another_weight(told: Told) -> Told:
     total = told[1].total
-    return [told[0], replace(told[1], total=total[:47] + bytes([total[47] ^ 1]) + total[48:]), *told[2:]]
+    return [told[0], replace(told[1], chunks=chunked(total[:47] + bytes([total[47] ^ 1]) + total[48:])), *told[2:]]
 
 
 def another_hash(told: Told) -> Told:
-    return [*told[:5], replace(told[5], total=told[5].total[:48] + bytes(32)), *told[6:]]
+    return [*told[:5], replace(told[5], chunks=chunked(told[5].total[:48] + bytes(32))), *told[6:]]
 
 
 ROUNDS: dict[str, Callable[[Told], Told]] = {

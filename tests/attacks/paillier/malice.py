@@ -10,8 +10,8 @@ from federation.crypto.paillier.engine import Engine
 from federation.protocols.events import Parcel, Received
 from federation.protocols.paillier_sum.checking import Collected, multiplied
 from federation.protocols.paillier_sum.messages import Cipher, Partial
-from federation.protocols.paillier_sum.terms import Terms, rooted
-from federation.protocols.setup import chunked
+from federation.protocols.paillier_sum.terms import Terms
+from federation.protocols.setup import chunked, root_of
 from tests.protocols.cohort import attested
 from tests.protocols.paillier_sum.holders import Holders, told
 
@@ -27,7 +27,7 @@ def numbers_of(holders: Holders, parcel: Parcel) -> list[int]:
 def with_numbers(holders: Holders, parcel: Parcel, numbers: Sequence[int], **changed: object) -> Parcel:
     """The same message with other numbers behind it, their root signed."""
     chunks = chunked(to_bytes(holders.joint.public.n, numbers))
-    return told(parcel, chunks=chunks, chunk_root=rooted(chunks), **changed)
+    return told(parcel, chunks=chunks, chunk_root=root_of(chunks), **changed)
 
 
 def altered(holders: Holders, parcel: Parcel, numbers: Sequence[int]) -> Parcel:
@@ -86,7 +86,7 @@ def signed_partial(holders: Holders, sums: Collected, party: str, answers: Seque
     """What a party says of these answers."""
     chunks = chunked(to_bytes(holders.joint.public.n, answers))
     said = Partial(
-        spec_hash=sums.terms.spec_hash, set_hash=sums.set_hash, party=party, chunk_root=rooted(chunks), proof=proof
+        spec_hash=sums.terms.spec_hash, set_hash=sums.set_hash, party=party, chunk_root=root_of(chunks), proof=proof
     )
     return Parcel(message=attested(said), chunks=chunks)
 

@@ -24,7 +24,7 @@ from federation.protocols import bundles, paillier_sum
 from federation.protocols.events import Abort, Delivered, Message, Parcel, Received, Release, Send
 from federation.protocols.paillier_sum import checks, party
 from federation.protocols.paillier_sum.messages import Cipher, Partial
-from federation.protocols.paillier_sum.terms import rooted
+from federation.protocols.setup import root_of
 from federation.protocols.withdrawal import Withdrawal
 from federation.wire.convert import BODIES, Malformed
 from tests.attacks.masked_sum.judging import refuses, site_of
@@ -194,7 +194,7 @@ def of_the_cheat(bundle: list[Parcel], draw: Random) -> list[Parcel]:
                     bundle[place] = Parcel(message=attested(value, sender=CHEAT), chunks=parcel.chunks)
                 case 1 if hasattr(parcel.message.value, "chunk_root"):
                     chunks = spoiled_chunks(parcel.chunks, draw)
-                    bundle[place] = told(parcel, chunks=chunks, chunk_root=rooted(chunks))
+                    bundle[place] = told(parcel, chunks=chunks, chunk_root=root_of(chunks))
                 case 2 if isinstance(parcel.message.value, Cipher | Partial):
                     proof = bytearray(proof_of(parcel))
                     proof[draw.randrange(len(proof))] ^= 1 << draw.randrange(8)

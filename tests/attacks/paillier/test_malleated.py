@@ -15,6 +15,7 @@ from federation.errors import ProtocolViolation
 from federation.protocols.events import Delivered, Parcel
 from federation.protocols.paillier_sum import checks, terms
 from federation.protocols.paillier_sum.terms import Terms
+from federation.protocols.setup import root_of
 from tests.attacks.paillier.malice import (
     ENTROPY,
     altered,
@@ -129,7 +130,7 @@ def any_root(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = checks._under
 
     def careless(of: Terms, _root: bytes, parcel: Parcel, relay: str, phase: str) -> bytes:
-        return honest(of, terms.rooted(parcel.chunks), parcel, relay, phase)
+        return honest(of, root_of(parcel.chunks), parcel, relay, phase)
 
     monkeypatch.setattr(checks, "_under", careless)
 

@@ -122,6 +122,6 @@ def test_right_answers_that_open_to_no_sum_are_never_released(monkeypatch: pytes
 
 
 def test_the_planted_fault_of_an_audit_on_trust_lets_figures_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auditing, "opened", lambda *_: Release(total=bytes(48), parties=names(3)))
+    monkeypatch.setattr(auditing, "opened", lambda *_: Release.of(bytes(48), names(3)))
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         test_every_change_breaks_its_own_step()

@@ -20,7 +20,7 @@ from federation.errors import ProtocolViolation
 from federation.protocols.events import Delivered, Parcel, Received, Withdraw
 from federation.protocols.paillier_sum import PaillierSum
 from federation.protocols.paillier_sum.messages import Ready
-from federation.protocols.paillier_sum.terms import rooted
+from federation.protocols.setup import root_of
 from federation.protocols.withdrawal import Withdrawal
 from tests.protocols.cohort import COORDINATOR, attested, names, parcel
 from tests.protocols.paillier_sum.holders import Holders, key_of
@@ -101,7 +101,7 @@ def shift(chunks: list[bytes], change: Change, _bundle: Bundle) -> list[bytes]:
 
 
 def reroot(bundle: Bundle, i: int, _change: Change) -> None:
-    signed(bundle, i, chunk_root=rooted(bundle[i].chunks))
+    signed(bundle, i, chunk_root=root_of(bundle[i].chunks))
 
 
 def recut(bundle: Bundle, i: int, change: Change) -> None:
