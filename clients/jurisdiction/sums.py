@@ -30,9 +30,8 @@ from federation.protocols.secure_sum import Awaits, SecureSum, State
 from federation.protocols.setup import Setup
 from federation.wire import convert
 from federation.wire import messages as m
+from federation.wire.bulk import LONG_BYTES
 from federation.wire.envelope import Opened, Signer, digest_of, opened_each, signed
-
-LONG_BYTES = 1 << 17  # of a vector or a bundle: beyond that the disk would take longer than the network
 
 
 def secrets_of(job_hash: bytes, index: int, attempt: int) -> bytes:

@@ -214,8 +214,7 @@ class Driver:
         events = self._unstored.setdefault(run.job_hash, [])
         if not again:
             events.append(folding.stored(run, frame))
-            # What is longer than any vector that is due must not fill the disk; who needs it later asks for it again.
-            if events[-1][0] == "long" and frame.size_bytes <= run.vector_bytes + folding.LONG_BYTES:
+            if folding.keeps_bulk(run, events[-1], frame):
                 self._store.keep_bulk(run.job_hash, message.sender, message.digest, frame.parts)
             self._note(run, message.sender, f"{run.step_of(message.sender)}, {frame.size_bytes} bytes")
         if out:  # what nothing follows from yet is written with what comes next: a crash loses it, the party resends

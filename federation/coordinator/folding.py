@@ -24,9 +24,8 @@ from federation.jobs.training import Training
 from federation.protocols.events import Release
 from federation.wire import convert
 from federation.wire import messages as m
+from federation.wire.bulk import LONG_BYTES
 from federation.wire.envelope import Opened, opened
-
-LONG_BYTES = 1 << 17  # of a frame, from which on its bulk is not flushed to the disk
 
 Log = Callable[[bytes, LogLine], None]  # (job, a line of its log)
 Count = Callable[[object, m.Signed], None]  # (a party's message, its envelope)
@@ -165,6 +164,14 @@ def stored(run: Run, frame: m.Frame) -> Event:
     if frame.size_bytes <= LONG_BYTES or not isinstance(run.course, Training):
         return "frame", convert.frame_bytes(frame)
     return "long", convert.frame_bytes(replace(frame, parts=()))
+
+
+def keeps_bulk(run: Run, event: Event, frame: m.Frame) -> bool:
+    """Return whether a frame's bulk is kept beside its event.
+
+    What is longer than any vector that is due must not fill the disk; who needs it later asks for it again.
+    """
+    return event[0] == "long" and frame.size_bytes <= run.vector_bytes + LONG_BYTES
 
 
 def opened_event(index: int, release: Release) -> Event:

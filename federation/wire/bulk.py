@@ -13,6 +13,7 @@ from federation.crypto.ring import Chunk
 INLINE_BYTES = 2 * 1024 * 1024  # above this the parts of a frame travel on a stream
 PIECE_BYTES = 1024 * 1024
 BLOB_ID_BYTES = 32
+LONG_BYTES = 1 << 17  # of a vector, bundle or frame, above which a disk takes longer to flush it than a line to send it
 
 
 def pieces_of(parts: Sequence[Chunk]) -> list[list[Chunk]]:
