@@ -6,7 +6,6 @@ Every event is on disk before anything that follows from it is sent; `resume` fo
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,7 @@ from federation import registry
 from federation.coordinator import folding
 from federation.coordinator.ceremonies import Ceremonies
 from federation.coordinator.evidence import gathered
-from federation.coordinator.folding import Halted
+from federation.coordinator.folding import Closed, Halted
 from federation.coordinator.joint_keys import JointKeys
 from federation.coordinator.patience import Patience
 from federation.coordinator.run import Outgoing, Run
@@ -46,27 +45,6 @@ class Attendance:
 
     software: str
     publications: dict[str, m.Signed]
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """What is remembered of a job that ended before the last start."""
-
-    job: Job
-    envelope: m.Signed
-    ended: m.Ended
-    submitted_ms: int
-
-    def summary(self, job_hash: bytes) -> Summary:
-        """Return it as one job of a list."""
-        return Summary(
-            job_hash=job_hash,
-            job=self.job,
-            state=self.ended.state,
-            round_index=self.ended.rounds,
-            submitted_ms=self.submitted_ms,
-            blames=self.ended.blames,
-        )
 
 
 class Driver:
@@ -408,18 +386,17 @@ class Driver:
             events = self._store.events(job_hash)
             envelope = convert.signed_of(events[0][1])
             job = convert.job_of(envelope.body)
-            kind, payload = events[-1]
-            if kind == "ended":
+            ended = events[-1][0] == "ended"
+            if ended:
                 self._count_again(convert.signed_of(p) for k, p in events if k == "answer")
             if job.roster_hash != self._roster.hash:
-                if kind != "ended":
+                if not ended:
                     self._count_again(convert.frame_of(p).signed for k, p in events if k == "frame")
                 continue
             self._order.append(job_hash)
             self._tokens[(job.researcher, job.token)] = job_hash
-            if kind == "ended":
-                submitted_ms = next((convert.log_line_of(p).at_ms for k, p in events if k == "log"), 0)
-                self._closed[job_hash] = Closed(job, envelope, convert.ended_of(payload), submitted_ms)
+            if ended:
+                self._closed[job_hash] = Closed.of(job, envelope, events)
             else:
                 self._fold(job_hash, events)
         return self.counts()[0]
@@ -431,21 +408,14 @@ class Driver:
         return self._runs.get(job_hash)
 
     def _fold(self, job_hash: bytes, events: Sequence[tuple[str, bytes]]) -> None:
-        (_, first), rest = events[0], events[1:]
-        envelope = convert.signed_of(first)
+        envelope = convert.signed_of(events[0][1])
         job = attested(envelope, self._roster, domain=m.JOB, kind=Job, relay="the store").value
         run = self._admitted(job, job_hash, envelope)
         self._take(run)
         self._stored[job_hash] = len(events)
-        # Where all bytes are stored every sum is folded: whoever lacks the last opening gets it from there.
-        states = self._store.kept(job_hash) if any(kind == "long" for kind, _ in events) else []
-        bulk = partial(self._store.bulk, job_hash)
         self._kept_sums[job_hash] = sum(kind == "opened" for kind, _ in events)
-        saved = folding.start(rest, states, self._roster, bulk)
-        if saved is not None:
-            rest = folding.taken_up(run, rest, saved, self._roster, self._log, self._count)
-        halted = Halted(run, deque(rest), self._roster, self._log, self._count, bulk)
-        if not halted.replayed():
+        halted = folding.folded(run, events, self._store, self._roster, self._log, self._count)
+        if halted is not None:
             self._halted[job_hash] = halted
         if run.life.state.ended:
             del self._open[job_hash]

@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from federation.coordinator.run import Run
-from federation.coordinator.store import Event
+from federation.coordinator.store import Event, Store
 from federation.crypto.ring import Chunk
-from federation.domain.job import LogLine
+from federation.domain.job import Job, LogLine, Summary
 from federation.domain.roster import Roster
 from federation.domain.verdict import Verdict
 from federation.jobs.training import Training
@@ -30,6 +31,33 @@ from federation.wire.envelope import Opened, opened
 Log = Callable[[bytes, LogLine], None]  # (job, a line of its log)
 Count = Callable[[object, m.Signed], None]  # (a party's message, its envelope)
 Bulk = Callable[[str, bytes], tuple[Chunk, ...] | None]  # (party, digest of its message): its long bytes, if kept
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What is remembered of a job that ended before the last start; it is folded only if somebody asks."""
+
+    job: Job
+    envelope: m.Signed
+    ended: m.Ended
+    submitted_ms: int
+
+    @classmethod
+    def of(cls, job: Job, envelope: m.Signed, events: Sequence[Event]) -> Closed:
+        """Return it from all that the store has of the job: the end is last, and the first line tells its beginning."""
+        submitted_ms = next((convert.log_line_of(payload).at_ms for kind, payload in events if kind == "log"), 0)
+        return cls(job, envelope, convert.ended_of(events[-1][1]), submitted_ms)
+
+    def summary(self, job_hash: bytes) -> Summary:
+        """Return it as one job of a list."""
+        return Summary(
+            job_hash=job_hash,
+            job=self.job,
+            state=self.ended.state,
+            round_index=self.ended.rounds,
+            submitted_ms=self.submitted_ms,
+            blames=self.ended.blames,
+        )
 
 
 @dataclass(slots=True)
@@ -86,6 +114,27 @@ class Halted:
     def _parts(self, message: Opened[object]) -> tuple[Chunk, ...] | None:
         again = self.found.get(message.digest)
         return again.parts if again is not None else self.bulk(message.sender, message.digest)
+
+
+def folded(run: Run, events: Sequence[Event], store: Store, roster: Roster, log: Log, count: Count) -> Halted | None:
+    """Fold all that the store has of a job, or as much of it as can be.
+
+    Args:
+        run: of the job, new.
+        events: all that the store has, the job itself first.
+
+    Returns:
+        What goes on when its bulk has come again; None where nothing is left to fold.
+    """
+    rest = events[1:]
+    # Where all bytes are stored every sum is folded: whoever lacks the last opening gets it from there.
+    states = store.kept(run.job_hash) if any(kind == "long" for kind, _ in events) else []
+    bulk = partial(store.bulk, run.job_hash)
+    saved = start(rest, states, roster, bulk)
+    if saved is not None:
+        rest = taken_up(run, rest, saved, roster, log, count)
+    halted = Halted(run, deque(rest), roster, log, count, bulk)
+    return None if halted.replayed() else halted
 
 
 def start(
