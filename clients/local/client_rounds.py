@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.local.client_arrays import Arrays
-from clients.researcher import rendering
+from clients.researcher import model_file, rendering
 from clients.researcher.plotting import drawn
 from clients.researcher.receipt import Plain, as_mapping
 from federation.analytics.statistic import Drawn, Line, Picture
@@ -78,13 +78,7 @@ class TrainedArrays:
 
     def save(self, path: str | Path) -> Path:
         """Write the model as a safetensors file (array_0, array_1, ..) and return its path; never writes over one."""
-        path = Path(path)
-        try:
-            with path.open("xb") as file:
-                file.write(checkpoint.to_bytes(self._arrays.layout, self.model, {"strategy": self.strategy}))
-        except FileExistsError:
-            raise Misuse(f"{path.name} is there already", hint="a checkpoint is never overwritten") from None
-        return path
+        return model_file.save(path, checkpoint.to_bytes(self._arrays.layout, self.model, {"strategy": self.strategy}))
 
     def summary(self) -> str:
         """Return the rounds as a text table."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.researcher import rendering, verified
+from clients.researcher import model_file, rendering, verified
 from clients.researcher.asking import as_value
 from clients.researcher.asking_training import with_features
 from clients.researcher.handle import Handle
@@ -314,13 +314,7 @@ class Trained:
 
     def save(self, path: str | Path) -> Path:
         """Write the model as a safetensors file and return its path; an existing file is refused."""
-        path = Path(path)
-        try:
-            with path.open("xb") as file:
-                file.write(self.file)
-        except FileExistsError:
-            raise Misuse(f"{path.name} is there already", hint="a checkpoint is never overwritten") from None
-        return path
+        return model_file.save(path, self.file)
 
     def summary(self) -> str:
         """Return the rounds as a text table, and who signed."""
