@@ -17,7 +17,7 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Never
+from typing import Any, Final, Never
 
 from federation.coordinator import tls
 
@@ -26,8 +26,9 @@ import grpc.aio  # isort: skip
 
 from federation.domain.roster import Member, Role, Roster
 from federation.errors import FederationError, Misuse, Refused, Unavailable
+from federation.wire.v1 import coordinator_service_pb2 as pb
 
-SERVICE = "federation.wire.v1.CoordinatorService"
+SERVICE: Final[str] = pb.DESCRIPTOR.services_by_name["CoordinatorService"].full_name
 _EVERYBODY = frozenset(Role)
 ALLOWED: Mapping[str, frozenset[Role]] = MappingProxyType(
     {
