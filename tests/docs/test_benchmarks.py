@@ -1,11 +1,14 @@
-"""Benchmarks know the options that they show, count the bytes of their own connections, and say what they lack."""
+"""Benchmarks run, know the options that they show, count the bytes of their own connections, and say what they lack."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import itertools
+import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -71,6 +74,21 @@ def test_a_benchmark_knows_the_options_that_its_help_shows(program: Path) -> Non
 def test_an_option_that_is_not_there_is_seen() -> None:
     text = "    python benchmarks/x.py --dim 3 --haste 9\n\noptions:\n  --dim DIM"
     assert unknown(text, Path("x.py")) == ["--haste"]
+
+
+def test_rounds_between_processes_are_measured() -> None:
+    options = ("--dim", "1000", "--parties", "3", "--rounds", "1")
+    command = [sys.executable, str(BENCHMARKS / "peers/loopback.py"), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            said, _ = process.communicate(timeout=60)
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # one that hangs must not leave its clients behind
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0
+    found = json.loads(said.splitlines()[-1])  # before it the clients say that they are connected
+    assert set(found) == {"plain", "ours", "ahead"}
+    assert all(len(one["all_ms"]) == 1 and one["median_ms"] > 0 for one in found.values())
 
 
 @pytest.mark.parametrize("dim", [100_000, 1_000_000, 10_000_000, 50_000_000])
