@@ -60,9 +60,14 @@ protos: .venv/.dev ## generate federation/wire/v1 from protos/ (commit what come
 bench: .venv/.dev ## every benchmark: ours and the peers in turn, medians and ratios
 	for topic in benchmarks/*.py; do $(BIN)/python "$$topic"; done
 
-# Nothing needs it: big integers go through gmpy2 without it, and through it where a processor has AVX-512 IFMA.
-kernel: ## compile the kernel for Paillier powers (any C compiler); used where it agrees with gmpy2
-	$(CC) -O3 -funroll-loops -Wall -Wextra -fPIC -shared -o federation/crypto/paillier/_kernel.so federation/crypto/paillier/kernel.c
+# Nothing needs them: without them gmpy2 and numpy do the same. Powers need AVX-512 IFMA; lanes compile for any processor.
+kernel: ## compile the loops of Paillier and of long vectors (any C compiler); used where they give what gmpy2 and numpy do
+	@made=0; \
+	$(CC) -O3 -ffp-contract=off -Wall -Wextra -fPIC -shared -o federation/crypto/_lanes.so federation/crypto/lanes.c \
+		&& made=1 || echo "no loops for long vectors: numpy does the same"; \
+	$(CC) -O3 -funroll-loops -Wall -Wextra -fPIC -shared -o federation/crypto/paillier/_kernel.so federation/crypto/paillier/kernel.c \
+		&& made=1 || echo "no loops for Paillier: gmpy2 does the same"; \
+	test $$made = 1
 
 # Peers are pinned to other versions of what we need ourselves, so they live apart.
 .peers/.stamp: benchmarks/peers/requirements.txt

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from federation.crypto import agreement
 from federation.crypto.blinding import share
+from federation.crypto.lanes import Held, Rule, Words, held_by, kernel, pack, unpack
 from federation.crypto.prg import Keystream
 from federation.crypto.ring import CHUNK_BYTES, Chunk
 from federation.errors import Misuse
@@ -223,21 +224,16 @@ class Packing:
         weight, clipped = (int(blocks[place][within]) for place, within in ends)
         mean = np.empty(self.length, dtype=np.float64)
         steps, middle = self.scale * (weight / self.weight_most) or 1.0, contributors * self.top / 2
-        extremes: list[tuple[int, int]] = [(0, 0)] * len(blocks)
+        extremes = [(0, 0)] * len(blocks)
 
         def read(places: range) -> None:
             for place in places:
-                lanes, start = self._read(blocks[place], place, contributors)
-                part = mean[start : start + len(lanes)]
-                np.copyto(part, lanes, casting="unsafe")  # below 2^53: exact
-                part -= middle
-                part /= steps  # not times 1 / steps: the largest number is clip, to the bit
-                if len(lanes):
-                    extremes[place] = int(lanes.min()), int(lanes.max())
+                held = self._read(blocks[place], place, contributors, mean, steps)
+                extremes[place] = held.low, held.high
 
         share(read, len(blocks), LEAST_WORTH_SPREADING)
-        held = extremes[: -(-self._packed // _PAYLOAD)]  # the others hold no entries
-        low, high = min(low for low, _ in held), max(high for _, high in held)
+        entered = extremes[: -(-self._packed // _PAYLOAD)]  # the others hold no entries
+        low, high = min(low for low, _ in entered), max(high for _, high in entered)
         if not contributors <= weight <= contributors * self.weight_most:
             raise BadTotal("a sum of weights that these contributors cannot have")
         if clipped > contributors * self.length:
@@ -251,41 +247,44 @@ class Packing:
             weight_most=self.weight_most,
         )
 
-    def sums(self, total: Sequence[Chunk], contributors: int) -> NDArray[np.uint64]:
+    def sums(self, total: Sequence[Chunk], contributors: int) -> Words:
         """Return the lanes of a sum as integers, shape (length,); raises as `decode`, but looks at no weight."""
         blocks = self._blocks(total, contributors)
-        read = [self._read(block, place, contributors)[0] for place, block in enumerate(blocks)]
+        read = [self._unpacked(block, place, contributors)[0] for place, block in enumerate(blocks)]
         return np.concatenate(read).astype(np.uint64)
 
     @property
     def _packed(self) -> int:
         return -(-self.length // self.lanes)
 
-    def _within(self, block: NDArray[np.uint64], place: int) -> tuple[int, int]:
+    def _within(self, block: Words, place: int) -> tuple[int, int]:
         """Return (number of a chunk's first word, check words not counted, how many of its words hold entries)."""
         first = place * _PAYLOAD
         return first, max(0, min(len(block) - 1, self._packed - first))
 
     def _filled(
-        self,
-        values: Numbers,
-        words: NDArray[np.uint64],
-        place: int,
-        shrink: float,
-        factor: float,
-        stream: Keystream | None,
+        self, values: Numbers, words: Words, place: int, shrink: float, factor: float, stream: Keystream | None
     ) -> int:
         """Write one chunk, zeros where it has no entries; return how many entries were clipped."""
         block = words[place * CHUNK_WORDS : (place + 1) * CHUNK_WORDS]
         first, data = self._within(block, place)
+        entries = values[first * self.lanes : (first + data) * self.lanes]
         block[max(0, data - 1) :] = 0  # the last word of entries may have lanes to spare
+        loops = kernel(len(entries)) if stream is None else None
+        if loops is not None:
+            rule = Rule(shrink=shrink, clip=self.clip, factor=factor, middle=self.top / 2)
+            found = loops.fill(entries, self.lanes, rule, block[:data])
+            if found is None:
+                raise _not_finite()
+            block[-1], clipped = found
+            return clipped
         check = clipped = 0
         for start, end in _pieces(data, self.lanes):
-            entries = values[(first + start) * self.lanes : (first + end) * self.lanes]
-            numbers, cut = self._numbers(entries, shrink, factor, stream)
+            piece = entries[start * self.lanes : end * self.lanes]
+            numbers, cut = self._numbers(piece, shrink, factor, stream)
             check += int(numbers.sum())  # exact: at most 2^31 * 2^16
             clipped += cut
-            _pack(numbers, self.lanes, block[start:end])
+            pack(numbers, self.lanes, block[start:end])
         block[-1] = check
         return clipped
 
@@ -321,7 +320,7 @@ class Packing:
             np.floor(numbers, out=numbers)
         return numbers, clipped
 
-    def _blocks(self, total: Sequence[Chunk], contributors: int) -> list[NDArray[np.uint64]]:
+    def _blocks(self, total: Sequence[Chunk], contributors: int) -> list[Words]:
         if not 1 <= contributors <= self.parties:
             raise Misuse(f"1 to {self.parties} contributors expected, got {contributors}")
         size, sizes = 8 * self.elements, [len(chunk) for chunk in total]
@@ -331,21 +330,39 @@ class Packing:
             raise BadTotal(f"a total comes in chunks of {CHUNK_BYTES} bytes")
         return [np.frombuffer(chunk, dtype="<u8") for chunk in total]
 
-    def _read(self, block: NDArray[np.uint64], place: int, contributors: int) -> tuple[NDArray[Any], int]:
-        """Return (the lanes of one chunk that hold entries, number of the first entry), checked."""
+    def _read(self, block: Words, place: int, contributors: int, mean: NDArray[np.float64], steps: float) -> Held:
+        """Write the entries of one chunk into `mean`; return what its lanes hold, checked."""
         first, data = self._within(block, place)
-        lanes = _unpack(block[:data], self.lanes)
-        held = int(lanes.sum(dtype=np.uint64)) + sum(int(word) for word in block[data:-1])
-        if (held - int(block[-1])) % (1 << 64):
+        part, middle = mean[first * self.lanes : (first + data) * self.lanes], contributors * self.top / 2
+        loops = kernel(len(part))
+        if loops is not None:
+            held = loops.read(block[:data], self.lanes, middle, steps, part)
+            self._judge(held, block, data, contributors)
+        else:
+            numbers, held = self._unpacked(block, place, contributors)
+            np.copyto(part, numbers, casting="unsafe")  # below 2^53: exact
+            part -= middle
+            part /= steps  # not times 1 / steps: the largest number is clip, to the bit
+        return held
+
+    def _unpacked(self, block: Words, place: int, contributors: int) -> tuple[NDArray[Any], Held]:
+        """Return (the lanes of one chunk that hold entries, what they hold), checked."""
+        first, data = self._within(block, place)
+        numbers, left = unpack(block[:data], self.lanes), max(0, self.length - first * self.lanes)
+        held = held_by(block[:data], numbers, self.lanes, left)
+        self._judge(held, block, data, contributors)
+        return numbers[:left], held
+
+    def _judge(self, held: Held, block: Words, data: int, contributors: int) -> None:
+        """Raise BadTotal unless a chunk whose first `data` words hold this may be one of a sum."""
+        if (held.total + sum(int(word) for word in block[data:-1]) - int(block[-1])) % (1 << 64):
             raise BadTotal("a check word that differs from the sum of its chunk")
-        if data and int(lanes.max()) > contributors * self.top:
+        if max(held.high, held.spare) > contributors * self.top:
             raise BadTotal("a number that is larger than all contributors together can make it")
-        if self.lanes == 3 and data and int(block[:data].max()) >> 63:
+        if held.beyond:
             raise BadTotal("a bit that belongs to no lane")
-        left = max(0, self.length - first * self.lanes)
-        if lanes[left:].any():
+        if held.spare:
             raise BadTotal("a number in a lane that holds none")
-        return lanes[:left], first * self.lanes
 
 
 def _length(values: Numbers) -> float:
@@ -366,10 +383,12 @@ def _extremes(values: Numbers) -> tuple[float, float]:
     with np.errstate(invalid="ignore"):
         low, high = float(values.min()), float(values.max())
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise Misuse(
-            "a vector holds a number that is not finite", hint="look for a division by zero or a rate too high"
-        )
+        raise _not_finite()
     return low, high
+
+
+def _not_finite() -> Misuse:
+    return Misuse("a vector holds a number that is not finite", hint="look for a division by zero or a rate too high")
 
 
 def _pieces(words: int, lanes: int) -> Iterator[tuple[int, int]]:
@@ -378,28 +397,3 @@ def _pieces(words: int, lanes: int) -> Iterator[tuple[int, int]]:
     size = -(-words // count) if count else 1
     for start in range(0, words, size):
         yield start, min(start + size, words)
-
-
-def _pack(numbers: NDArray[np.float64], lanes: int, words: NDArray[np.uint64]) -> None:
-    """Write whole numbers into the lanes of `words`, of which the last is zero."""
-    if lanes in (1, 2):
-        np.copyto(words.view("<i8" if lanes == 1 else "<i4")[: len(numbers)], numbers, casting="unsafe")
-    elif lanes == 4:
-        np.copyto(words.view("<u2")[: len(numbers)], numbers.astype(np.int32), casting="unsafe")
-    else:
-        whole = np.zeros(3 * len(words), dtype=np.uint64)
-        np.copyto(whole[: len(numbers)].view(np.int64), numbers, casting="unsafe")
-        np.left_shift(whole[2::3], 21, out=words)
-        np.add(words, whole[1::3], out=words)
-        np.left_shift(words, 21, out=words)
-        np.add(words, whole[::3], out=words)
-
-
-def _unpack(words: NDArray[np.uint64], lanes: int) -> NDArray[Any]:
-    """Return the lanes of `words` as unsigned integers, in the order of the entries."""
-    if lanes != 3:
-        return words.view({1: "<u8", 2: "<u4", 4: "<u2"}[lanes])
-    found = np.empty(3 * len(words), dtype=np.uint64)
-    for lane in range(3):
-        np.bitwise_and(words >> np.uint64(21 * lane), np.uint64((1 << 21) - 1), out=found[lane::3])
-    return found

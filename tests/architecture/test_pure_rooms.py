@@ -63,6 +63,7 @@ ALSO = {
     "registry.py": frozenset({"importlib", "pkgutil"}),  # finds files of this package; never a name as given
     "analytics": frozenset({"scipy"}),  # p-values of a finished result, imported where they are printed
     "training/descent.py": frozenset({"contextlib"}),  # torch's generator is given back as it was found
+    "crypto/lanes.py": frozenset({"ctypes"}),  # what `make kernel` compiled
     "crypto/paillier/kernel.py": frozenset({"cryptography", "ctypes", "gmpy2"}),  # what `make kernel` compiled
     "crypto/paillier/interop.py": frozenset({"cryptography", "gmpy2", "phe"}),  # the extra, inside a call
 }

@@ -421,7 +421,7 @@ def test_the_planted_fault_of_a_decoder_that_checks_less_is_caught(
         for place, block in enumerate(blocks):
             _, data = self._within(block, place)
             if unchecked == "check word":
-                held = int(encoding._unpack(block[:data], self.lanes).sum(dtype=np.uint64))
+                held = int(encoding.unpack(block[:data], self.lanes).sum(dtype=np.uint64))
                 block[-1] = (held + sum(map(int, block[data:-1]))) % 2**64
             else:
                 block[:data] &= np.uint64(2**63 - 1)

@@ -1,0 +1,258 @@
+"""Numbers into lanes of 64-bit words and back: by numpy, and for long vectors by compiled loops where there are any.
+
+`make kernel` compiles lanes.c beside this file; nobody needs it. One pass over memory does what takes numpy ten, and
+lets other threads run; it is used after it gave what numpy does in this process, to the bit. Refused: arrays that do
+not fit each other, since memory beyond them is nobody's. Whether numbers make sense is judged by `encoding`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from federation.errors import Misuse
+
+REVISION = 1
+LEAST = 4096  # entries; shorter vectors take numpy a few microseconds, and whoever sums only those loads nothing
+FILE = __file__.removesuffix("lanes.py") + "_lanes.so"
+_PLACE, _INT, _LONG, _REAL = ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_double
+Words = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What an entry becomes: rint(min(max(entry * shrink, -clip), clip) * factor + middle), ties to even."""
+
+    shrink: float
+    clip: float
+    factor: float
+    middle: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What lanes hold.
+
+    Attributes:
+        total: sum of all, modulo 2^64.
+        low: the least of those that hold an entry.
+        high: the greatest of them.
+        spare: the greatest of the others, in the last word; 0 if there are none.
+        beyond: whether a bit is set that belongs to no lane.
+    """
+
+    total: int
+    low: int
+    high: int
+    spare: int
+    beyond: bool
+
+
+def pack(numbers: NDArray[np.float64], lanes: int, words: Words) -> None:
+    """Write whole numbers into the lanes of `words`, of which the last is zero."""
+    if lanes in (1, 2):
+        np.copyto(words.view("<i8" if lanes == 1 else "<i4")[: len(numbers)], numbers, casting="unsafe")
+    elif lanes == 4:
+        np.copyto(words.view("<u2")[: len(numbers)], numbers.astype(np.int32), casting="unsafe")
+    else:
+        whole = np.zeros(3 * len(words), dtype=np.uint64)
+        np.copyto(whole[: len(numbers)].view(np.int64), numbers, casting="unsafe")
+        np.left_shift(whole[2::3], 21, out=words)
+        np.add(words, whole[1::3], out=words)
+        np.left_shift(words, 21, out=words)
+        np.add(words, whole[::3], out=words)
+
+
+def unpack(words: Words, lanes: int) -> NDArray[Any]:
+    """Return the lanes of `words` as unsigned integers, in the order of the entries."""
+    if lanes != 3:
+        return words.view({1: "<u8", 2: "<u4", 4: "<u2"}[lanes])
+    found = np.empty(3 * len(words), dtype=np.uint64)
+    for lane in range(3):
+        np.bitwise_and(words >> np.uint64(21 * lane), np.uint64((1 << 21) - 1), out=found[lane::3])
+    return found
+
+
+def held_by(words: Words, numbers: NDArray[Any], lanes: int, entries: int) -> Held:
+    """Return what lanes hold, by numpy.
+
+    Args:
+        words: flat.
+        numbers: in all their lanes, unsigned, in the order of the entries.
+        lanes: 1 to 4.
+        entries: how many of these numbers are entries, the first of them.
+    """
+    own, spare = numbers[:entries], numbers[entries:]
+    return Held(
+        total=int(numbers.sum(dtype=np.uint64)),
+        low=int(own.min()) if len(own) else 0,
+        high=int(own.max(initial=0)),
+        spare=int(spare.max(initial=0)),
+        beyond=lanes == 3 and bool(int(words.max(initial=0)) >> 63),
+    )
+
+
+class Kernel:
+    """The compiled loops.
+
+    Args:
+        library: what `make kernel` compiled; anything with its functions.
+    """
+
+    __slots__ = ("_library",)
+
+    def __init__(self, library: Any) -> None:  # noqa: ANN401 - functions of a CDLL have no types
+        self._library = library
+
+    def fill(self, entries: NDArray[Any], lanes: int, rule: Rule, words: Words) -> tuple[int, int] | None:
+        """Write what `entries` become into `words`, zeros into lanes that are left over.
+
+        Args:
+            entries: flat, float32 or float64; every number becomes one that fits a lane.
+            lanes: 1 to 4.
+            rule: with what.
+            words: flat, as many as the entries need.
+
+        Returns:
+            (sum of the numbers, how many entries were clipped), or None if an entry is not finite.
+
+        Raises:
+            Misuse: arrays that do not fit.
+        """
+        wide = entries.dtype == np.float64
+        if entries.ndim != 1 or not (wide or entries.dtype == np.float32) or not words.flags.writeable:
+            raise Misuse("flat entries in float32 or float64, and words that can be written, are needed")
+        _fit(words, lanes, len(entries))
+        entries = np.ascontiguousarray(entries)
+        seen, given = (ctypes.c_uint64 * 3)(), (_REAL * 4)(rule.shrink, rule.clip, rule.factor, rule.middle)
+        self._library.encode(entries.ctypes.data, wide, lanes, len(entries), given, words.ctypes.data, seen)
+        total, clipped, bad = seen
+        return None if bad else (total, clipped)
+
+    def read(self, words: Words, lanes: int, middle: float, steps: float, out: NDArray[np.float64]) -> Held:
+        """Write (number - middle) / steps into `out`, for as many numbers as it has room for; return what was there.
+
+        Args:
+            words: flat, at any address; as many as hold so many numbers.
+            lanes: 1 to 4.
+            middle: of all contributors.
+            steps: to a unit.
+            out: flat, at least one entry.
+
+        Raises:
+            Misuse: arrays that do not fit.
+        """
+        if out.ndim != 1 or not len(out) or out.dtype != np.float64 or not out.flags.carray:
+            raise Misuse("room for at least one float64 is needed")
+        _fit(words, lanes, len(out))
+        held = (ctypes.c_uint64 * 5)()
+        self._library.decode(words.ctypes.data, lanes, len(out), middle, steps, out.ctypes.data, held)
+        total, low, high, spare, beyond = held
+        return Held(total=total, low=low, high=high, spare=spare, beyond=bool(beyond))
+
+
+def kernel(entries: int) -> Kernel | None:
+    """Return the compiled loops, or None without them, and for a vector of so few entries that nobody would notice."""
+    return None if LeftOut.depth or entries < LEAST else loaded()
+
+
+class LeftOut:
+    """Within it nothing goes through the compiled loops: for comparisons. Of the whole process, not of a thread."""
+
+    depth = 0
+
+    def __enter__(self) -> None:
+        LeftOut.depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        LeftOut.depth -= 1
+
+
+@lru_cache(maxsize=4)
+def loaded(file: str = FILE) -> Kernel | None:
+    """Return the compiled loops, if they are there and give what numpy does."""
+    try:
+        library = ctypes.CDLL(file)
+        if library.revision() != REVISION:
+            return None
+        library.encode.argtypes = [_PLACE, _INT, _INT, _LONG, _PLACE, _PLACE, _PLACE]
+        library.decode.argtypes = [_PLACE, _INT, _LONG, _REAL, _REAL, _PLACE, _PLACE]
+        library.encode.restype = library.decode.restype = None
+    except (OSError, AttributeError):
+        return None
+    found = Kernel(library)
+    return found if agrees(found) else None
+
+
+def agrees(kernel: Kernel) -> bool:
+    """Return whether the compiled loops give what numpy does: halves, which a fused product would tell, and edges."""
+    return all(
+        _encodes(kernel, lanes, bits) and _decodes(kernel, lanes, bits, parties)
+        for lanes, bits, parties in ((1, 31, (1 << 22) - 1), (2, 22, 1023), (3, 17, 15), (4, 12, 16))
+    )
+
+
+def _encodes(kernel: Kernel, lanes: int, bits: int) -> bool:
+    top, clip = (1 << bits) - 1, 0.3
+    middle, factor = top / 2, top / (2 * clip)
+    halves = (np.linspace(0, top, 700).round() + 0.5 - middle) / factor
+    edges = [0.0, -0.0, clip, -clip, *np.nextafter([clip, -clip], [1, -1]), 3e38, -3e38, 1e-45, -1e-45]
+    both = np.concatenate([edges, halves, np.nextafter(halves, 1), edges])
+    for entries in (both, both.astype(np.float32), both[:0], *(both[start : 3 * start] for start in range(1, 9))):
+        for shrink in (1.0, 0.7):
+            rule = Rule(shrink=shrink, clip=clip, factor=factor, middle=middle)
+            words = np.full(-(-len(entries) // lanes), 7, "<u8")
+            expected, total, clipped = _plainly(entries, lanes, rule)
+            if kernel.fill(entries, lanes, rule, words) != (total, clipped) or not np.array_equal(words, expected):
+                return False
+    whole = Rule(shrink=1.0, clip=clip, factor=factor, middle=middle)
+    for kind, wrong, place in ((kind, wrong, place) for kind in "fd" for wrong in _WRONG for place in (0, 40, -1)):
+        entries = np.zeros(50, kind)
+        entries[place] = wrong
+        if kernel.fill(entries, lanes, whole, np.empty(-(-50 // lanes), "<u8")) is not None:
+            return False
+    return True
+
+
+_WRONG = (float("nan"), float("inf"), float("-inf"))
+
+
+def _decodes(kernel: Kernel, lanes: int, bits: int, parties: int) -> bool:
+    top = (1 << bits) - 1
+    most = np.uint64(parties * top)
+    rising = np.linspace(0, float(most), 600).astype(np.uint64)
+    rows = np.concatenate([rising, most - rising]).reshape(-1, lanes)
+    fair = (rows << np.arange(lanes, dtype=np.uint64) * np.uint64(64 // lanes)).sum(axis=1)
+    noise = np.arange(1, 90, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # times an odd number: all bits vary
+    for words, middle in ((fair, parties * top / 2), (noise, 0.5), (noise[:3] >> np.uint64(1), 3.0)):
+        for entries in range(len(words) * lanes - lanes + 1, len(words) * lanes + 1):
+            for steps in (top / 0.6, 1e-3):
+                mean, plain = np.empty(entries), unpack(words, lanes)
+                held = kernel.read(words, lanes, middle, steps, mean)
+                if mean.tobytes() != ((plain[:entries].astype(np.float64) - middle) / steps).tobytes():
+                    return False
+                if held != held_by(words, plain, lanes, entries):
+                    return False
+    return True
+
+
+def _plainly(entries: NDArray[Any], lanes: int, rule: Rule) -> tuple[Words, int, int]:
+    """Return (words, sum of the numbers, how many entries were clipped): what `Kernel.fill` is compared with."""
+    numbers = entries.astype(np.float64) * rule.shrink
+    clipped = np.count_nonzero(np.abs(numbers) > rule.clip)
+    whole = np.rint(np.clip(numbers, -rule.clip, rule.clip) * rule.factor + rule.middle)
+    words = np.zeros(-(-len(whole) // lanes), "<u8")
+    pack(whole, lanes, words)
+    return words, int(whole.astype(np.uint64).sum()), int(clipped)
+
+
+def _fit(words: Words, lanes: int, entries: int) -> None:
+    if words.dtype != np.dtype("<u8") or words.ndim != 1 or not words.flags.c_contiguous:
+        raise Misuse("flat contiguous little-endian uint64 words expected")
+    if not 1 <= lanes <= 4 or len(words) != -(-entries // lanes):
+        raise Misuse(f"{entries} entries do not take {len(words)} words of {lanes} lanes")
