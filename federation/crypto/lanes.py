@@ -229,7 +229,8 @@ def _decodes(kernel: Kernel, lanes: int, bits: int, parties: int) -> bool:
     rows = np.concatenate([rising, most - rising]).reshape(-1, lanes)
     fair = (rows << np.arange(lanes, dtype=np.uint64) * np.uint64(64 // lanes)).sum(axis=1)
     noise = np.arange(1, 90, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # times an odd number: all bits vary
-    for words, middle in ((fair, parties * top / 2), (noise, 0.5), (noise[:3] >> np.uint64(1), 3.0)):
+    last = np.array([5, 5 + (1 << 63)], np.uint64)  # for three lanes, in the word that may have some to spare
+    for words, middle in ((fair, parties * top / 2), (noise, 0.5), (noise[:3] >> np.uint64(1), 3.0), (last, 1.0)):
         for entries in range(len(words) * lanes - lanes + 1, len(words) * lanes + 1):
             for steps in (top / 0.6, 1e-3):
                 mean, plain = np.empty(entries), unpack(words, lanes)
