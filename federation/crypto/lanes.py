@@ -1,6 +1,6 @@
 """Numbers into lanes of 64-bit words and back: by numpy, and for long vectors by compiled loops where there are any.
 
-`make kernel` compiles lanes.c beside this file; nobody needs it. One pass over memory does what takes numpy ten, and
+`make kernel` compiles lanes.c beside this file; nobody needs it. One pass over memory does what takes numpy eight, and
 lets other threads run; it is used after it gave what numpy does in this process, to the bit. Refused: arrays that do
 not fit each other, since memory beyond them is nobody's. Whether numbers make sense is judged by `encoding`.
 """
