@@ -85,6 +85,7 @@ bench-paillier: .venv/.dev peers ## Paillier sums: ours, phe and sf-heu in turn,
 	$(BIN)/python benchmarks/paillier.py
 
 bench-training: .venv/.dev peers ## training rounds: ours, the wire limit, Flower and NVFlare in turn, every bar
+	-$(MAKE) --no-print-directory kernel
 	$(BIN)/python benchmarks/training.py
 
 bundle: .venv/.demo ## dist/federation-bundle.tar.gz, installs with no index; EXTRAS=examples,plot adds extras

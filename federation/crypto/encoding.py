@@ -68,7 +68,7 @@ class Decoded:
     """What a sum of encoded vectors says.
 
     Attributes:
-        mean: of the entries, weighted by the contributors' weights, float64.
+        mean: of the entries, weighted by the contributors' weights; computed in float64, rounded once to float32.
         low: the least of them.
         high: the largest.
         weight: sum of the weights.
@@ -76,7 +76,7 @@ class Decoded:
         weight_most: as the packing has it.
     """
 
-    mean: NDArray[np.float64]
+    mean: NDArray[np.float32]
     low: float
     high: float
     weight: int
@@ -86,7 +86,7 @@ class Decoded:
     @property
     def values(self) -> NDArray[np.float64]:
         """Sum over the contributors of weight / weight_most times entry."""
-        return self.mean * (self.weight / self.weight_most)
+        return self.mean.astype(np.float64) * (self.weight / self.weight_most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +222,7 @@ class Packing:
         blocks = self._blocks(total, contributors)
         ends = (divmod(slot, _PAYLOAD) for slot in range(self._packed, self._packed + 2))
         weight, clipped = (int(blocks[place][within]) for place, within in ends)
-        mean = np.empty(self.length, dtype=np.float64)
+        mean = np.empty(self.length, dtype=np.float32)
         steps, middle = self.scale * (weight / self.weight_most) or 1.0, contributors * self.top / 2
         extremes = [(0, 0)] * len(blocks)
 
@@ -330,7 +330,7 @@ class Packing:
             raise BadTotal(f"a total comes in chunks of {CHUNK_BYTES} bytes")
         return [np.frombuffer(chunk, dtype="<u8") for chunk in total]
 
-    def _read(self, block: Words, place: int, contributors: int, mean: NDArray[np.float64], steps: float) -> Held:
+    def _read(self, block: Words, place: int, contributors: int, mean: NDArray[np.float32], steps: float) -> Held:
         """Write the entries of one chunk into `mean`; return what its lanes hold, checked."""
         first, data = self._within(block, place)
         part, middle = mean[first * self.lanes : (first + data) * self.lanes], contributors * self.top / 2
@@ -340,9 +340,10 @@ class Packing:
             self._judge(held, block, data, contributors)
         else:
             numbers, held = self._unpacked(block, place, contributors)
-            np.copyto(part, numbers, casting="unsafe")  # below 2^53: exact
-            part -= middle
-            part /= steps  # not times 1 / steps: the largest number is clip, to the bit
+            exact = numbers.astype(np.float64)  # below 2^53
+            exact -= middle
+            exact /= steps  # not times 1 / steps: what lies halfway between two float32 would not
+            part[...] = exact
         return held
 
     def _unpacked(self, block: Words, place: int, contributors: int) -> tuple[NDArray[Any], Held]:

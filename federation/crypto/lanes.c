@@ -119,11 +119,11 @@ INLINE void see(Held *held, uint64_t q) {
     for (long i = 0; i < count; i++) {                                                                                   \
         const TYPE q = from[i];                                                                                          \
         h.sum += q, least = q < least ? q : least, most = q > most ? q : most;                                           \
-        out[i] = placed(q, lanes, middle, steps);                                                                        \
+        out[i] = (float)placed(q, lanes, middle, steps);                                                                        \
     }                                                                                                                    \
     h.low = least, h.high = most
 
-INLINE Held held_in(const void *restrict in, int lanes, long count, double middle, double steps, F64 *restrict out) {
+INLINE Held held_in(const void *restrict in, int lanes, long count, double middle, double steps, F32 *restrict out) {
     Held h = {0, UINT64_MAX, 0, 0, 0};
     const long width = 64 / lanes;
     const uint64_t mask = UINT64_MAX >> (64 - width);
@@ -139,15 +139,15 @@ INLINE Held held_in(const void *restrict in, int lanes, long count, double middl
             const uint64_t word = from[w], a = word & mask, b = word >> 21 & mask, c = word >> 42 & mask;
             see(&h, a), see(&h, b), see(&h, c);
             h.beyond |= word >> 63;
-            out[3 * w] = placed(a, 3, middle, steps);
-            out[3 * w + 1] = placed(b, 3, middle, steps);
-            out[3 * w + 2] = placed(c, 3, middle, steps);
+            out[3 * w] = (float)placed(a, 3, middle, steps);
+            out[3 * w + 1] = (float)placed(b, 3, middle, steps);
+            out[3 * w + 2] = (float)placed(c, 3, middle, steps);
         }
         if (count % 3) h.beyond |= from[count / 3] >> 63;
         for (long i = count / 3 * 3; i < count; i++) {
             const uint64_t q = from[i / 3] >> 21 * (i % 3) & mask;
             see(&h, q);
-            out[i] = placed(q, 3, middle, steps);
+            out[i] = (float)placed(q, 3, middle, steps);
         }
     }
     for (long i = count; i % lanes; i++) {
@@ -161,7 +161,7 @@ INLINE Held held_in(const void *restrict in, int lanes, long count, double middl
 /* --- once for every width of vectors ----------------------------------------------------------------------------- */
 
 #define FILL const void *in, int wide, int lanes, long count, Rule r, void *out
-#define READ const void *in, int lanes, long count, double middle, double steps, double *out
+#define READ const void *in, int lanes, long count, double middle, double steps, float *out
 
 #define CASES(f, ...) (lanes == 1 ? f(1, __VA_ARGS__) : lanes == 2 ? f(2, __VA_ARGS__) : lanes == 3 ? f(3, __VA_ARGS__) : f(4, __VA_ARGS__))
 #define INTO(n, w) filled(in, w, n, count, r, out)
@@ -186,7 +186,7 @@ VARIANT(avx512, __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl"))))
 
 /* --- what lanes.py calls ----------------------------------------------------------------------------------------- */
 
-int revision(void) { return 1; }
+int revision(void) { return 2; }
 
 /* Write `count` entries, float64 if `wide` and float32 if not, into lanes; `rule` and `seen` are laid out as above. */
 void encode(const void *in, int wide, int lanes, long count, const double *rule, void *out, uint64_t *seen) {
@@ -197,7 +197,7 @@ void encode(const void *in, int wide, int lanes, long count, const double *rule,
 }
 
 /* Read `count` entries out of lanes, and what the lanes after them hold in the last word; `held` is laid out as above. */
-void decode(const void *in, int lanes, long count, double middle, double steps, double *out, uint64_t *held) {
+void decode(const void *in, int lanes, long count, double middle, double steps, float *out, uint64_t *held) {
     const Held h = PICK(read)(in, lanes, count, middle, steps, out);
     memcpy(held, &h, sizeof h);
 }

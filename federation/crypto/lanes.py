@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from federation.errors import Misuse
 
-REVISION = 1
+REVISION = 2
 LEAST = 4096  # entries; shorter vectors take numpy a few microseconds, and whoever sums only those loads nothing
 FILE = __file__.removesuffix("lanes.py") + "_lanes.so"
 _PLACE, _INT, _LONG, _REAL = ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_double
@@ -134,8 +134,8 @@ class Kernel:
         total, clipped, bad = seen
         return None if bad else (total, clipped)
 
-    def read(self, words: Words, lanes: int, middle: float, steps: float, out: NDArray[np.float64]) -> Held:
-        """Write (number - middle) / steps into `out`, for as many numbers as it has room for; return what was there.
+    def read(self, words: Words, lanes: int, middle: float, steps: float, out: NDArray[np.float32]) -> Held:
+        """Write (number - middle) / steps into `out` for as many numbers as it has room for; return what was there.
 
         Args:
             words: flat, at any address; as many as hold so many numbers.
@@ -147,8 +147,8 @@ class Kernel:
         Raises:
             Misuse: arrays that do not fit.
         """
-        if out.ndim != 1 or not len(out) or out.dtype != np.float64 or not out.flags.carray:
-            raise Misuse("room for at least one float64 is needed")
+        if out.ndim != 1 or not len(out) or out.dtype != np.float32 or not out.flags.carray:
+            raise Misuse("room for at least one float32 is needed")
         _fit(words, lanes, len(out))
         held = (ctypes.c_uint64 * 5)()
         self._library.decode(words.ctypes.data, lanes, len(out), middle, steps, out.ctypes.data, held)
@@ -230,12 +230,20 @@ def _decodes(kernel: Kernel, lanes: int, bits: int, parties: int) -> bool:
     fair = (rows << np.arange(lanes, dtype=np.uint64) * np.uint64(64 // lanes)).sum(axis=1)
     noise = np.arange(1, 90, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # times an odd number: all bits vary
     last = np.array([5, 5 + (1 << 63)], np.uint64)  # for three lanes, in the word that may have some to spare
-    for words, middle in ((fair, parties * top / 2), (noise, 0.5), (noise[:3] >> np.uint64(1), 3.0), (last, 1.0)):
+    tie = np.array([49 * ((1 << 24) + 3)], np.uint64)  # over 49 halfway between two float32: not so times 1 / 49
+    for words, middle in (
+        (tie, 0.0),
+        (fair, parties * top / 2),
+        (noise, 0.5),
+        (noise[:3] >> np.uint64(1), 3.0),
+        (last, 1.0),
+    ):
         for entries in range(len(words) * lanes - lanes + 1, len(words) * lanes + 1):
-            for steps in (top / 0.6, 1e-3):
-                mean, plain = np.empty(entries), unpack(words, lanes)
+            for steps in (top / 0.6, 1e-3, 49.0):
+                mean, plain = np.empty(entries, np.float32), unpack(words, lanes)
                 held = kernel.read(words, lanes, middle, steps, mean)
-                if mean.tobytes() != ((plain[:entries].astype(np.float64) - middle) / steps).tobytes():
+                expected = (plain[:entries].astype(np.float64) - middle) / steps
+                if mean.tobytes() != expected.astype(np.float32).tobytes():
                     return False
                 if held != held_by(words, plain, lanes, entries):
                     return False

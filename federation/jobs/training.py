@@ -43,7 +43,7 @@ from federation.training.plan import Scaling, TrainingPlan
 from federation.training.strategy import Public
 
 NAME: Final = "train"  # of the computation
-VERSION: Final = 1  # one more for every change of a bit of what is summed or merged
+VERSION: Final = 2  # one more for every change of a bit of what is summed or merged
 ALL_BYTES: Final = 1 << 20  # vectors of all parties together up to which everybody adds up everybody's
 LABEL: Final = "federation/training/v1"
 _SOMEBODY: Final = "one of the parties"

@@ -1,8 +1,8 @@
 """Elementwise arithmetic of flat vectors that every party repeats bit for bit: blocks of 64 Ki, float64 inside.
 
 Only + - * / sqrt, comparison and sign, each entry by itself and in written order: numpy's own reductions and BLAS may
-add in another order on another processor, so `squared_norm` folds in an order of its own. To move a model costs 1.6
-times a plain sum of float32 vectors, the mean being twice as wide, and no memory beyond the result.
+add in another order on another processor, so `squared_norm` folds in an order of its own. To move a model costs
+no memory beyond the result.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ def blocks(size: int) -> Iterator[slice]:
         yield slice(start, min(start + BLOCK, size))
 
 
-def added(model: NDArray[np.float32], mean: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return model + mean, each entry added in float64 and rounded once."""
+def added(model: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return model + mean, each entry rounded once."""
     moved = np.empty(model.size, dtype=np.float32)
-    np.add(model, mean, out=moved, casting="same_kind")
+    np.add(model, mean, out=moved)
     return moved
 
 
 def moved(
-    model: NDArray[np.float32], mean: NDArray[np.float64], rate: float, layout: Layout | None = None
+    model: NDArray[np.float32], mean: NDArray[np.float32], rate: float, layout: Layout | None = None
 ) -> NDArray[np.float32]:
     """Return model + rate * mean; with a layout, running statistics take the mean as it is.
 
@@ -45,18 +45,18 @@ def moved(
     room = np.empty(min(BLOCK, model.size))
     for block in blocks(model.size):
         piece = room[: block.stop - block.start]
-        np.multiply(mean[block], rate, out=piece)
+        np.multiply(mean[block], rate, out=piece, dtype=np.float64)
         piece += model[block]
         out[block] = piece
     return out if layout is None else statistics_averaged(out, model, mean, layout)
 
 
 def statistics_averaged(
-    out: NDArray[np.float32], model: NDArray[np.float32], mean: NDArray[np.float64], layout: Layout
+    out: NDArray[np.float32], model: NDArray[np.float32], mean: NDArray[np.float32], layout: Layout
 ) -> NDArray[np.float32]:
     """Write model + mean over the running statistics of `out`, which lie last in a layout, and return it."""
     tail = slice(layout.learned, layout.size)
-    np.add(model[tail], mean[tail], out=out[tail], casting="same_kind")
+    np.add(model[tail], mean[tail], out=out[tail])
     return out
 
 

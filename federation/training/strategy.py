@@ -251,7 +251,7 @@ class Strategy(ABC, Generic[P]):
 
     @abstractmethod
     def merge(
-        self, parameters: P, layout: Layout, public: Public, mean: NDArray[np.float64], round_index: int
+        self, parameters: P, layout: Layout, public: Public, mean: NDArray[np.float32], round_index: int
     ) -> Public:
         """Return what everybody knows after a round.
 

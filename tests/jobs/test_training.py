@@ -385,7 +385,7 @@ def test_a_joint_key_is_refused() -> None:
 def test_another_version_is_refused_by_its_rule() -> None:
     (asked,) = PLAIN.computations
     with pytest.raises(Refused) as caught:
-        Training(replace(PLAIN, computations=(replace(asked, version=2),)), OPEN)
+        Training(replace(PLAIN, computations=(replace(asked, version=training.VERSION + 1),)), OPEN)
     assert caught.value.rule == "version"
 
 

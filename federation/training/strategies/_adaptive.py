@@ -84,14 +84,14 @@ class AdaptiveStrategy(Strategy[A]):
         parameters: A,
         layout: Layout,
         public: Public,
-        mean: NDArray[np.float64],
+        mean: NDArray[np.float32],
         round_index: int,  # noqa: ARG002 - the contract's arguments
     ) -> Public:
         m_before, v_before = public.more
         model, firsts, seconds = (np.empty_like(public.model) for _ in range(3))
         rooms = np.empty((4, min(BLOCK, layout.size)))
         for block in blocks(layout.size):
-            moved = mean[block]
+            moved = mean[block].astype(np.float64)
             first, second, square, room = rooms[:, : moved.size]
             first[...] = m_before[block]
             first *= parameters.beta1

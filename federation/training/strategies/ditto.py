@@ -57,7 +57,7 @@ class Ditto(Strategy[DittoParameters]):
         parameters: DittoParameters,  # noqa: ARG002 - the contract's arguments
         layout: Layout,  # noqa: ARG002
         public: Public,
-        mean: NDArray[np.float64],
+        mean: NDArray[np.float32],
         round_index: int,  # noqa: ARG002
     ) -> Public:
         return Public(model=added(public.model, mean))

@@ -31,7 +31,7 @@ class FedAvg(Strategy[Schedule]):
         parameters: Schedule,  # noqa: ARG002 - the contract's arguments
         layout: Layout,  # noqa: ARG002
         public: Public,
-        mean: NDArray[np.float64],
+        mean: NDArray[np.float32],
         round_index: int,  # noqa: ARG002
     ) -> Public:
         return Public(model=added(public.model, mean))

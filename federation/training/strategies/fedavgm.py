@@ -63,7 +63,7 @@ class FedAvgM(Strategy[FedAvgMParameters]):
         parameters: FedAvgMParameters,
         layout: Layout,
         public: Public,
-        mean: NDArray[np.float64],
+        mean: NDArray[np.float32],
         round_index: int,  # noqa: ARG002 - the contract's arguments
     ) -> Public:
         (before,) = public.more

@@ -49,7 +49,7 @@ class FedBN(Strategy[Schedule]):
         parameters: Schedule,  # noqa: ARG002 - the contract's arguments
         layout: Layout,
         public: Public,
-        mean: NDArray[np.float64],
+        mean: NDArray[np.float32],
         round_index: int,  # noqa: ARG002
     ) -> Public:
         model, start = public.model.copy(), 0

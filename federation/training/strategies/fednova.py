@@ -79,7 +79,7 @@ class FedNova(Strategy[FedNovaParameters]):
         parameters: FedNovaParameters,
         layout: Layout,
         public: Public,
-        mean: NDArray[np.float64],
+        mean: NDArray[np.float32],
         round_index: int,  # noqa: ARG002 - the contract's arguments
     ) -> Public:
         if parameters.steps:

@@ -49,7 +49,7 @@ class NormBounded(Strategy[NormBoundedParameters]):
         parameters: NormBoundedParameters,
         layout: Layout,  # noqa: ARG002 - the contract's arguments
         public: Public,
-        mean: NDArray[np.float64],
+        mean: NDArray[np.float32],
         round_index: int,  # noqa: ARG002
     ) -> Public:
         return Public(model=moved(public.model, mean, shrinking(mean, parameters.norm)))

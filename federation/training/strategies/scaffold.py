@@ -78,7 +78,7 @@ class Scaffold(Strategy[ScaffoldParameters]):
         parameters: ScaffoldParameters,
         layout: Layout,
         public: Public,
-        mean: NDArray[np.float64],
+        mean: NDArray[np.float32],
         round_index: int,
     ) -> Public:
         c = mean[layout.size :] / parameters.rate(round_index)
