@@ -22,7 +22,8 @@ from federation.domain.job import Job, LogLine, Summary
 from federation.domain.roster import Roster
 from federation.domain.verdict import Verdict
 from federation.jobs.training import Training
-from federation.protocols.events import Release
+from federation.protocols.events import Release, Rooted
+from federation.protocols.setup import root_of
 from federation.wire import convert
 from federation.wire import messages as m
 from federation.wire.bulk import LONG_BYTES
@@ -30,7 +31,7 @@ from federation.wire.envelope import Opened, opened
 
 Log = Callable[[bytes, LogLine], None]  # (job, a line of its log)
 Count = Callable[[object, m.Signed], None]  # (a party's message, its envelope)
-Bulk = Callable[[str, bytes], tuple[Chunk, ...] | None]  # (party, digest of its message): its long bytes, if kept
+Bulk = Callable[[Opened[object]], tuple[Chunk, ...] | None]  # a party's message: its long bytes, if kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Halted:
 
     def _parts(self, message: Opened[object]) -> tuple[Chunk, ...] | None:
         again = self.found.get(message.digest)
-        return again.parts if again is not None else self.bulk(message.sender, message.digest)
+        return again.parts if again is not None else self.bulk(message)
 
 
 def folded(run: Run, events: Sequence[Event], store: Store, roster: Roster, log: Log, count: Count) -> Halted | None:
@@ -129,7 +130,7 @@ def folded(run: Run, events: Sequence[Event], store: Store, roster: Roster, log:
     rest = events[1:]
     # Where all bytes are stored every sum is folded: whoever lacks the last opening gets it from there.
     states = store.kept(run.job_hash) if any(kind == "long" for kind, _ in events) else []
-    bulk = partial(store.bulk, run.job_hash)
+    bulk = partial(_bulk, store, run.job_hash)
     saved = start(rest, states, roster, bulk)
     if saved is not None:
         rest = taken_up(run, rest, saved, roster, log, count)
@@ -154,9 +155,16 @@ def start(
         frame = convert.frame_of(payload) if kind == "long" else None
         if frame is not None and first <= frame.round_index < last:
             message = opened(frame.signed, roster, relay="the store")
-            if bulk(message.sender, message.digest) is None:
+            if bulk(message) is None:
                 return states[0]
     return before
+
+
+def _bulk(store: Store, job_hash: bytes, message: Opened[object]) -> tuple[Chunk, ...] | None:
+    """Return the long bytes of a message, if they are kept as they were signed: a power cut may leave others."""
+    found = store.bulk(job_hash, message.sender, message.digest)
+    same = found is not None and isinstance(message.value, Rooted) and root_of(found) == message.value.chunk_root
+    return found if same else None
 
 
 def _opened_at(events: Sequence[Event], state: Sequence[bytes] | None) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from federation.crypto.chunk_hash import chunk_hash
 from federation.crypto.ring import Chunk
 from federation.errors import Unavailable
 from federation.identity import long_file
@@ -49,7 +50,10 @@ class Store(Protocol):
         """Keep the long bytes of a party's message, in the place of those before its last; as lasting as `keep`."""
 
     def bulk(self, job_hash: bytes, party: str, digest: bytes) -> tuple[Chunk, ...] | None:
-        """Return the long bytes of that message, if they are among its party's last two."""
+        """Return the long bytes of that message, if they are among its party's last two.
+
+        After a power cut they may be others: whoever asks compares them with what was signed.
+        """
 
     def drop_bulk(self, job_hash: bytes, parties: Sequence[str]) -> None:
         """Forget the long bytes of a job that ended."""
@@ -217,10 +221,11 @@ class SqliteStore:
         return [job for (job,) in found]
 
     def keep(self, job_hash: bytes, parts: Sequence[Chunk]) -> None:
-        long_file.write(self._course(job_hash), parts)
+        long_file.write(self._course(job_hash), (*parts, _named(parts)))
 
     def kept(self, job_hash: bytes) -> list[tuple[bytes, ...]]:
-        return list(long_file.read_each(self._course(job_hash)))
+        found = long_file.read_each(self._course(job_hash))
+        return [one[:-1] for one in found if one and one[-1] == _named(one[:-1])]
 
     def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[Chunk]) -> None:
         long_file.write(self._bulk(job_hash, party), (digest, *parts))
@@ -263,6 +268,10 @@ class SqliteStore:
             f"the coordinator's store {path.name} cannot be used: {fault}",
             hint="is another coordinator running on it, is the disk full, may this user write there?",
         )
+
+
+def _named(parts: Iterable[Chunk]) -> bytes:
+    return chunk_hash(b"".join([word for part in parts for word in (len(part).to_bytes(8, "big"), chunk_hash(part))]))
 
 
 def _bulk_of(digest: bytes, kept: Iterable[tuple[Chunk, ...]]) -> tuple[Chunk, ...] | None:

@@ -2,9 +2,10 @@
 
 The older of the two is written over in its place, which costs a fifth of a new file: the system has its pages already.
 Its head is worth nothing until all is written, so a process that is killed loses nothing. Nothing is flushed to the
-disk before a call returns: a power cut may leave the earlier one or none, and a file of which only some pages were
-written is known by the hash of its parts. So only what costs a round and not a secret rests here; whoever reads
-compares it with what is durable. Refused: a file that is cut, changed, or has other parts than it says.
+disk before a call returns: a power cut may leave the earlier one, none, or a file of which only some pages were
+written. Whoever reads tells that by what it knows of the bytes, a seal or a signed root, and takes the earlier ones
+then; nothing is hashed here that is hashed elsewhere. So only what costs a round and not a secret rests here, and it is
+compared with what is durable. Refused: a file that is cut, or has other parts than it says.
 """
 
 from __future__ import annotations
@@ -15,13 +16,10 @@ import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from federation.crypto.chunk_hash import chunk_hash
 from federation.errors import Unavailable
 
-_MARK = b"federation/long/v3"
-_HEAD = struct.Struct(
-    ">18sQQ32s"
-)  # mark, number of the write (0: under way), of parts, hash of sizes and parts' hashes
+_MARK = b"federation/long/v4"
+_HEAD = struct.Struct(">18sQQ")  # mark, number of the write (0: under way), of parts; their sizes are at the end
 _COUNT = struct.Struct(">Q")
 MOST_PARTS = 1 << 16
 
@@ -40,16 +38,14 @@ def write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
         file = os.open(older, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             at = _put(file, memoryview(bytes(_HEAD.size)), 0)
-            sizes, hashes = [], []
+            sizes = []
             for part in parts:
                 view = memoryview(part).cast("B")
                 sizes.append(_COUNT.pack(view.nbytes))
-                hashes.append(chunk_hash(view))
                 at = _put(file, view, at)
             at = _put(file, memoryview(b"".join(sizes)), at)
             os.ftruncate(file, at)
-            hashed = chunk_hash(b"".join([*sizes, *hashes]))
-            _put(file, memoryview(_HEAD.pack(_MARK, max(numbers) + 1, len(sizes), hashed)), 0)
+            _put(file, memoryview(_HEAD.pack(_MARK, max(numbers) + 1, len(sizes))), 0)
         finally:
             os.close(file)
     except OSError as fault:
@@ -58,13 +54,8 @@ def write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
         ) from None
 
 
-def read(path: Path) -> tuple[bytes, ...] | None:
-    """Return the parts that were written last; None where there are none, or nothing is whole."""
-    return next(read_each(path), None)
-
-
 def read_each(path: Path) -> Iterator[tuple[bytes, ...]]:
-    """Yield the parts that were written last, then those before them, if they are there and whole."""
+    """Yield the parts that were written last, then those before them, if they are there and as long as they were."""
     for slot in sorted(_slots(path), key=_number, reverse=True):
         found = _read(slot)
         if found is not None:
@@ -105,7 +96,7 @@ def _number(slot: Path) -> int:
     """Return the number of the write that a file holds, 0 if it holds none."""
     try:
         with slot.open("rb", 0) as file:
-            mark, number, _, _ = _HEAD.unpack(file.read(_HEAD.size))
+            mark, number, _ = _HEAD.unpack(file.read(_HEAD.size))
     except (FileNotFoundError, struct.error):
         return 0
     except OSError as fault:
@@ -116,7 +107,7 @@ def _number(slot: Path) -> int:
 def _read(slot: Path) -> tuple[bytes, ...] | None:
     try:
         with slot.open("rb") as file:
-            mark, number, count, hashed = _HEAD.unpack(file.read(_HEAD.size))
+            mark, number, count = _HEAD.unpack(file.read(_HEAD.size))
             if mark != _MARK or not number or count > MOST_PARTS:
                 return None
             end = slot.stat().st_size - _COUNT.size * count
@@ -133,7 +124,7 @@ def _read(slot: Path) -> tuple[bytes, ...] | None:
         return None
     except OSError as fault:
         raise _unreadable(slot, fault) from None
-    return parts if hashed == chunk_hash(sizes + b"".join(map(chunk_hash, parts))) else None
+    return parts
 
 
 def _unreadable(slot: Path, fault: OSError) -> Unavailable:

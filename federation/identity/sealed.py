@@ -203,11 +203,25 @@ class SealedLog:
         long_file.write(self._long(hidden), sealed())
 
     def kept(self, name: bytes) -> tuple[bytes, ...] | None:
-        """Return the parts that were kept last; None if there are none. Raises Refused where they were changed."""
+        """Return the parts that were kept last, or before that where a power cut left half of those; None if none were.
+
+        Raises:
+            Refused: what is there was changed.
+        """
         hidden = self._seal.hidden(b"long", name)
-        found = long_file.read(self._long(hidden))
+        fault: Refused | None = None
+        for found in long_file.read_each(self._long(hidden)):
+            try:
+                return self._unsealed(hidden, found)
+            except Refused as broken_:
+                fault = fault or broken_
+        if fault is not None:
+            raise fault
+        return None
+
+    def _unsealed(self, hidden: bytes, found: Sequence[bytes]) -> tuple[bytes, ...]:
         if not found:
-            return None
+            raise broken("a long record lacks its head")
         head, *records = found
         told = self._seal.opened(_long_place(hidden, b"", 0), head)
         once, sizes = (

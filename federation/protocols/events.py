@@ -37,6 +37,14 @@ class Numbered(Protocol):
     def number(self) -> int: ...
 
 
+@runtime_checkable
+class Rooted(Protocol):
+    """A message whose bulk bytes are under a root that it signs."""
+
+    @property
+    def chunk_root(self) -> bytes: ...
+
+
 T_co = TypeVar("T_co", covariant=True)
 
 

@@ -76,6 +76,20 @@ def test_the_last_two_long_messages_of_each_party_are_kept_until_their_job_ends(
     assert store.bulk(JOB, "macao-2", bytes([2]) * 32) is not None
 
 
+def test_a_torn_state_gives_way_to_the_one_before(path: Path) -> None:
+    """A power cut may keep older pages of a file, in its middle or of what names it."""
+    for place in (-60, 60):
+        store = SqliteStore(path)
+        for turn in range(2):
+            store.keep(JOB, (b"%d" % turn, bytes(5000)))
+        newest = max(path.parent.glob("course-*"), key=lambda file: file.read_bytes()[18:26])
+        data = bytearray(newest.read_bytes())
+        data[place] ^= 1
+        newest.write_bytes(data)
+        assert store.kept(JOB) == [(b"0", bytes(5000))]
+        store.close()
+
+
 def test_appending_nothing_makes_no_job(store: Store) -> None:
     store.append(JOB, [])
     assert store.jobs() == []
