@@ -124,8 +124,8 @@ def taken(case: Case, asked: argparse.Namespace, quiet: Quiet, peers: Sequence[s
     for turn in range(asked.turns):
         for system, script, more in (
             (LIMIT, "wire_limit.py", ()),
-            (PLAIN, "training_rounds.py", ("--protection", "plain")),
-            (MASKS, "training_rounds.py", ("--protection", "masks")),
+            (PLAIN, "training_rounds.py", ("--protection", "plain", "--bits", asked.bits)),
+            (MASKS, "training_rounds.py", ("--protection", "masks", "--bits", asked.bits)),
         ):
             program = sys.executable, script, *size, *rounds, *more
             case.take(system, lambda program=program: quiet.calmest(lambda: ran(*program)))
@@ -272,6 +272,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dims", type=numbers, default=list(ROUNDS), help="parameters of a model")
     parser.add_argument("--parties", type=numbers, default=[3, 10])
+    parser.add_argument("--bits", type=int, default=22, help="of an entry of ours; L moves 32 whatever these are")
     parser.add_argument("--rounds", type=int, help="rounds of ours and of L that count; by size unless told")
     parser.add_argument("--turns", type=int, default=3, help="how often everything of ours is measured")
     parser.add_argument("--peer-turns", type=int, default=1, help="in how many of these turns the peers are")

@@ -144,7 +144,7 @@ def check(training: Training, rounds: int) -> int:
     return trained.course.chosen.layout.size
 
 
-def measured(dim: int, parties: int, rounds: int, protection: str, *, lose: bool) -> dict[str, Any]:
+def measured(dim: int, parties: int, rounds: int, protection: str, *, bits: int, lose: bool) -> dict[str, Any]:
     """Run a whole federation and return what a round of it takes."""
     began = time.perf_counter()
     import idle_daemon  # noqa: F401 - our own process must know the strategy too
@@ -168,7 +168,7 @@ def measured(dim: int, parties: int, rounds: int, protection: str, *, lose: bool
                 data=session.table("rows", protection=protection),
                 target="y",
                 config={"hidden": widths(dim)},
-                strategy=strategy("idle")(rounds=rounds + WARM, weighted=False, clip=CLIP, bits=BITS),
+                strategy=strategy("idle")(rounds=rounds + WARM, weighted=False, clip=CLIP, bits=bits),
                 holdout=0.0,
                 seed=SEED,
                 minimum_parties=FEWEST if lose else None,
@@ -202,10 +202,11 @@ def main() -> None:
     parser.add_argument("--parties", type=int, default=3)
     parser.add_argument("--dim", type=lambda text: int(float(text)), default=1_000_000)
     parser.add_argument("--rounds", type=int, default=12, help=f"updates that count, after {WARM} that do not")
+    parser.add_argument("--bits", type=int, default=BITS, help="of an entry of an update")
     parser.add_argument("--protection", default="masks", choices=("masks", "plain"))
     parser.add_argument("--lose", action="store_true", help="kill a daemon in the middle of a round")
     asked = parser.parse_args()
-    found = measured(asked.dim, asked.parties, asked.rounds, asked.protection, lose=asked.lose)
+    found = measured(asked.dim, asked.parties, asked.rounds, asked.protection, bits=asked.bits, lose=asked.lose)
     print(json.dumps({"peer": f"ours, {asked.protection}", "parties": asked.parties, **found}))
 
 
