@@ -42,7 +42,7 @@ from federation.protocols.events import (
     SpecKnown,
 )
 from federation.protocols.masked_sum import MaskedSum
-from federation.protocols.setup import Check, Setup, Spec
+from federation.protocols.setup import Check, Setup, Spec, chunked
 from federation.wire import bulk
 from federation.wire import messages as m
 from federation.wire.envelope import digest_of, opened, opened_each, signed
@@ -355,17 +355,17 @@ class Numbers:
         """Bytes of a masked vector."""
         return self.packing.elements * Z64.element_bytes
 
-    def encoded(self, floats: np.ndarray) -> bytes:
+    def encoded(self, floats: np.ndarray) -> memoryview:
         """Clip, quantise and pack."""
         return self.packing.encode(floats).words
 
     def integers(self, party: int) -> np.ndarray:
         """The numbers of one party, as integers."""
-        return self.packing.sums(self.encoded(self.floats(party)), 1).astype(np.int64)
+        return self.packing.sums(chunked(self.encoded(self.floats(party))), 1).astype(np.int64)
 
     def total(self, release: Release) -> np.ndarray:
         """The opened integers."""
-        return self.packing.sums(release.total, len(release.parties)).astype(np.int64)
+        return self.packing.sums(release.chunks, len(release.parties)).astype(np.int64)
 
     def mean(self, release: Release) -> np.ndarray:
         """The opened mean, in floats."""

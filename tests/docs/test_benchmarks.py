@@ -91,6 +91,16 @@ def test_rounds_between_processes_are_measured() -> None:
     assert all(len(one["all_ms"]) == 1 and one["median_ms"] > 0 for one in found.values())
 
 
+def test_masked_sums_are_measured_and_every_one_is_exact() -> None:
+    """A sum that is not exact ends the run; the benchmark broke twice while nothing ran it."""
+    options = ("--parties", "5", "--dim", "3000", "--dropped", "1", "--sums-only", "--repeat", "1", "--warm", "0")
+    command = [sys.executable, str(BENCHMARKS / "masked_sum.py"), *options, "--json"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    found = json.loads(said.splitlines()[-1])
+    assert found["client_ms"] > 0
+    assert found["aggregator_ms_dropped"].keys() == {"1"}
+
+
 @pytest.mark.parametrize("dim", [100_000, 1_000_000, 10_000_000, 50_000_000])
 def test_the_layers_of_a_size_have_about_so_many_parameters(dim: int) -> None:
     hidden = training_rounds.widths(dim)
