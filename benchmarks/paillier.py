@@ -34,10 +34,11 @@ from peers.meter import Meter
 from peers.quiet import Quiet
 
 from federation.crypto import blinding
+from federation.crypto.compiled import LeftOut
 from federation.crypto.paillier import proofs, threshold
 from federation.crypto.paillier.comb import comb
 from federation.crypto.paillier.engine import Engine
-from federation.crypto.paillier.kernel import LeftOut, loaded
+from federation.crypto.paillier.kernel import loaded
 from federation.crypto.paillier.keys import OwnerKey
 from federation.crypto.paillier.packing import Header, Slots
 from federation.crypto.paillier.threshold import JointKey, KeyShare

@@ -9,6 +9,8 @@ ring       vectors over Z_2^64 and Z_2^128 as little-endian 64-bit words, with c
 chunk_hash what names a chunk of a long vector: BLAKE3
 blinding   many masks on or off one vector, chunk by chunk
 encoding   fixed point, several numbers to a word
+lanes      those numbers in and out of words, compiled where there is a kernel
+compiled   how compiled code is left out
 ot         oblivious transfer, a few by public keys and then millions by AES
 biprime    powers, symbols and small factors of numbers that may be products of two primes
 """

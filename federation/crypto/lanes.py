@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from federation.crypto.compiled import LeftOut
 from federation.errors import Misuse
 
 REVISION = 2
@@ -159,18 +160,6 @@ class Kernel:
 def kernel(entries: int) -> Kernel | None:
     """Return the compiled loops, or None without them, and for a vector of so few entries that nobody would notice."""
     return None if LeftOut.depth or entries < LEAST else loaded()
-
-
-class LeftOut:
-    """Within it nothing goes through the compiled loops: for comparisons. Of the whole process, not of a thread."""
-
-    depth = 0
-
-    def __enter__(self) -> None:
-        LeftOut.depth += 1
-
-    def __exit__(self, *_: object) -> None:
-        LeftOut.depth -= 1
 
 
 @lru_cache(maxsize=4)

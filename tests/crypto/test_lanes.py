@@ -20,8 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federation.crypto import blinding, encoding, lanes
+from federation.crypto.compiled import LeftOut
 from federation.crypto.encoding import BadTotal, Packing
-from federation.crypto.lanes import Kernel, LeftOut, Rule, agrees, kernel, loaded
+from federation.crypto.lanes import Kernel, Rule, agrees, kernel, loaded
 from federation.errors import Misuse
 from federation.protocols.setup import chunked
 

@@ -16,6 +16,8 @@ import numpy as np
 from gmpy2 import mpz
 from numpy.typing import NDArray
 
+from federation.crypto.compiled import LeftOut
+
 LANES = 8
 LEAST = 6  # numbers that take longer one by one than eight together
 REVISION = 1
@@ -120,18 +122,6 @@ def lanes(n: int) -> Lanes | None:
     if library is None or n % 2 == 0 or n.bit_length() + _SLACK_BITS > _MOST_LIMBS * _LIMB_BITS:
         return None
     return _lanes(library, int(n))
-
-
-class LeftOut:
-    """Within it nothing goes through the kernel: for comparisons. Of the whole process, not of a thread."""
-
-    depth = 0
-
-    def __enter__(self) -> None:
-        LeftOut.depth += 1
-
-    def __exit__(self, *_: object) -> None:
-        LeftOut.depth -= 1
 
 
 @lru_cache(maxsize=4)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from federation.crypto.compiled import LeftOut
 from federation.crypto.paillier import comb as room
 from federation.crypto.paillier.comb import Comb, comb
-from federation.crypto.paillier.kernel import LeftOut
 from federation.crypto.paillier.keys import OwnerKey, PublicKey
 from federation.errors import Misuse
 

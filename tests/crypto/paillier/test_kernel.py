@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from federation.crypto.compiled import LeftOut
 from federation.crypto.paillier import kernel
 from federation.crypto.paillier.comb import Comb, comb
 from federation.crypto.paillier.engine import Engine
-from federation.crypto.paillier.kernel import LANES, Lanes, LeftOut, agrees, lanes, loaded
+from federation.crypto.paillier.kernel import LANES, Lanes, agrees, lanes, loaded
 from federation.crypto.paillier.keys import OwnerKey, PublicKey
 from federation.crypto.paillier.powers import all_powers, each_power
 from federation.crypto.paillier.threshold import JointKey, KeyShare, combine, partials
