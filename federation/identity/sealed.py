@@ -213,8 +213,8 @@ class SealedLog:
         for found in long_file.read_each(self._long(hidden)):
             try:
                 return self._unsealed(hidden, found)
-            except Refused as broken_:
-                fault = fault or broken_
+            except Refused as cause:
+                fault = fault or cause
         if fault is not None:
             raise fault
         return None

@@ -96,11 +96,8 @@ def sampled(known: Known, claimed: Claimed, parcels: tuple[Parcel, ...], relay: 
         rest = list(found[party].chunks)
         for place in claimed.places:
             path_length = len(merkle.inclusion([b""] * len(sizes), place))
-            chunk, path, rest = (
-                (rest[0] if rest else b""),
-                list(map(bytes, rest[1 : 1 + path_length])),
-                rest[1 + path_length :],
-            )
+            chunk, path = rest[0] if rest else b"", list(map(bytes, rest[1 : 1 + path_length]))
+            rest = rest[1 + path_length :]
             leaf = chunk_hash(chunk)
             if len(chunk) != sizes[place] or not merkle.included(head.chunk_root, leaf, place, len(sizes), path):
                 raise ProtocolViolation(
