@@ -19,19 +19,6 @@ SCHEMA = "federation/member/v1"
 LARGEST_BYTES = 16 * 1024
 MEMBER_KEYS = ("name", "role", "identity_key", "tls_certificate")
 
-# The y coordinates of the eight points of small order of edwards25519. Under such a key one fixed signature is valid
-# for every message (the library accepts it), so what it "signed" proves nothing about anybody. Source: RFC 8032, 5.1.
-_PRIME = 2**255 - 19
-_SMALL_ORDER = frozenset(
-    (
-        0,
-        1,
-        _PRIME - 1,
-        0x5FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
-        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
-    )
-)
-
 
 def checked(member: Member) -> Member:
     """Return `member` if its name, key and certificate can be used.
@@ -41,8 +28,7 @@ def checked(member: Member) -> Member:
         Refused: rule "certificate" or "identity key", naming the member.
     """
     certificate.checked_name(member.name)
-    y = int.from_bytes(member.identity_key, "little") & (2**255 - 1)
-    if len(member.identity_key) != 32 or y >= _PRIME or y in _SMALL_ORDER:
+    if not signing.is_proper(member.identity_key):
         raise Refused(
             f"the identity key of {member.name} is not a proper Ed25519 key",
             rule="identity key",

@@ -21,7 +21,7 @@ from federation.wire.messages import Signed
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-LEAST_WORTH_SPREADING = 12  # signatures of some 90 us each; waking a thread costs half of one
+LEAST_WORTH_SPREADING = 12  # signatures of some 45 us each; waking a thread costs one of them
 LARGEST_BODY = 3 * 1024 * 1024  # below gRPC's default message limit of 4 MiB, which is kept
 
 

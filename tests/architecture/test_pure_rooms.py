@@ -60,6 +60,7 @@ PERMITTED = frozenset({
 ALSO = {
     "crypto": frozenset({"cryptography", "gmpy2"}),
     "crypto/chunk_hash.py": frozenset({"blake3"}),
+    "crypto/signing.py": frozenset({"nacl"}),
     "registry.py": frozenset({"importlib", "pkgutil"}),  # finds files of this package; never a name as given
     "analytics": frozenset({"scipy"}),  # p-values of a finished result, imported where they are printed
     "training/descent.py": frozenset({"contextlib"}),  # torch's generator is given back as it was found

@@ -76,7 +76,7 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
 def test_version_and_help_import_no_verb_and_nothing_heavy(argument: str) -> None:
     found = loaded(argument)
     assert "clients.cli.main" in found
-    assert not {"typer", "rich", "numpy", "pydantic", "grpc", "duckdb", "cryptography"} & found
+    assert not {"typer", "rich", "numpy", "pydantic", "grpc", "duckdb", "cryptography", "nacl"} & found
     assert not {verb.target.split(":")[0] for verb in VERBS.values()} & found
 
 
