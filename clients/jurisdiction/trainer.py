@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -30,7 +31,7 @@ from federation.domain import job
 from federation.domain.catalogue import Dataset, Kind
 from federation.errors import JobFailed, Misuse, Refused
 from federation.query.expression import Expression
-from federation.training import bundle, evaluation, plan
+from federation.training import bundle, descent, evaluation, plan
 from federation.training.inputs import Task
 from federation.training.plan import TRAIN, Scaling, TrainingPlan
 from federation.training.strategy import Public, Rows, Update, Work
@@ -256,8 +257,11 @@ class Trainer:
             torch.set_num_threads(self._threads)
         try:
             if self._module is None:
-                self._module = self._chosen.model.module(self._chosen.config, self._chosen.inputs)
+                chosen = self._chosen
+                build = partial(chosen.model.module, chosen.config, chosen.inputs)
+                self._module = descent.unfilled(build, chosen.layout)
             yield self._module
+            descent.let_go(self._module, self._chosen.layout)  # a model and its gradient: not held between rounds
         except (RuntimeError, MemoryError) as error:  # torch's own words may show a shape, and no more is needed
             what = f"{self._me} could not compute its part of the training ({type(error).__name__})"
             raise JobFailed(what, hint="a smaller model or batch_size, or more memory", party=self._me) from None

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from federation.errors import Misuse
 from federation.training.inputs import Inputs, Task
 from federation.training.layout import Layout, Part
+from federation.training.layout import Tensor as Described
 from federation.training.merging import bounded
 from federation.training.strategy import MOST_STEPS, Rows, Schedule, Work, refuse_infinite
 
@@ -90,10 +91,10 @@ def descend(
             if added is not None:
                 slope.add_(added)
             update(model, slope)
-    end = flat.numpy().copy()
+    end = flat.numpy()  # the next `bind` leaves it alone
     refuse_infinite(end, layout, "this party's model")
     with np.errstate(over="ignore"):  # refused by name below
-        moved = np.subtract(end, start)
+        moved = np.subtract(end, start, out=gradient.numpy())  # which nobody needs any more
     refuse_infinite(moved, layout, "this party's update")
     return Descent(end=end, moved=bounded(moved, schedule.norm), steps=batches.steps)
 
@@ -113,15 +114,73 @@ def bind(module: Any, layout: Layout, flat: NDArray[np.float32]) -> tuple[Tensor
     """
     import torch
 
-    layout.check(flat)
-    model, gradient = torch.from_numpy(flat.copy()), torch.zeros(layout.size)
-    tensors: dict[str, Tensor] = dict(module.named_parameters()) | dict(module.named_buffers())
-    for tensor, place in layout.places():
-        own = tensors[tensor.name]
-        own.data = model[place].view(tensor.shape)
+    model = load(module, layout, flat)
+    gradient = torch.zeros(layout.size)
+    for own, tensor, place in _tensors(module, layout):
         if tensor.part is not Part.BUFFER:
             own.grad = gradient[place].view(tensor.shape)
     return model, gradient
+
+
+def load(module: Any, layout: Layout, flat: NDArray[np.float32]) -> Tensor:  # noqa: ANN401 - torch's
+    """Return a flat tensor, a copy of `flat`, that the module's tensors are now views of; they have no gradient."""
+    import torch
+
+    layout.check(flat)
+    let_go(module, layout)  # before the copy is made
+    model = torch.from_numpy(flat.copy())
+    for own, tensor, place in _tensors(module, layout):
+        own.data = model[place].view(tensor.shape)
+    return model
+
+
+def let_go(module: Any, layout: Layout) -> None:  # noqa: ANN401 - torch's
+    """Leave the module's tensors empty: what they held is freed where nobody else holds it. `load` fills them."""
+    import torch
+
+    for own, _, _ in _tensors(module, layout):
+        own.data, own.grad = torch.empty(0), None
+
+
+def unfilled(build: Callable[[], Any], layout: Layout) -> Any:  # noqa: ANN401 - torch's
+    """Return a module whose tensors are empty, for `bind` or `load`; they never had memory, if that can be avoided.
+
+    It cannot where a tensor that is no part of the layout gets its values from torch's standing device.
+
+    Args:
+        build: `Model.module` with its arguments; it may be called twice.
+    """
+    import torch
+
+    with torch.device("meta"):
+        module = build()
+    names = {tensor.name for tensor in layout.tensors}
+    kept = [one for name, one in (*module.named_parameters(), *module.named_buffers()) if name not in names]
+    plain = [one for part in module.modules() for one in vars(part).values() if isinstance(one, torch.Tensor)]
+    if any(one.is_meta for one in (*kept, *plain)):
+        module = build()
+        let_go(module, layout)
+        return module
+    made: dict[Tensor, Tensor] = {}  # a tensor may have two names
+    for part in module.modules():
+        both = (part.named_parameters, part.named_buffers)
+        own = [pair for named in both for pair in named(recurse=False, remove_duplicate=False)]
+        for name, one in own:
+            if not one.is_meta:
+                continue
+            if one not in made:
+                empty = torch.empty(0, dtype=one.dtype)
+                is_parameter = isinstance(one, torch.nn.Parameter)
+                made[one] = torch.nn.Parameter(empty, one.requires_grad) if is_parameter else empty
+            setattr(part, name, made[one])  # recurrent layers note it, too
+    return module
+
+
+def _tensors(module: Any, layout: Layout) -> Iterator[tuple[Tensor, Described, slice]]:  # noqa: ANN401 - torch's
+    """Yield each of the module's tensors with what the layout says of it, and its place."""
+    tensors: dict[str, Tensor] = dict(module.named_parameters()) | dict(module.named_buffers())
+    for tensor, place in layout.places():
+        yield tensors[tensor.name], tensor, place
 
 
 def loss(inputs: Inputs) -> Callable[[Tensor, Tensor], Tensor]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from federation.errors import Misuse
-from federation.training.descent import bind, held
+from federation.training.descent import held, load
 from federation.training.inputs import Inputs, Task
 from federation.training.layout import Layout
 from federation.training.strategy import Rows
@@ -83,7 +83,7 @@ def tally(module: Any, layout: Layout, model: NDArray[np.float32], inputs: Input
     """
     if rows.size > MOST_ROWS:
         raise Misuse(f"a party evaluates at most {MOST_ROWS} rows, this one has {rows.size}")
-    bind(module, layout, model)
+    load(module, layout, model)
     numbers = np.zeros(length(inputs), dtype=np.int64)
     for outputs, losses, target in _answers(module, inputs, rows):
         numbers[0] += len(target)

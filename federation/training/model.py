@@ -46,7 +46,8 @@ class Model(ABC, Generic[C]):
         """Return a torch module: float32, on the processor, its `forward(numbers, codes)` gives (rows, outputs).
 
         Its `named_parameters` and floating `named_buffers`, in this order, are those of `layout`; their values are
-        whatever torch drew and are to be overwritten from a flat vector. Torch is imported inside.
+        whatever torch drew and are to be overwritten from a flat vector. Torch is imported inside. A tensor that is
+        none of these says `device="cpu"`, or the module is built a second time: the first is without memory.
 
         Raises:
             Misuse: as `layout`.

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pytest
 
 from federation import registry
 from federation.errors import Misuse
+from federation.training import descent
 from federation.training.inputs import Inputs, Task
-from federation.training.layout import MOST_PARAMETERS, Layout, Part
+from federation.training.layout import MOST_PARAMETERS, Layout, Part, Tensor
 from federation.training.model import MOST_LAYERS, MOST_WIDTH, Model
 from federation.training.models.cnn import Cnn, CnnConfig
 from federation.training.models.linear import Linear, LinearConfig
@@ -307,3 +309,66 @@ def test_inputs_that_a_model_cannot_read_are_refused(model: Model[Any], config: 
     for made in (model.layout, model.module):
         with pytest.raises(Misuse, match=why):
             made(config, inputs)
+
+
+# ---------------------------------------------------------------------------------------------------------- memory
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_module_is_built_without_memory_and_answers_as_one_with(case: Case) -> None:
+    builds: list[object] = []
+
+    def build() -> Any:
+        builds.append(None)
+        return case.module()
+
+    module = descent.unfilled(build, case.layout)
+    assert len(builds) == 1  # no tensor of ours depends on torch's standing device
+    described = dict(module.named_parameters()) | dict(module.named_buffers())
+    assert not any(described[tensor.name].numel() for tensor in case.layout.tensors)
+    flat = case.layout.initial(SEED)
+    for _ in range(2):
+        descent.load(module, case.layout, flat)
+        found = answers(module.eval(), case.inputs, 5)
+        assert torch.equal(found, answers(ready(case), case.inputs, 5))
+        descent.let_go(module, case.layout)
+
+
+class Odd(torch.nn.Module):  # type: ignore[misc, unused-ignore]
+    """One matrix under two names, and a tensor that torch knows nothing of."""
+
+    def __init__(self, *, plain: bool) -> None:
+        super().__init__()
+        self.first = torch.nn.Linear(3, 3, bias=False)
+        self.second = torch.nn.Linear(3, 3, bias=False)
+        self.second.weight = self.first.weight
+        if plain:
+            self.once = torch.arange(3.0)
+        else:
+            self.register_buffer("once", torch.arange(3.0), persistent=False)
+
+    def forward(self, numbers: Any) -> Any:
+        return self.second(self.first(numbers)) + self.once
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_tensor_beside_the_layout_keeps_its_values_and_one_with_two_names_stays_one(*, plain: bool) -> None:
+    layout = Layout(tensors=(Tensor(name="first.weight", shape=(3, 3), part=Part.WEIGHT, fan_in=3),))
+    module = descent.unfilled(partial(Odd, plain=plain), layout)
+    descent.bind(module, layout, np.arange(9, dtype=np.float32))
+    assert module.first.weight is module.second.weight
+    square = np.arange(9.0).reshape(3, 3)
+    assert module(torch.ones(1, 3)).tolist() == (square @ square @ np.ones(3) + np.arange(3)).reshape(1, 3).tolist()
+
+
+def test_one_matrix_under_two_names_stays_one_without_memory() -> None:
+    layout = Layout(tensors=(Tensor(name="first.weight", shape=(3, 3), part=Part.WEIGHT, fan_in=3),))
+
+    def build() -> Any:
+        module = Odd(plain=True)
+        module.once = torch.zeros(3, device="cpu")
+        return module
+
+    module = descent.unfilled(build, layout)
+    assert module.first.weight is module.second.weight
+    assert not module.first.weight.is_meta

@@ -95,7 +95,8 @@ def columns(inputs: Inputs) -> Any:  # noqa: ANN401
         def __init__(self) -> None:
             super().__init__()
             starts = [sum(inputs.levels[:place]) for place in range(len(inputs.levels))]
-            self.register_buffer("starts", torch.tensor(starts, dtype=torch.int64), persistent=False)
+            held = torch.tensor(starts, dtype=torch.int64, device="cpu")  # whatever the standing device is
+            self.register_buffer("starts", held, persistent=False)
 
         def forward(self, numbers: Any, codes: Any) -> Any:  # noqa: ANN401
             if not inputs.levels:
@@ -129,6 +130,7 @@ def batch_norm(width: int, *, axes: int) -> Any:  # noqa: ANN401
     A batch with one value per channel has no variance: torch raises, here it is normalised by the running statistics,
     since a small party's last batch may be a single row.
     """
+    import torch
     from torch import nn
     from torch.nn import functional
 
@@ -142,4 +144,6 @@ def batch_norm(width: int, *, axes: int) -> Any:  # noqa: ANN401
                 )
             return super().forward(values)
 
-    return Norm(width)
+    norm = Norm(width)
+    norm.num_batches_tracked = torch.zeros((), dtype=torch.int64, device="cpu")  # whatever the standing device is
+    return norm
