@@ -42,6 +42,7 @@ class Entry:
         secret: entropy and the private key of boxes, 32 bytes each, once the operator has approved.
         joins: who has joined, as the coordinator says.
         certificate: ours, once the key is made.
+        unheard: whether no news of it have come on this line: what others said before it was open is lost.
     """
 
     id: bytes
@@ -53,6 +54,7 @@ class Entry:
     making: Making | None = None
     certificate: m.Signed | None = None
     begun_ms: int = 0
+    unheard: bool = True
 
 
 class Ceremonies:
@@ -102,6 +104,7 @@ class Ceremonies:
         """Return what is said on every new line: what the others lack is asked for, and what we owe them."""
         out = self.tick()
         for entry in list(self._entries.values()):
+            entry.unheard = True
             out += self._owed(entry)
             if entry.making is not None:
                 out += entry.making.ask()
@@ -210,7 +213,10 @@ class Ceremonies:
             self._vault.append_many(entry.id, [("join", join) for join in joins])
             entry.making, entry.begun_ms = self._making(entry), self._clock()
             out += entry.making.begin()
+            if entry.unheard:
+                out += entry.making.ask()
             self._note("key ceremony begins", entry.id.hex()[:8], "")
+        entry.unheard = False
         if len(news.certificates) == len(entry.terms.holders):
             self._certified(entry, news.certificates)
         return out

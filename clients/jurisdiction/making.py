@@ -1,14 +1,16 @@
 """One key ceremony at a holder: its machine, the words that others wait for, and what a restart needs.
 
 Every step's words are sealed in the vault before what follows from them leaves, so a restart folds them to the same
-state and the same bytes, and no transfer is ever used for two things. A batch that is over is forgotten. Whoever was
-away asks the others for what it lacks; each keeps its words of the last two steps.
+state and the same bytes, and no transfer is ever used for two things. Of a batch that is over, only our last word is
+kept. Whoever was away asks the others for what it lacks, and they ask back for what they lack; each keeps its words of
+the last two steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from clients.jurisdiction.vault import Vault
 from federation.crypto.paillier.threshold import JointKey, KeyShare
@@ -141,8 +143,7 @@ class Making:
             if kind == "made":
                 self.made = Made.of(payload)
             elif kind == "word":
-                frame = convert.frame_of(payload)
-                self._sent.setdefault(frame.round_index, []).append(frame)
+                self._said(payload)
         if self.made is not None:
             return
         self.begin()
@@ -154,8 +155,11 @@ class Making:
             self._batch = proceed.batch
             self._carried_out(party.step(self._state, proceed))
             self.standing = replace(self.standing, batch=proceed.batch - 1, tries=proceed.tries)
-            for _, payload in self._vault.read(batch_stream(self._ceremony, self._batch)):
-                self._replayed(payload)
+            for kind, payload in self._vault.read(batch_stream(self._ceremony, self._batch)):
+                if kind == "word":
+                    self._said(payload)
+                else:
+                    self._replayed(payload)
 
     def receive(self, read: Opened[Word], frame: m.Frame) -> list[m.Frame]:
         """Take another holder's word; return what to send. Raises ProtocolViolation."""
@@ -178,16 +182,14 @@ class Making:
         return out
 
     def ask(self, *to: str, answers: bool = False) -> list[m.Frame]:
-        """Return what asks others, all of them unless some are named, for the words that this holder lacks."""
-        now = self._place
-        if now is None or self.made is not None:
-            return []
-        value = m.KeyAsk(party=self._me.member.name, ceremony=self._ceremony, place=now, answers=answers)
-        envelope = signed(self._me, m.KEY_ASK, value)
-        return [m.Frame(envelope, (), self._ceremony, now, to=other) for other in to or self._others]
+        """Return what asks others, all of them unless some are named, for the words of theirs that are not here.
+
+        Who lacks nothing asks as well: those who were there before learn that they can ask now, and ask back.
+        """
+        return [self._asking(other, self._lacks(other), answers) for other in to or self._others]
 
     def asked(self, ask: m.KeyAsk) -> list[m.Frame]:
-        """Return what another holder lacks; and an ask of our own, if that one owes us its word."""
+        """Return what another holder lacks; and an ask of our own, if that one may have said what is not here."""
         if ask.party not in self._others:
             return []
         words = [
@@ -196,7 +198,8 @@ class Making:
             for frame in self._sent[place]
             if place >= ask.place and frame.to == ask.party
         ]
-        lacks = ask.party not in self._heard.get(self._place or 0, {})
+        now = self._place  # nobody is further than the step after ours
+        lacks = now is not None and self._lacks(ask.party) <= now + 1
         return words + (self.ask(ask.party, answers=True) if lacks and not ask.answers else [])
 
     def late(self) -> tuple[Blame, ...]:
@@ -218,6 +221,16 @@ class Making:
     def _place(self) -> int | None:
         """Number of the step whose words are due; None when none are."""
         return self._state.at.place if isinstance(self._state, Taking) else None
+
+    def _lacks(self, other: str) -> int:
+        """Return the number of the first step whose word of another holder is due and not here, or would be next."""
+        if self._place is None:
+            return max(self._sent, default=-1) + 1
+        return next(place for place in count(self._place) if other not in self._heard.get(place, {}))
+
+    def _asking(self, other: str, place: int, answers: bool) -> m.Frame:
+        value = m.KeyAsk(party=self._me.member.name, ceremony=self._ceremony, place=place, answers=answers)
+        return m.Frame(signed(self._me, m.KEY_ASK, value), (), self._ceremony, place, to=other)
 
     def _due(self) -> list[tuple[m.Frame, Heard]] | None:
         """Return the words of this step, if all of them are there."""
@@ -243,7 +256,10 @@ class Making:
         return out
 
     def _seal(self, frames: Sequence[m.Frame], boundary: Proceed | None) -> None:
-        """Keep the words that were just taken; of a batch that is over, only how the next one begins."""
+        """Keep the words that were just taken; of a batch that is over, how the next one begins, and our last word.
+
+        Others may still lack that word, and it follows from nothing that is kept.
+        """
         batch = batch_stream(self._ceremony, self._batch)
         with self._vault.together():
             if self.made is not None:
@@ -258,6 +274,14 @@ class Making:
                 self._vault.append_many(self._stream, [("proceed", _proceed_bytes(boundary))])
             if self._batch and (boundary is not None or self.made is not None):
                 self._vault.erase(batch)
+            if self._batch and boundary is not None:
+                last = [("word", convert.frame_bytes(frame)) for frame in self._sent[max(self._sent)]]
+                self._vault.append_many(batch_stream(self._ceremony, boundary.batch), last)
+
+    def _said(self, payload: bytes) -> None:
+        """Take up a word of our own that was kept."""
+        frame = convert.frame_of(payload)
+        self._sent.setdefault(frame.round_index, []).append(frame)
 
     def _replayed(self, payload: bytes) -> None:
         heard = [self._read(convert.frame_of(one)) for one in split(payload)]

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
+from itertools import count
 from typing import Any
 
+import pytest
+
+from clients.jurisdiction import ceremonies
 from clients.jurisdiction.ceremonies import Ceremonies
 from clients.jurisdiction.joint_keys import JointKeys
 from clients.jurisdiction.outcomes import Shown
 from clients.jurisdiction.vault import MemoryVault, Vault
+from federation.coordinator import ceremonies as relayed
 from federation.coordinator.driver import Driver
 from federation.coordinator.run import Outgoing
 from federation.coordinator.store import MemoryStore
 from federation.wire import messages as m
+from federation.wire.certificates import ceremony_of
 from federation.wire.envelope import signed
+from tests.protocols.key_ceremony.players import remember_transfers
 from tests.wire.members import RELAY, people, roster
 
 HOLDERS = ("guangdong", "hongkong", "macao")
 NOW = 1_700_000_000_000
 HOUR_MS = 3_600_000
+SALT = b"06 %04d"  # of the entropy of the seeded ceremony
 Change = Callable[[str, m.Frame], m.Frame | None]
 
 
@@ -86,12 +97,23 @@ class Circle:
         self.queue = deque(item for item in self.queue if item[0] != name)
         self._deliver(self.relay.leave(name))
 
-    def kill_relay(self) -> None:
-        """Start the relay again, on what its store has: all lines break."""
+    def kill_relay(self, *order: str) -> None:
+        """Start the relay again, on what its store has: all lines break.
+
+        Args:
+            order: who attends again, one when all is said that follows from the one before; all at once if left out.
+        """
+        self.kill_relay_alone()
+        for name in order:
+            self.attend(name)
+            self.run()
+        for name in () if order else HOLDERS:
+            self.attend(name)
+
+    def kill_relay_alone(self) -> None:
+        """Start the relay again: all lines break, and nobody attends."""
         self.queue.clear()
         self.relay = self._relay()
-        for name in HOLDERS:
-            self.attend(name)
 
     # --- what an operator does --------------------------------------------------------------------------------------
 
@@ -148,3 +170,24 @@ class Circle:
     def _deliver(self, outgoing: list[Outgoing]) -> None:
         attending = self.relay.connected
         self.queue.extend((item.to, False, item.frame) for item in outgoing if item.to in attending)
+
+
+@contextmanager
+def seeded() -> Iterator[Callable[..., Circle]]:
+    """Make circles whose ceremony is the same in every run: batches of 64, the modulus is in the second one."""
+    with pytest.MonkeyPatch.context() as patch:
+        remember_transfers(patch)
+        for room in (ceremonies, relayed):
+            patch.setattr(
+                room, "ceremony_of", lambda *given: replace(ceremony_of(*given), id=sha256(b"fixed").digest(), batch=64)
+            )
+
+        def circle(**further: Any) -> Circle:
+            numbers = count()
+            found = Circle(**further)
+            found.entropy = lambda size: (SALT % next(numbers) * size)[:size]
+            for name in HOLDERS:
+                found.start(name)
+            return found
+
+        yield circle

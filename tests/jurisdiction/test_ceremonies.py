@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from clients.jurisdiction import ceremonies, making
 from clients.jurisdiction.vault import Vault
-from federation.coordinator import ceremonies as relayed
 from federation.crypto.paillier import threshold
 from federation.crypto.paillier.threshold import JointKey
 from federation.errors import Misuse, Refused
@@ -22,13 +19,12 @@ from federation.identity.sealed import SealedLog
 from federation.protocols.key_ceremony.messages import What, Word
 from federation.wire import convert
 from federation.wire import messages as m
-from federation.wire.certificates import EPOCH_MS, Certified, ceremony_of
+from federation.wire.certificates import EPOCH_MS, Certified
 from federation.wire.envelope import signed
 from tests.jurisdiction.circle import HOLDERS, HOUR_MS, NOW, Circle
+from tests.jurisdiction.circle import seeded as seeded_circles
 from tests.protocols.key_ceremony.players import remember_transfers
 from tests.wire.members import people
-
-SALT = b"06 %04d"  # of the entropy of the seeded ceremony
 
 
 @pytest.fixture(autouse=True)
@@ -36,24 +32,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     remember_transfers(monkeypatch)
 
 
-@pytest.fixture(scope="module")
-def seeded() -> Iterator[Callable[..., Circle]]:
-    """Circles whose ceremony is the same in every run: batches of 64, the modulus is in the second one."""
-    with pytest.MonkeyPatch.context() as patch:
-        remember_transfers(patch)
-        for room in (ceremonies, relayed):
-            patch.setattr(
-                room, "ceremony_of", lambda *given: replace(ceremony_of(*given), id=sha256(b"fixed").digest(), batch=64)
-            )
-
-        def circle(**further: Any) -> Circle:
-            numbers = count()
-            found = Circle(**further)
-            found.entropy = lambda size: (SALT % next(numbers) * size)[:size]
-            for name in HOLDERS:
-                found.start(name)
-            return found
-
+@pytest.fixture(scope="module", name="seeded")
+def _seeded() -> Iterator[Callable[..., Circle]]:
+    with seeded_circles() as circle:
         yield circle
 
 
