@@ -54,6 +54,7 @@ CORES = 2  # as clients.jurisdiction.daemon and federation.coordinator.app have 
 # What a party does with each bundle. Up to `unmask`, its last message, it is the client's time; then it checks.
 ANSWERS = {"adverts": "shares", "shares": "unbox", "heads": "consent", "consents": "unmask"}
 CHECK, SERVE = "check", "serve"
+LATER = frozenset(kind.domain for kind in MaskedSum.deferred)
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,11 @@ class Seat:
     def verify(self, envelopes: Sequence[m.Signed]) -> None:
         """Verify and decode; as in the drivers once, together, and never what we signed ourselves."""
         new = [envelope for envelope in envelopes if envelope not in self.verified]
-        for envelope, message in zip(new, opened_each(new, self.roster, relay=COORDINATOR), strict=True):
-            self.verified[envelope] = Attested(sender=message.sender, value=message.value, digest=message.digest)
+        later = LATER if isinstance(self, Party) else ()
+        for envelope, message in zip(new, opened_each(new, self.roster, relay=COORDINATOR, later=later), strict=True):
+            self.verified[envelope] = Attested(
+                sender=message.sender, value=message.value, digest=message.digest, claim=message.claim
+            )
 
     def frame(self, send: Send) -> m.Frame:
         """Sign."""

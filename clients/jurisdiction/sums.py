@@ -67,10 +67,11 @@ class Sum:
         self.sent: list[m.Frame] = []
         self._protocol, self._me, self._roster, self._coordinator = protocol, me, roster, coordinator
         self._vault, self._held = vault, held
+        self._later = frozenset(kind.domain for kind in protocol.deferred)
         self._stream = secrets_of(setup.job_hash, setup.round_index, setup.attempt)
         self._state: State = protocol.party()
         self._seen: set[bytes] = set()
-        self._verified: dict[m.Signed, Opened[object]] = {}
+        self._read: dict[m.Signed, Opened[object]] = {}
 
     @property
     def awaits(self) -> Awaits:
@@ -168,19 +169,24 @@ class Sum:
         self._state = self._protocol.party()
 
     def parcels(self, bundle: m.Bundle, frame: m.Frame) -> tuple[Parcel, ...]:
-        """Return what the bundle carries, every signature verified. Raises ProtocolViolation."""
+        """Return what the bundle carries, with signatures that are verified or the machine's to judge.
+
+        Raises:
+            ProtocolViolation: of the coordinator, or of whoever signed what it must not.
+        """
         if sum(bundle.chunk_counts) != len(frame.parts):
             raise self._broken("as many chunks as the bundle counts", "another number")
-        new = [envelope for envelope in bundle.messages if envelope not in self._verified]
+        new = [envelope for envelope in bundle.messages if envelope not in self._read]
         # Heads come again with the total, our own messages in every bundle: a signature is checked once.
-        self._verified.update(zip(new, opened_each(new, self._roster, relay=self._coordinator), strict=True))
+        read = opened_each(new, self._roster, relay=self._coordinator, later=self._later)
+        self._read.update(zip(new, read, strict=True))
         parcels, start = [], 0
         for envelope, count in zip(bundle.messages, bundle.chunk_counts, strict=True):
-            message = self._verified[envelope]
+            message = self._read[envelope]
             value = message.value
             if not isinstance(value, self._protocol.messages):
                 raise self._broken("messages of the job's protocol", "another message")
-            attested = Attested(sender=message.sender, value=value, digest=message.digest)
+            attested = Attested(sender=message.sender, value=value, digest=message.digest, claim=message.claim)
             parcels.append(Parcel(message=attested, chunks=frame.parts[start : start + count]))
             start += count
         return tuple(parcels)
@@ -211,7 +217,7 @@ class Sum:
         for effect in effects:
             if isinstance(effect, Send):
                 envelope = signed(self._me, effect.message.domain, effect.message)
-                self._verified[envelope] = Opened(sender=me, value=effect.message, digest=digest_of(envelope))
+                self._read[envelope] = Opened(sender=me, value=effect.message, digest=digest_of(envelope))
                 self.sent.append(m.Frame(envelope, effect.chunks, setup.job_hash, setup.round_index, setup.attempt))
 
     def _said(self) -> bytes:

@@ -3,6 +3,7 @@
 The rule of blame: what a signature under our own setup proves falls on the signer. Everything else - a message that is
 missing, doubled, of another setup or by a stranger, chunks that do not belong to the signed root - falls on the relay,
 the member who handed us the message: it could have checked the same. For the aggregator the relay is the sender itself.
+Where a signature was not verified yet, it is before its sender is blamed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from federation.errors import ProtocolViolation
-from federation.protocols.events import Message, Parcel
+from federation.protocols.events import Attested, Message, Parcel
 from federation.protocols.setup import Setup
 
 M = TypeVar("M", bound=Message)
@@ -52,5 +53,12 @@ def spoken(kind: type[M], setup: Setup, parcel: Parcel, relay: str) -> M:
     if sender not in setup.parties:
         raise ProtocolViolation(relay, phase=phase, expected="a party of the setup", got="a stranger")
     if getattr(value, "party", "") != sender:
-        raise ProtocolViolation(sender, phase=phase, expected="a message in its own name", got="another party's name")
+        raise ProtocolViolation(
+            author(parcel.message, relay), phase=phase, expected="a message in its own name", got="another party's name"
+        )
     return value
+
+
+def author(message: Attested[Message], relay: str) -> str:
+    """Return who answers for what a message says: its sender, or the relay if the signature is not the sender's."""
+    return message.sender if message.holds() else relay

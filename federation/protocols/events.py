@@ -3,7 +3,8 @@
 party        Begin, Delivered, Contribute, Withdraw, DeadlinePassed, Stopped  ->  Send, Intend, Release, Abort
 aggregator   Opened, Received, SpecKnown, DeadlinePassed, Stopped  ->  Deliver, Broadcast, Release, Abort
 
-A message reaches a machine only as `Attested`: its signature was verified by `wire`, its sender is in the roster.
+A message reaches a machine only as `Attested`: its signature was verified by `wire`, its sender is in the roster. The
+kinds that a protocol names as `deferred` reach a party with a `claim` instead, which its machine judges.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar, runtime_chec
 
 from federation.crypto import ring
 from federation.crypto.ring import Chunk
+from federation.crypto.signing import Claim
 from federation.domain.job import Blame
 from federation.protocols.setup import Setup, Spec, chunked, root_of
 
@@ -50,16 +52,22 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attested(Generic[T_co]):
-    """A decoded message whose signature was verified.
+    """A decoded message whose signature was verified, or has still to be.
 
     Attributes:
-        sender: the member whose key signed.
+        sender: the member whose key signed, or is said to have.
         digest: SHA-256 of the received signed body, 32 bytes.
+        claim: the signature, where it was not verified yet.
     """
 
     sender: str
     value: T_co
     digest: bytes
+    claim: Claim | None = field(default=None, compare=False)
+
+    def holds(self) -> bool:
+        """Return whether the signature is the sender's."""
+        return self.claim is None or self.claim.holds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,7 @@ class SecureSum(ABC):
     name: ClassVar[str]
     messages: ClassVar[tuple[type[Message], ...]]
     withdrawal: ClassVar[type[Message]]  # of `messages`: "not opened by me, and never will be"
+    deferred: ClassVar[tuple[type[Message], ...]] = ()  # of `messages`: whose signatures the party's machine judges
 
     @classmethod
     @abstractmethod

@@ -1,5 +1,8 @@
 """Signs what leaves and verifies what arrives: nothing foreign becomes a value without passing `attested`.
 
+A signature may be left to a protocol's machine (`SecureSum.deferred`): then the value carries it as a `Claim`. Nobody
+but the relay is blamed for such a message before it is verified.
+
 Refuses by name: an unknown key, a wrong signature, another message than the one that was due, a sender in the wrong
 role or speaking for somebody else, bytes that are truncated or not in canonical form. Never quotes what it refuses.
 """
@@ -7,12 +10,12 @@ role or speaking for somebody else, bytes that are truncated or not in canonical
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from federation.crypto import signing
 from federation.crypto.blinding import share
+from federation.crypto.signing import Claim
 from federation.domain.roster import Member, Roster
 from federation.errors import ProtocolViolation
 from federation.wire.convert import BODIES, Malformed
@@ -27,16 +30,18 @@ LARGEST_BODY = 3 * 1024 * 1024  # below gRPC's default message limit of 4 MiB, w
 
 @dataclass(frozen=True, slots=True)
 class Opened(Generic[T_co]):
-    """A decoded message whose signature was verified.
+    """A decoded message whose signature was verified, or is left to the reader.
 
     Attributes:
         sender: the member whose key signed.
         digest: SHA-256 of the received body: the id under which it is pinned, 32 bytes.
+        claim: the signature, where it was not verified.
     """
 
     sender: str
     value: T_co
     digest: bytes
+    claim: Claim | None = None
 
 
 class Signer(Protocol):
@@ -60,7 +65,9 @@ def digest_of(message: Signed) -> bytes:
     return hashlib.sha256(message.body).digest()
 
 
-def attested(message: Signed, roster: Roster, *, domain: str, kind: type[T], relay: str) -> Opened[T]:
+def attested(
+    message: Signed, roster: Roster, *, domain: str, kind: type[T], relay: str, later: Collection[str] = ()
+) -> Opened[T]:
     """Return the value in `message` with its verified sender.
 
     Args:
@@ -69,9 +76,10 @@ def attested(message: Signed, roster: Roster, *, domain: str, kind: type[T], rel
         domain: which message is due here.
         kind: the value's type; what `domain` decodes to.
         relay: the member who handed us the bytes: to blame when they cannot be tied to anybody.
+        later: domains whose signatures are handed on as claims, if there is nothing else to refuse.
 
     Raises:
-        ProtocolViolation: naming the signer if the key is known, the relay otherwise.
+        ProtocolViolation: naming the signer if the signature is its own, the relay otherwise.
     """
     phase = domain.removeprefix("federation/").rpartition("/")[0]  # without the version
 
@@ -85,9 +93,27 @@ def attested(message: Signed, roster: Roster, *, domain: str, kind: type[T], rel
     member = roster.by_key_id(message.key_id)
     if member is None:
         raise refuse(relay, "a member's signature", "an unknown key" if message.key_id else "none")
-    if not signing.verify(member.identity_key, domain, message.body, message.signature):
-        raise refuse(relay, f"a signature by {member.name}", "a signature that does not verify")
-    body = BODIES[domain]
+    claim = Claim(public=member.identity_key, domain=domain, body=message.body, signature=message.signature)
+
+    def prove() -> None:
+        if not claim.holds():
+            raise refuse(relay, f"a signature by {member.name}", "a signature that does not verify")
+
+    if domain not in later:
+        prove()
+    try:
+        value = _read(message, member, refuse)
+    except ProtocolViolation:
+        prove()  # before its signer is named
+        raise
+    if not isinstance(value, kind):
+        raise TypeError(f"{domain} decodes to {type(value).__name__}, not {kind.__name__}")
+    return Opened(member.name, value, digest_of(message), claim if domain in later else None)
+
+
+def _read(message: Signed, member: Member, refuse: Callable[[str, str, str], ProtocolViolation]) -> object:
+    """Return the value that `member` may say, and says in its own name. Raises ProtocolViolation, naming it."""
+    body = BODIES[message.domain]
     if member.role is not body.role:
         raise refuse(member.name, f"a {body.role.value}", f"a {member.role.value}")
     try:
@@ -97,20 +123,20 @@ def attested(message: Signed, roster: Roster, *, domain: str, kind: type[T], rel
     speaker = getattr(value, body.speaker) if body.speaker else member.name
     if speaker != member.name:
         raise refuse(member.name, "a message in its own name", "a message in another member's name")
-    if not isinstance(value, kind):
-        raise TypeError(f"{domain} decodes to {type(value).__name__}, not {kind.__name__}")
-    return Opened(member.name, value, digest_of(message))
+    return value
 
 
-def opened(message: Signed, roster: Roster, *, relay: str) -> Opened[object]:
+def opened(message: Signed, roster: Roster, *, relay: str, later: Collection[str] = ()) -> Opened[object]:
     """Return the value in `message`, whatever known domain it has, verified as `attested` does."""
     body = BODIES.get(message.domain)
     if body is None:
         raise ProtocolViolation(relay, phase="message", expected="a known domain tag", got="an unknown one")
-    return attested(message, roster, domain=message.domain, kind=object, relay=relay)
+    return attested(message, roster, domain=message.domain, kind=object, relay=relay, later=later)
 
 
-def opened_each(messages: Sequence[Signed], roster: Roster, *, relay: str) -> list[Opened[object]]:
+def opened_each(
+    messages: Sequence[Signed], roster: Roster, *, relay: str, later: Collection[str] = ()
+) -> list[Opened[object]]:
     """Return the values of several messages in order, verified as `opened` does, on both cores where threads were lent.
 
     Raises:
@@ -121,7 +147,7 @@ def opened_each(messages: Sequence[Signed], roster: Roster, *, relay: str) -> li
     def work(run: range) -> None:
         for place in run:
             try:
-                found[place] = opened(messages[place], roster, relay=relay)
+                found[place] = opened(messages[place], roster, relay=relay, later=later)
             except ProtocolViolation as fault:
                 found[place] = fault
 

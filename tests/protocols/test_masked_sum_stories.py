@@ -421,7 +421,7 @@ def test_the_planted_fault_of_a_check_that_passes_everything_is_caught(
     careless: dict[str, Any] = {
         "head": lambda _spec, _binding, parcel, _relay: parcel.message.value,
         "advert": lambda _setup, _hash, parcel, _relay: checks.Keys(
-            parcel.message.value, (parcel.message.value.enc_pk, parcel.message.value.mask_pk)
+            parcel.message.value, (parcel.message.value.enc_pk, parcel.message.value.mask_pk), parcel.message
         ),
         "one_each": lambda _setup, parcels, _relay, _phase, _least: {p.message.sender: p for p in parcels},
         "boxes": lambda _value, chunks, _peers, _relay: tuple(map(merkle.leaf_hash, chunks)),

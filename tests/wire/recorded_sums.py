@@ -49,6 +49,7 @@ Messages: TypeAlias = list[tuple[m.Signed, Chunks]]
 RELAY, MALLORY, RESEARCHER = "relay", "p1", "ana"
 OUTSIDER = "p4"  # enrolled, and asked to no sum
 JOB = b"j" * 32
+LATER = frozenset(kind.domain for kind in MaskedSum.deferred)
 
 
 @dataclass(frozen=True)
@@ -269,7 +270,7 @@ def messages_in(frame: m.Frame) -> Messages:
 
 
 def parcels_of(frame: m.Frame) -> tuple[Parcel, ...]:
-    """What a party's driver makes of a bundle: every message opened, each with its chunks.
+    """What a party's driver makes of a bundle: every message opened, each with its chunks, some with a claim.
 
     Raises:
         ProtocolViolation: as the envelope does.
@@ -280,10 +281,12 @@ def parcels_of(frame: m.Frame) -> tuple[Parcel, ...]:
         raise ValueError("not a bundle with its chunks")
     found, start = [], 0
     for envelope, count in zip(bundle.messages, bundle.chunk_counts, strict=True):
-        message = opened(envelope, roster(), relay=RELAY)
+        message = opened(envelope, roster(), relay=RELAY, later=LATER)
         if not isinstance(message.value, MaskedSum.messages):
             raise ValueError("not a message of the protocol")  # noqa: TRY004 - foreign bytes, not a type of ours
-        attested: Attested[Any] = Attested(sender=message.sender, value=message.value, digest=digest_of(envelope))
+        attested: Attested[Any] = Attested(
+            sender=message.sender, value=message.value, digest=digest_of(envelope), claim=message.claim
+        )
         found.append(Parcel(message=attested, chunks=frame.parts[start : start + count]))
         start += count
     return tuple(found)

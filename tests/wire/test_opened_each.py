@@ -55,6 +55,18 @@ def test_the_first_fault_in_order_is_the_one_that_is_told(places: set[int], spre
     assert several.value.message == alone.value.message
 
 
+def test_a_signature_that_is_left_for_later_is_a_claim_and_no_other_is() -> None:
+    good = consents(3)
+    bad = [*good[:2], replace(good[2], signature=bytes(64))]
+    assert [one.claim for one in opened_each(good, roster(), relay=RELAY, later={"federation/head/v2"})] == [None] * 3
+    claims = [one.claim for one in opened_each(bad, roster(), relay=RELAY, later={Consent.domain})]
+    assert [claim is not None and claim.holds() for claim in claims] == [True, True, False]
+    for ways in ({"domain": "federation/advert/v1"}, {"key_id": b"nobody"}, {"body": good[0].body[:-1]}):
+        with pytest.raises(ProtocolViolation) as caught:
+            opened_each([replace(good[0], **ways)], roster(), relay=RELAY, later={Consent.domain})  # type: ignore[arg-type]
+        assert caught.value.party == RELAY, "nobody else is blamed for what was not verified"
+
+
 def test_a_defect_in_a_thread_is_not_lost(spread: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(_body: bytes) -> object:
         raise TypeError

@@ -44,6 +44,7 @@ class MaskedSum(SecureSum):
         Withdrawal,
     )
     withdrawal: ClassVar[type[Message]] = Withdrawal
+    deferred: ClassVar[tuple[type[Message], ...]] = (Advert, Head)
 
     @classmethod
     def party(cls) -> State:

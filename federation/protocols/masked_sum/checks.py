@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from federation.crypto import agreement, shamir
@@ -10,8 +10,8 @@ from federation.crypto.chunk_hash import chunk_hash
 from federation.crypto.ring import Chunk
 from federation.errors import ProtocolViolation
 from federation.ledger import merkle
-from federation.protocols.bundles import spoken
-from federation.protocols.events import Parcel
+from federation.protocols.bundles import author, spoken
+from federation.protocols.events import Attested, Message, Parcel
 from federation.protocols.masked_sum.masks import Binding
 from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shares, Unmask
 from federation.protocols.setup import Check, Setup, Spec
@@ -22,10 +22,11 @@ BOX_BYTES = SEALED_BYTES + 2 * 32  # and a digest of each share: who gives anoth
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """An advert's two keys, and what is equal for aliases of them."""
+    """An advert's two keys, what is equal for aliases of them, and the message that they came in."""
 
     advert: Advert
     representatives: tuple[bytes, bytes]
+    message: Attested[Message]
 
 
 def advert(setup: Setup, setup_hash: bytes, parcel: Parcel, relay: str) -> Keys:
@@ -36,9 +37,12 @@ def advert(setup: Setup, setup_hash: bytes, parcel: Parcel, relay: str) -> Keys:
     if value.setup_hash != setup_hash:
         raise ProtocolViolation(relay, phase="advert", expected="an advert for this setup", got="one for another setup")
     try:
-        return Keys(value, (agreement.representative(value.enc_pk), agreement.representative(value.mask_pk)))
+        representatives = (agreement.representative(value.enc_pk), agreement.representative(value.mask_pk))
     except agreement.BadPublicKey as fault:
-        raise ProtocolViolation(value.party, phase="advert", expected="a sound X25519 key", got=str(fault)) from None
+        raise ProtocolViolation(
+            author(parcel.message, relay), phase="advert", expected="a sound X25519 key", got=str(fault)
+        ) from None
+    return Keys(value, representatives, parcel.message)
 
 
 def shares(setup: Setup, setup_hash: bytes, adverts_hash: bytes, parcel: Parcel, relay: str) -> Shares:
@@ -81,11 +85,11 @@ def head(spec: Spec, binding: Binding, parcel: Parcel, relay: str) -> Head:
             relay, phase="head", expected="a head for these adverts and parties", got="one for others"
         )
     if value.spec_hash != binding.spec_hash:  # under our own u2_hash: the signer follows another plan or other totals
-        raise ProtocolViolation(value.party, phase="head", expected="a head for this spec", got="one for another spec")
+        who = author(parcel.message, relay)
+        raise ProtocolViolation(who, phase="head", expected="a head for this spec", got="one for another spec")
     if value.length != spec.length:
-        raise ProtocolViolation(
-            value.party, phase="head", expected=f"{spec.length} numbers", got=f"{value.length} numbers"
-        )
+        who = author(parcel.message, relay)
+        raise ProtocolViolation(who, phase="head", expected=f"{spec.length} numbers", got=f"{value.length} numbers")
     return value
 
 
@@ -144,8 +148,22 @@ def distinct(keys: Mapping[str, Keys], relay: str, me: str = "") -> None:
                 continue
             first = owner[representative]
             culprit = party if first == party else {party: first, first: party}.get(me, relay)
+            if culprit != relay:
+                culprit = author(keys[culprit].message, relay)
             whose = "two keys that are one" if first == party else f"{first} and {party} with one key"
             raise ProtocolViolation(culprit, phase="advert", expected="keys of its own from every party", got=whose)
+
+
+def prove(messages: Iterable[Attested[Message]], relay: str) -> None:
+    """Verify those signatures that were not yet. Raises ProtocolViolation, naming `relay`."""
+    for message in messages:
+        if not message.holds():
+            raise ProtocolViolation(
+                relay,
+                phase=type(message.value).__name__.lower(),
+                expected=f"a signature by {message.sender}",
+                got="a signature that does not verify",
+            )
 
 
 def whole_vector(spec: Spec) -> bool:

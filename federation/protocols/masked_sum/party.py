@@ -8,6 +8,10 @@ Nothing returns to an earlier state. A party consents to one list of contributor
 every peer one kind of share, which that list decides and no message can ask for. The mask key and the seed leave the
 state as soon as the vector is masked; the peers' shares leave it when they were given or are not needed any more. A
 party releases only a total that it checked itself.
+
+Whoever deals shares among adverts, or consents to heads, found its own among them unchanged. So its one signature
+stands for that advert or head as well, and the party verifies by themselves only those of the others: adverts before it
+masks anything, heads before it gives a share of anybody's secret (ADR 0019).
 """
 
 from __future__ import annotations
@@ -21,11 +25,13 @@ from federation.ledger import merkle
 from federation.protocols import bundles
 from federation.protocols.events import (
     Abort,
+    Attested,
     Begin,
     Contribute,
     DeadlinePassed,
     Delivered,
     Intend,
+    Message,
     Parcel,
     PartyEvent,
     Send,
@@ -62,6 +68,7 @@ class Dealt(Taking):
         sides: the keys of all who advertised, in party order.
         own: its own shares of its two secrets.
         agreed: what it agrees on with each of its neighbours, in party order; both boxes of a pair are sealed under it.
+        adverts: what everybody's keys came in, in party order; their signatures are still to be verified.
     """
 
     entropy: bytes = field(repr=False)
@@ -70,6 +77,7 @@ class Dealt(Taking):
     shares: Shares
     own: tuple[bytes, bytes] = field(repr=False)
     agreed: tuple[bytes, ...] = field(repr=False)
+    adverts: tuple[Attested[Message], ...]
 
     what = "shares"
 
@@ -114,11 +122,16 @@ class Masked(Taking):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consented(Taking):
-    """It has agreed to one list of contributors, and agrees to no other any more."""
+    """It has agreed to one list of contributors, and agrees to no other any more.
+
+    Attributes:
+        heads: of those who are counted, in party order; their signatures are still to be verified.
+    """
 
     known: Known
     held: tuple[tuple[bytes, bytes], ...] = field(repr=False)
     lot: bytes = field(repr=False)
+    heads: tuple[Attested[Message], ...]
 
     what = "consents"
 
@@ -245,6 +258,7 @@ def _deal(now: Advertised, parcels: tuple[Parcel, ...]) -> PartyTransition:
         shares=shares,
         own=pairs[now.me],
         agreed=tuple(agreed),
+        adverts=tuple(of.message for of in keys.values()),
     )
     return Transition(state, (Send(message=shares, chunks=tuple(boxes)),))
 
@@ -263,6 +277,8 @@ def _share(now: Dealt, parcels: tuple[Parcel, ...]) -> PartyTransition:
         return Transition(_aside(now, parcels))
     if dealt[now.me] != now.shares:
         raise ProtocolViolation(relay, phase="shares", expected="my own shares unchanged", got="other ones")
+    # Of all others, neighbours or not: who is whose neighbour depends on every advert.
+    checks.prove((advert for advert in now.adverts if advert.sender not in dealt), relay)
     graph = Graph.of(setup, now.adverts_hash, tuple(sides))
     if few := graph.thin(dealt):
         raise _thin(relay, "shares", graph, few)
@@ -379,6 +395,7 @@ def _consent(now: Masked, parcels: tuple[Parcel, ...]) -> PartyTransition:
         known=known,
         held=now.held,
         lot=now.lot,
+        heads=tuple(parcel.message for parcel in found.values()),
     )
     consent = Consent(spec_hash=now.binding.spec_hash, u3_hash=u3_hash, party=now.me)
     return Transition(state, (Intend(parties=known.counted), Send(message=consent)))
@@ -393,6 +410,7 @@ def _unmask(now: Consented, parcels: tuple[Parcel, ...]) -> PartyTransition:
         )
     for parcel in found.values():
         checks.consent(setup, known.binding.spec_hash, known.u3_hash, parcel, relay)
+    checks.prove((head for head in now.heads if head.sender not in found), relay)
     held = dict(zip(known.masked.around(now.me), now.held, strict=True))
     of_seeds, of_keys = known.masked.owed(now.me, known.counted, known.masked.absent(known.counted))
     unmask = Unmask(

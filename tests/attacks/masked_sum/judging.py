@@ -95,6 +95,8 @@ def moments() -> dict[str, list[Moment]]:
             for way in ways:
                 found.setdefault(way.name, []).append(way)
     found["party Sampling"] += deceived()
+    found["party Dealt"] += misled("no shares of p3", party.Advertised, party.Dealt)
+    found["party Consented"] += misled("four", party.Masked, party.Consented)
     return found
 
 
@@ -111,6 +113,20 @@ def deceived() -> list[Moment]:
         statement = (signed(signer(RELAY), value.domain, value), parts)
         state = moment.step(Delivered(parcels=parcels_of(bundled([*heads, statement])))).state
         found.append(replace(shown[moment.to], state=state, effects=()))
+    return found
+
+
+def misled(story: str, when: type, then: type) -> list[Moment]:
+    """Parties that were shown a message of p3's under another signature, and p3 will say nothing that stands for it."""
+    found = []
+    for told in (moment for moment in stories()[story].moments if type(moment.state) is when and moment.to != "p3"):
+        messages = [
+            (replace(one, signature=bytes(64)) if one.key_id == signer("p3").member.key_id else one, chunks)
+            for one, chunks in messages_in(told.frame)
+        ]
+        state = told.step(Delivered(parcels=parcels_of(bundled(messages)))).state
+        asked = next(one for one in stories()[story].moments if type(one.state) is then and one.to == told.to)
+        found.append(replace(asked, state=state, effects=()))
     return found
 
 
@@ -165,6 +181,9 @@ class Judge:
     def _harmless(self, moment: Moment, event: Received | Delivered, after: Transition[Any, Any]) -> None:
         """What a machine that took a false message must not do."""
         honest = stories()[moment.story]
+        if isinstance(moment.state, party.Dealt) and isinstance(after.state, party.Shared):
+            sharing = after.state.masked.names
+            assert all(one.holds() for one in moment.state.adverts if one.sender not in sharing), "an invented advert"
         for effect in after.effects:
             match effect:
                 case Release():
@@ -176,16 +195,19 @@ class Judge:
                 case Send(message=Unmask() as unmask):
                     assert isinstance(moment.state, party.Consented)
                     assert unmask.u3_hash == moment.state.known.u3_hash, "shares for a list that was not consented to"
-                    self._agreed(event, unmask, honest.setup.threshold)
+                    self._agreed(event, unmask, honest.setup.threshold, moment.state.heads)
                     shares = len(unmask.self_shares) + len(unmask.key_shares)
                     known = moment.state.known
                     assert shares == len(known.masked.names) - (moment.to not in known.counted), "one kind of a peer"
 
-    def _agreed(self, event: Received | Delivered, unmask: Unmask, threshold: int) -> None:
+    def _agreed(
+        self, event: Received | Delivered, unmask: Unmask, threshold: int, heads: tuple[Attested[Any], ...]
+    ) -> None:
         assert isinstance(event, Delivered)
         values = [parcel.message.value for parcel in event.parcels]
         agreed = {v.party for v in values if isinstance(v, Consent) and v.u3_hash == unmask.u3_hash}
         assert len(agreed) >= threshold, "shares without a consent of as many as open a secret"
+        assert all(head.holds() for head in heads if head.sender not in agreed), "shares for an invented head"
 
     def reached(self, ending: str, role: str = "") -> int:
         return sum(count for (name, end), count in self.endings.items() if end == ending and name.startswith(role))

@@ -34,6 +34,11 @@ STEPS_OF_A_SUM = (
     "a live party called lost, and its late vector",
     "a split view of the survivors",
     "forged consents",
+    "an invented advert for which its party signed nothing else",
+    "an invented advert of a party that has dealt shares",
+    "an invented head of a party that did not consent",
+    "an invented head of a party that consented",
+    "an invented message that somebody else is blamed for",
     "a consent counted twice",
     "consents of strangers",
     "fewer consents than t",
@@ -152,6 +157,29 @@ ATTACKS: Mapping[str, tuple[str, ...]] = {
     "forged consents": (
         "test_survivors::test_a_consent_that_its_party_did_not_sign_is_refused_before_any_machine_sees_it",
         "test_survivors::test_the_planted_fault_of_consents_that_nobody_counts_is_caught",
+    ),
+    "an invented advert for which its party signed nothing else": (
+        "test_deferred_signatures::test_an_invented_advert_of_a_party_without_shares_is_refused_before_anything_is_masked",
+        "test_deferred_signatures::test_an_invented_advert_of_somebody_far_away_is_refused_too",
+        "test_deferred_signatures::test_the_planted_fault_of_adverts_that_nobody_verifies_masks_under_shares_of_the_relay",
+    ),
+    "an invented advert of a party that has dealt shares": (
+        "test_deferred_signatures::test_an_invented_advert_of_a_party_with_shares_has_none_that_fit",
+        "test_deferred_signatures::test_what_stands_for_other_messages_is_verified_before_any_machine_sees_it",
+        "test_deferred_signatures::test_the_planted_fault_of_forged_shares_masks_under_shares_of_the_relay",
+    ),
+    "an invented head of a party that did not consent": (
+        "test_deferred_signatures::test_an_invented_head_of_a_party_that_did_not_consent_is_refused_before_a_share_leaves",
+        "test_deferred_signatures::test_the_planted_fault_of_heads_that_nobody_verifies_gives_shares_for_an_invented_list",
+    ),
+    "an invented head of a party that consented": (
+        "test_deferred_signatures::test_an_invented_head_of_a_party_that_consented_has_no_consent_that_fits",
+        "test_survivors::test_the_planted_fault_of_consents_to_any_list_gives_shares_for_two",
+    ),
+    "an invented message that somebody else is blamed for": (
+        "test_deferred_signatures::test_a_false_advert_is_its_partys_doing_only_if_it_signed_it",
+        "test_deferred_signatures::test_a_false_head_is_its_partys_doing_only_if_it_signed_it",
+        "test_deferred_signatures::test_the_planted_fault_of_believing_the_name_blames_who_never_spoke",
     ),
     "a consent counted twice": (
         "test_survivors::test_consents_that_are_not_t_parties_to_this_list_open_nothing",

@@ -170,7 +170,7 @@ def test_the_planted_fault_of_a_replayed_key_leaves_a_mask_that_others_know(monk
         checks,
         "advert",
         lambda _setup, _hash, parcel, _relay: checks.Keys(
-            parcel.message.value, (parcel.message.value.enc_pk, parcel.message.value.mask_pk)
+            parcel.message.value, (parcel.message.value.enc_pk, parcel.message.value.mask_pk), parcel.message
         ),
     )
     cohort = Cohort(3)
