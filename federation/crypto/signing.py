@@ -72,7 +72,7 @@ def is_proper(public: bytes) -> bool:
     return len(public) == KEY_BYTES and bindings.crypto_core_ed25519_is_valid_point(public)
 
 
-@lru_cache(maxsize=4)  # a member signs with one key for as long as it runs; its other half costs as much as a signature
+@lru_cache(maxsize=64)  # of members that live in one process: the other half of a key costs as much as a signature
 def _pair(private: bytes) -> bytes:
     """Return private and public key, 64 bytes: what the library signs with. It is made here alone.
 

@@ -151,7 +151,8 @@ def opened_each(
             except ProtocolViolation as fault:
                 found[place] = fault
 
-    share(work, len(messages), LEAST_WORTH_SPREADING)
+    left = sum(message.domain in later for message in messages)
+    share(work, len(messages), LEAST_WORTH_SPREADING + left)
     values = []
     for one in found:
         if isinstance(one, ProtocolViolation):
