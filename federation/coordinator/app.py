@@ -67,6 +67,7 @@ async def serve(config: CoordinatorConfig, software: str, started: Callable[[str
         address = _bound(server, config.listen, tls.server_credentials(me, roster))  # before there is a store
         store = StrictStore(SqliteStore(config.state / "events.db"), app.failed)
         stack.callback(store.close)
+        app.service.spool = store.spool
         app.service.driver = Driver(me, roster, store, app.service.changed, now_ms, config.patience)
         going_on = app.service.driver.resume()
         app.service.added_to(server)

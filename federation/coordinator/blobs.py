@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from federation.crypto.ring import Chunk
+from federation.coordinator.spool import Parts
 from federation.errors import ProtocolViolation
 from federation.wire.bulk import BLOB_ID_BYTES
 
@@ -16,7 +16,7 @@ class Blobs:
     """What waits to be fetched, or for the frame that names it; by party and id."""
 
     def __init__(self) -> None:
-        self._parts: dict[tuple[str, bytes], tuple[Chunk, ...]] = {}
+        self._parts: dict[tuple[str, bytes], Parts] = {}
         self._held: dict[str, int] = {}
         self._promised: dict[str, int] = {}  # of streams that are still arriving
 
@@ -34,7 +34,7 @@ class Blobs:
         finally:
             self._promised[party] -= size
 
-    def keep(self, party: str, blob: bytes, parts: tuple[Chunk, ...]) -> None:
+    def keep(self, party: str, blob: bytes, parts: Parts) -> None:
         """Keep `parts` for `party` under `blob`.
 
         Raises:
@@ -46,7 +46,7 @@ class Blobs:
         self._parts[party, blob] = parts
         self._held[party] = self._held.get(party, 0) + size
 
-    def take(self, party: str, blob: bytes) -> tuple[Chunk, ...] | None:
+    def take(self, party: str, blob: bytes) -> Parts | None:
         """Return the parts and forget them; None if there are none."""
         parts = self._parts.pop((party, blob), None)
         if parts is not None:

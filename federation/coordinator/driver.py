@@ -18,6 +18,7 @@ from federation.coordinator.folding import Closed, Halted
 from federation.coordinator.joint_keys import JointKeys
 from federation.coordinator.patience import Patience
 from federation.coordinator.run import Outgoing, Run
+from federation.coordinator.spool import Spool
 from federation.coordinator.store import Store
 from federation.domain.catalogue import Dataset, agreed
 from federation.domain.job import Blame, Job, LogLine, State, Summary, Update
@@ -221,7 +222,7 @@ class Driver:
             raise Misuse(
                 "the job's deadline has passed or is more than 30 days away", hint="deadline_s counts from now"
             )
-        run = self._admitted(job, read.digest, envelope)
+        run = self._admitted(job, read.digest, envelope, self._store.spool)
         self._store.append(read.digest, [("job", convert.signed_bytes(envelope))])
         self._stored[read.digest] = 1
         self._take(run)
@@ -388,6 +389,7 @@ class Driver:
             job = convert.job_of(envelope.body)
             ended = events[-1][0] == "ended"
             if ended:
+                self._store.drop_bulk(job_hash, job.parties)  # where it was killed before it did
                 self._count_again(convert.signed_of(p) for k, p in events if k == "answer")
             if job.roster_hash != self._roster.hash:
                 if not ended:
@@ -410,7 +412,7 @@ class Driver:
     def _fold(self, job_hash: bytes, events: Sequence[tuple[str, bytes]]) -> None:
         envelope = convert.signed_of(events[0][1])
         job = attested(envelope, self._roster, domain=m.JOB, kind=Job, relay="the store").value
-        run = self._admitted(job, job_hash, envelope)
+        run = self._admitted(job, job_hash, envelope, self._store.spool)
         self._take(run)
         self._stored[job_hash] = len(events)
         self._kept_sums[job_hash] = sum(kind == "opened" for kind, _ in events)
@@ -436,7 +438,7 @@ class Driver:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _admitted(self, job: Job, job_hash: bytes, envelope: m.Signed) -> Run:
+    def _admitted(self, job: Job, job_hash: bytes, envelope: m.Signed, spool: Spool | None = None) -> Run:
         if job.roster_hash != self._roster.hash:
             raise Refused("the job was written for another roster", rule="roster", hint="federation roster show")
         pins = {}
@@ -461,6 +463,7 @@ class Driver:
             protocol=protocol,
             me=self._me,
             key=self._key(job),
+            spool=spool,
         )
 
     def _key(self, job: Job) -> Certified | None:
@@ -526,6 +529,7 @@ class Driver:
             self._kept_sums[run.job_hash] = len(run.totals)
             position = self._stored[run.job_hash] + len(events)
             self._store.keep(run.job_hash, folding.kept(position, saved))
+            self._store.spool.relieve(sum(map(len, saved)))  # the model of before, and what was added to it
         self._stored[run.job_hash] += len(events)
         if run.life.state.ended:
             self._open.pop(run.job_hash, None)

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from federation.coordinator.run import Run
+from federation.coordinator.spool import Parts
 from federation.coordinator.store import Event, Store
-from federation.crypto.ring import Chunk
 from federation.domain.job import Job, LogLine, Summary
 from federation.domain.roster import Roster
 from federation.domain.verdict import Verdict
@@ -31,7 +31,7 @@ from federation.wire.envelope import Opened, opened
 
 Log = Callable[[bytes, LogLine], None]  # (job, a line of its log)
 Count = Callable[[object, m.Signed], None]  # (a party's message, its envelope)
-Bulk = Callable[[Opened[object]], tuple[Chunk, ...] | None]  # a party's message: its long bytes, if kept
+Bulk = Callable[[Opened[object]], Parts | None]  # a party's message: its long bytes, if kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Halted:
             self.events.popleft()
         return True
 
-    def _parts(self, message: Opened[object]) -> tuple[Chunk, ...] | None:
+    def _parts(self, message: Opened[object]) -> Parts | None:
         again = self.found.get(message.digest)
         return again.parts if again is not None else self.bulk(message)
 
@@ -160,7 +160,7 @@ def start(
     return before
 
 
-def _bulk(store: Store, job_hash: bytes, message: Opened[object]) -> tuple[Chunk, ...] | None:
+def _bulk(store: Store, job_hash: bytes, message: Opened[object]) -> Parts | None:
     """Return the long bytes of a message, if they are kept as they were signed: a power cut may leave others."""
     found = store.bulk(job_hash, message.sender, message.digest)
     same = found is not None and isinstance(message.value, Rooted) and root_of(found) == message.value.chunk_root

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from federation.coordinator.spool import Spool
 from federation.coordinator.sums import Sum
 from federation.domain.job import Blame, Job, PartyProgress, State, Update
 from federation.domain.verdict import Verdict
@@ -58,6 +59,7 @@ class Run:
         protocol: the job's secure sum.
         me: the coordinator.
         key: the joint key that the job names, None if it names none.
+        spool: where its long totals rest.
     """
 
     def __init__(
@@ -70,8 +72,9 @@ class Run:
         protocol: type[SecureSum],
         me: Signer,
         key: Certified | None = None,
+        spool: Spool | None = None,
     ) -> None:
-        self.key = key
+        self.key, self._spool = key, spool
         self.job, self.job_hash = job, job_hash
         self.life = lifecycle.step(lifecycle.Life(parties=job.parties), lifecycle.Offered())
         self.totals: list[Release] = []
@@ -307,7 +310,8 @@ class Run:
             contributors=self.course.contributors,
             strict=self.course.strict(index),
         )
-        self._sums[index] = Sum(self._protocol, setup, self._me, b"" if self.key is None else self.key.joint.to_bytes())
+        joint = b"" if self.key is None else self.key.joint.to_bytes()
+        self._sums[index] = Sum(self._protocol, setup, self._me, joint, self._spool)
         return self._sums[index]
 
     def _summed(self, message: OpenedMessage[object], frame: m.Frame) -> list[Outgoing]:

@@ -20,6 +20,7 @@ from federation.coordinator.access import SERVICE, caller
 from federation.coordinator.blobs import Blobs
 from federation.coordinator.driver import Driver
 from federation.coordinator.run import Outgoing
+from federation.coordinator.spool import MemorySpool, Spool
 from federation.domain.job import Update
 from federation.domain.roster import Roster
 from federation.errors import FederationError, Misuse, ProtocolViolation, Unavailable
@@ -30,6 +31,7 @@ from federation.wire.v1 import coordinator_service_pb2 as pb
 from federation.wire.v1 import coordinator_service_pb2_grpc as pb_grpc
 
 MOST_JOBS = 1000  # of one researcher, the newest: a list fits a message
+MOST_PARTS = 1 << 16  # of an upload: 16 GiB of a vector
 MOST_KEYS = 20  # the newest: five years of one circle; ten holders' signatures under 4096 bits are 130 kB a key
 Context: TypeAlias = Any  # grpc.aio.ServicerContext, which has no types
 
@@ -58,6 +60,7 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
     ) -> None:
         self.driver: Driver  # set by `app` before the server starts: the driver needs `changed`
         self._roster, self._software, self._heard, self._failed = roster, software, heard, failed
+        self.spool: Spool = MemorySpool()  # set by `app` likewise: for what is uploaded
         self._outboxes: dict[str, asyncio.Queue[m.Frame | None]] = {}
         self._blobs = Blobs()
         self._watchers: dict[bytes, list[asyncio.Event]] = {}
@@ -176,18 +179,20 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
         if first is None:
             raise self._miscounted(party)
         head = self._piece(party, first)
-        with self._blobs.room(party, head.blob, head.blob_bytes):
-            parts = list(head.parts)
-            due = head.blob_bytes - sum(map(len, parts))
+        with self._blobs.room(party, head.blob, head.blob_bytes):  # and no longer: what is kept counts by itself
+            arriving = self.spool.arriving()
+            due, many = head.blob_bytes - sum(map(len, head.parts)), len(head.parts)
+            if due >= 0:
+                arriving.add(head.parts)
             async for request in requests:
                 piece = self._piece(party, request).parts
-                due -= sum(map(len, piece))
-                if due < 0 or not all(piece or (b"",)):  # empty ones could go on for ever
-                    break
-                parts.extend(piece)
+                due, many = due - sum(map(len, piece)), many + len(piece)
+                if due < 0 or many > MOST_PARTS or not all(piece or (b"",)):  # empty ones could go on for ever
+                    raise self._miscounted(party)
+                arriving.add(piece)
         if due:
             raise self._miscounted(party)
-        self._blobs.keep(party, head.blob, tuple(parts))
+        self._blobs.keep(party, head.blob, arriving.whole())
         return pb.UploadResponse()
 
     @staticmethod

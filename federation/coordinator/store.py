@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from federation.coordinator.bulk_files import DiskSpool
+from federation.coordinator.spool import MemorySpool, Parts, Spool
 from federation.crypto.chunk_hash import chunk_hash
 from federation.crypto.ring import Chunk
 from federation.errors import Unavailable
@@ -24,6 +26,8 @@ WAIT_S = 1.0  # for a coordinator that is just ending; one that goes on holds it
 
 class Store(Protocol):
     """What the driver needs; jobs and ceremonies are named by their 32-byte hash."""
+
+    spool: Spool  # where long bytes rest while they are used; what `keep_bulk` gets from there is not copied
 
     def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
         """Add events at the end of the job's list, all or none, durable when it returns."""
@@ -49,7 +53,7 @@ class Store(Protocol):
     def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[Chunk]) -> None:
         """Keep the long bytes of a party's message, in the place of those before its last; as lasting as `keep`."""
 
-    def bulk(self, job_hash: bytes, party: str, digest: bytes) -> tuple[Chunk, ...] | None:
+    def bulk(self, job_hash: bytes, party: str, digest: bytes) -> Parts | None:
         """Return the long bytes of that message, if they are among its party's last two.
 
         After a power cut they may be others: whoever asks compares them with what was signed.
@@ -72,6 +76,7 @@ class MemoryStore:
     """A store that ends with the process: `fed.local` and tests."""
 
     def __init__(self) -> None:
+        self.spool: Spool = MemorySpool()
         self._events: dict[bytes, list[Event]] = {}
         self._documents: dict[bytes, bytes] = {}
         self._kept: dict[bytes, list[tuple[bytes, ...]]] = {}
@@ -100,7 +105,7 @@ class MemoryStore:
         self._bulk[job_hash, party] = [(digest, *parts), *self._bulk.get((job_hash, party), ())][:2]
 
     def bulk(self, job_hash: bytes, party: str, digest: bytes) -> tuple[Chunk, ...] | None:
-        return _bulk_of(digest, self._bulk.get((job_hash, party), ()))
+        return next((one[1:] for one in self._bulk.get((job_hash, party), ()) if one[0] == digest), None)
 
     def drop_bulk(self, job_hash: bytes, parties: Sequence[str]) -> None:
         for party in parties:
@@ -128,6 +133,7 @@ class StrictStore:
 
     def __init__(self, store: Store, failed: Callable[[Unavailable], None]) -> None:
         self._store, self._failed = store, failed
+        self.spool = store.spool
         self._fault: Unavailable | None = None
         self.events, self.jobs, self.ceremonies = store.events, store.jobs, store.ceremonies
         self.document, self.close, self.kept = store.document, store.close, store.kept
@@ -190,7 +196,8 @@ class SqliteStore:
         except sqlite3.Error as fault:
             self._db.close()
             raise self._unavailable(fault, path) from None
-        self._path = path
+        self._path, self._spooled = path, DiskSpool(path.parent)  # after the lock: it removes what nobody uses
+        self.spool: Spool = self._spooled
 
     def append(self, job_hash: bytes, events: Sequence[Event]) -> None:
         try:
@@ -228,20 +235,16 @@ class SqliteStore:
         return [one[:-1] for one in found if one and one[-1] == _named(one[:-1])]
 
     def keep_bulk(self, job_hash: bytes, party: str, digest: bytes, parts: Sequence[Chunk]) -> None:
-        long_file.write(self._bulk(job_hash, party), (digest, *parts))
+        self._spooled.keep(job_hash, party, digest, parts)
 
-    def bulk(self, job_hash: bytes, party: str, digest: bytes) -> tuple[Chunk, ...] | None:
-        return _bulk_of(digest, long_file.read_each(self._bulk(job_hash, party)))
+    def bulk(self, job_hash: bytes, party: str, digest: bytes) -> Parts | None:
+        return self._spooled.found(job_hash, party, digest)
 
     def drop_bulk(self, job_hash: bytes, parties: Sequence[str]) -> None:
-        for party in parties:
-            long_file.remove(self._bulk(job_hash, party))
+        self._spooled.drop(job_hash, parties)
 
     def _course(self, job_hash: bytes) -> Path:
         return self._path.with_name(f"course-{job_hash.hex()}")
-
-    def _bulk(self, job_hash: bytes, party: str) -> Path:
-        return self._path.with_name(f"bulk-{job_hash.hex()}-{party}")
 
     def put_document(self, digest: bytes, body: bytes) -> None:
         try:
@@ -260,6 +263,7 @@ class SqliteStore:
             raise self._unavailable(fault, self._path) from None
 
     def close(self) -> None:
+        self._spooled.close()
         self._db.close()
 
     @staticmethod
@@ -272,7 +276,3 @@ class SqliteStore:
 
 def _named(parts: Iterable[Chunk]) -> bytes:
     return chunk_hash(b"".join([word for part in parts for word in (len(part).to_bytes(8, "big"), chunk_hash(part))]))
-
-
-def _bulk_of(digest: bytes, kept: Iterable[tuple[Chunk, ...]]) -> tuple[Chunk, ...] | None:
-    return next((one[1:] for one in kept if one[0] == digest), None)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from federation.crypto.ring import Chunk
+from federation.coordinator.spool import MemorySpool, Parts, Spool
 from federation.domain.job import Blame
 from federation.errors import ProtocolViolation
 from federation.protocols.events import (
     Abort,
+    AggregatorEffect,
     AggregatorEvent,
     Attested,
     Broadcast,
@@ -23,6 +24,7 @@ from federation.protocols.events import (
     Parcel,
     Received,
     Release,
+    Send,
     SpecKnown,
 )
 from federation.protocols.secure_sum import Awaits, SecureSum, State
@@ -40,14 +42,17 @@ class Sum:
         setup: who sums.
         me: the coordinator, who signs bundles.
         joint: the joint key that the setup names, as its bytes; b"" for sums without one.
+        spool: where a long total rests, before anything follows from it.
     """
 
-    def __init__(self, protocol: type[SecureSum], setup: Setup, me: Signer, joint: bytes = b"") -> None:
+    def __init__(
+        self, protocol: type[SecureSum], setup: Setup, me: Signer, joint: bytes = b"", spool: Spool | None = None
+    ) -> None:
         self.setup = setup
         self.total: Release | None = None
         self.aborted: tuple[Blame, ...] = ()
         self.vector_bytes = 0  # of one party, once it is known what is summed
-        self._protocol, self._me = protocol, me
+        self._protocol, self._me, self._spool = protocol, me, spool or MemorySpool()
         self._state: State = protocol.aggregator()
         self._round_digest = self._total_digest = b""
         self._envelopes: dict[bytes, m.Signed] = {}
@@ -145,14 +150,18 @@ class Sum:
 
     def _step(self, event: AggregatorEvent) -> dict[str, list[m.Frame]]:
         transition = self._protocol.aggregator_step(self._state, event)
-        self._state = transition.state
-        for effect in transition.effects:
+        self._state, effects = transition.state, transition.effects
+        if any(isinstance(effect, Release) for effect in effects):
+            effects = _out_of_memory(effects, self._spool)
+            del transition  # the last that holds the total itself
+            self._spool.relieve(self.vector_bytes)
+        for effect in effects:
             if isinstance(effect, Release):
                 self.total, self._total_digest = effect, effect.digest
             elif isinstance(effect, Abort):
                 self.aborted = effect.blames
         out: dict[str, list[m.Frame]] = {}
-        for effect in transition.effects:
+        for effect in effects:
             match effect:
                 case Broadcast(parcels=parcels, statement=statement):
                     if statement is not None:
@@ -166,7 +175,7 @@ class Sum:
             self._frames[party] += frames
         return out
 
-    def _said(self, message: Message, chunks: tuple[Chunk, ...]) -> Parcel:
+    def _said(self, message: Message, chunks: Parts) -> Parcel:
         """Sign what the coordinator itself says in a bundle."""
         envelope = signed(self._me, message.domain, message)
         digest = digest_of(envelope)
@@ -183,10 +192,26 @@ class Sum:
             messages=tuple(self._envelopes[parcel.message.digest] for parcel in parcels),
             chunk_counts=tuple(len(parcel.chunks) for parcel in parcels),
         )
-        return self._frame(
-            signed(self._me, m.BUNDLE, bundle), tuple(chunk for parcel in parcels for chunk in parcel.chunks)
-        )
+        long = [parcel.chunks for parcel in parcels if parcel.chunks]
+        parts = long[0] if len(long) == 1 else tuple(chunk for chunks in long for chunk in chunks)
+        return self._frame(signed(self._me, m.BUNDLE, bundle), parts)
 
-    def _frame(self, envelope: m.Signed, parts: tuple[Chunk, ...]) -> m.Frame:
+    def _frame(self, envelope: m.Signed, parts: Parts) -> m.Frame:
         setup = self.setup
         return m.Frame(envelope, parts, setup.job_hash, setup.round_index, setup.attempt)
+
+
+def _out_of_memory(effects: Sequence[AggregatorEffect], spool: Spool) -> tuple[AggregatorEffect, ...]:
+    """Return the effects of a sum that is open, its total wherever the spool has it: once, for all who speak of it."""
+    (release,) = (effect for effect in effects if isinstance(effect, Release))
+    total = spool.rested(release.chunks)
+    found: list[AggregatorEffect] = []
+    for effect in effects:
+        match effect:
+            case Release():
+                found.append(replace(effect, chunks=total))
+            case Broadcast(statement=Send(chunks=chunks) as said) if chunks is release.chunks:
+                found.append(replace(effect, statement=replace(said, chunks=total)))
+            case _:
+                found.append(effect)
+    return tuple(found)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
 from federation.crypto.chunk_hash import chunk_hash
 from federation.crypto.ring import CHUNK_BYTES, RINGS, Z128, Chunk
@@ -27,9 +28,23 @@ def chunked(data: Chunk) -> tuple[Chunk, ...]:
     return tuple(data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES))
 
 
+@runtime_checkable
+class Hashed(Protocol):
+    """Chunks that were hashed when they came: whoever holds them elsewhere need not read them again."""
+
+    @property
+    def leaves(self) -> tuple[bytes, ...]:
+        """The `chunk_hash` of every chunk, in order."""
+
+
+def leaves_of(chunks: Iterable[Chunk]) -> tuple[bytes, ...]:
+    """Return the leaf hashes of the tree over chunks."""
+    return chunks.leaves if isinstance(chunks, Hashed) else tuple(map(chunk_hash, chunks))
+
+
 def root_of(chunks: Iterable[Chunk]) -> bytes:
     """Return the root of the tree over chunks, 32 bytes: what is signed of them."""
-    return merkle.root([chunk_hash(chunk) for chunk in chunks])
+    return merkle.root(leaves_of(chunks))
 
 
 def chunk_sizes(length: int, element_bytes: int = Z128.element_bytes) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ than large unary calls (docs/benchmarks.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from federation.crypto.ring import Chunk
 
@@ -16,17 +16,21 @@ BLOB_ID_BYTES = 32
 LONG_BYTES = 1 << 17  # of a vector, bundle or frame, above which a disk takes longer to flush it than a line to send it
 
 
-def pieces_of(parts: Sequence[Chunk]) -> list[list[Chunk]]:
-    """Return `parts` in runs of at most PIECE_BYTES, without copying; a part is never larger than that."""
-    pieces: list[list[Chunk]] = []
-    room = 0
+def pieces_of(parts: Iterable[Chunk]) -> Iterator[list[Chunk]]:
+    """Yield `parts` in runs of at most PIECE_BYTES, without copying; a part is never larger than that.
+
+    A part is taken when its run is asked for: those that rest elsewhere are not held.
+    """
+    piece: list[Chunk] = []
+    room = PIECE_BYTES
     for part in parts:
-        if len(part) > room or not pieces:
-            pieces.append([])
-            room = PIECE_BYTES
-        pieces[-1].append(part)
+        if piece and len(part) > room:
+            yield piece
+            piece, room = [], PIECE_BYTES
+        piece.append(part)
         room -= len(part)
-    return pieces
+    if piece:
+        yield piece
 
 
 def is_inline(parts: Sequence[Chunk]) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from federation.crypto.ring import Chunk
 from federation.wire import messages as m
 from federation.wire.fields import HASH_BYTES, LONGEST_NAME, Malformed, canonical, exactly, name, parsed, text
@@ -36,15 +34,19 @@ def frame_to(value: m.Frame, *, blob: bytes = b"") -> signed_pb2.Frame:
     return frame
 
 
-def frame_from(message: signed_pb2.Frame, parts: Sequence[Chunk] | None = None) -> m.Frame:
-    """Return the frame's value; `parts` are what arrived on a stream, if they did. Raises Malformed."""
+def frame_from(message: signed_pb2.Frame, parts: tuple[Chunk, ...] | None = None) -> m.Frame:
+    """Return the frame's value; `parts` are what arrived on a stream, if they did, and stay as they are.
+
+    Raises:
+        Malformed: it is none.
+    """
     if not message.HasField("signed"):
         raise Malformed("a frame without a message")
     if message.job_hash:
         exactly(message.job_hash, HASH_BYTES, "a job hash")
     return m.Frame(
         signed_from(message.signed),
-        tuple(message.parts if parts is None else parts),
+        tuple(message.parts) if parts is None else parts,
         message.job_hash,
         message.round_index,
         message.attempt,

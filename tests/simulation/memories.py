@@ -130,7 +130,7 @@ class MortalStore:
         self.store = store
         self.dies_in, self.dies_after = 0, False
         self.events, self.jobs, self.ceremonies = store.events, store.jobs, store.ceremonies
-        self.document = store.document
+        self.document, self.spool = store.document, store.spool
         self.put_document, self.close = store.put_document, store.close
         self.keep, self.kept, self.keep_bulk = store.keep, store.kept, store.keep_bulk
         self.bulk, self.drop_bulk = store.bulk, store.drop_bulk

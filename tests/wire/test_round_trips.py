@@ -314,7 +314,7 @@ def test_a_frame_comes_back_from_the_log_as_it_was(
     assert frame.size_bytes == len(envelope.body) + sum(map(len, parts))
     streamed = convert.frame_to(frame, blob=b"b" * 32)
     assert (streamed.blob_bytes, list(streamed.parts)) == (sum(map(len, parts)), [])
-    assert convert.frame_from(streamed, parts) == frame, "parts that came on a stream of their own"
+    assert convert.frame_from(streamed, tuple(parts)) == frame, "parts that came on a stream of their own"
 
 
 @given(sizes=st.lists(st.integers(0, bulk.PIECE_BYTES), max_size=12))
