@@ -154,6 +154,7 @@ async def serve(config: JurisdictionConfig, software: str, started: Callable[[st
             joint_keys=JointKeys(vault),
             bundles=Bundles(mine.state, ready.me, ready.roster),
             development=mine.development_keys,
+            spares=True,
         )
         rows.submit(desk.guard.remember)  # before any question, which comes through the same thread
         driver = Driver(desk, software, lambda event, job, text: log.info(event, job=job, why=text))
@@ -349,6 +350,8 @@ class Line:
             message = await self._outgoing(stub, frame)
             async with self._writing:
                 await call.write(pb.AttendRequest(frame=message))
+            if message.blob and not frame.to:  # of a job, whose frames only its own thread touches
+                await asyncio.get_running_loop().run_in_executor(self._rows, self._driver.let_go, frame)
 
     def _handled(self, frame: m.Frame) -> list[m.Frame]:
         """In the worker: forget what nobody ended, then answer."""

@@ -100,6 +100,12 @@ class Driver:
             got=type(message.value).__name__,
         )
 
+    def let_go(self, frame: m.Frame) -> None:
+        """Hold a long vector that is out no longer; whoever asks for it again gets it made again."""
+        entry = self._entries.get(frame.job_hash)
+        if entry is not None and entry.run is not None:
+            entry.run.let_go(frame)
+
     def tick(self, now_ms: int) -> None:
         """Erase shares of keys whose epoch is over, and forget jobs whose deadline passed long ago without an end."""
         self._desk.joint_keys.erase_expired(now_ms)
@@ -225,6 +231,7 @@ class Driver:
                 )
             case training.Training(job=job):
                 own, engine = desk.published[job.dataset], desk.engines[job.dataset]
+                course.alone = desk.spares
                 return Learning(
                     course, job_hash, own=own, guard=desk.guard, engine=engine, me=desk.name, bundles=desk.bundles
                 )
@@ -304,7 +311,7 @@ class Driver:
     def _resent(self, entry: Entry) -> list[m.Frame]:
         if entry.objection is not None:
             return [entry.verdict, entry.objection]
-        return [entry.verdict, *(entry.run.resend() if entry.run is not None else [])]
+        return [entry.verdict, *self._guarded(entry.verdict.job_hash, lambda run: run.resend())]
 
     def _forget(self, job_hash: bytes) -> None:
         entry = self._entries.pop(job_hash)

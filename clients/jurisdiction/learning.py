@@ -2,8 +2,8 @@
 
 An update is bounded, cut and rounded here, before it goes under the masks; with few bits, what rounding took away is
 added to the next update (error feedback: Karimireddy et al., ICML 2019), and so is kept at home. Asked again for the
-same round it says the same words: the update is held until the round is closed, and after a restart it is trained anew
-from what was sealed, with the same seed.
+same round it says the same words: a short update is held until the round is closed; a long one, and any after a
+restart, is trained anew from what was sealed, with the same seed.
 """
 
 from __future__ import annotations
@@ -30,16 +30,21 @@ from federation.errors import Misuse, Refused
 from federation.jobs.training import Step, Training
 
 COARSE_BITS: Final = 16  # up to which what rounding takes away is worth a pass over the update
+HELD_BYTES: Final = 1 << 24  # of words that are not made again when they are asked for again
 
 Arrays = tuple[NDArray[np.float32], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _Answer:
-    """The vector of a round, and what this party keeps once it is counted."""
+    """The vector of a round, and what this party keeps once it is counted.
+
+    Attributes:
+        words: None for a long vector.
+    """
 
     round_index: int
-    words: memoryview
+    words: memoryview | None
     kept: Arrays
     lost: NDArray[np.float32] | None
 
@@ -96,17 +101,19 @@ class Learning(Answering):
             raise Misuse("there is no model yet")
         if course.step is Step.EVALUATE:
             return ring.to_bytes(ring.from_ints(self._trainer.tally(course.public, self._kept, course.scaling)))
-        if self._answer is None or self._answer.round_index != course.round_index:
-            self._answer = self._updated(course)
-        return self._answer.words
+        answer = self._answer
+        if answer is not None and answer.round_index == course.round_index and answer.words is not None:
+            return answer.words
+        return self._updated(course)
 
     def other_set(self) -> Refused:
         return self._guard.other_set(self._course.job)
 
     def closed(self) -> None:
         if self._course.step is Step.UPDATE:
-            self.vector()  # what is kept beside a vector is not sealed with it: after a restart it is made again
-            assert self._answer is not None  # noqa: S101 - `vector` has set it
+            if self._answer is None or self._answer.round_index != self._course.round_index:
+                self._updated(self._course)  # what is kept beside a vector is not sealed with it: after a restart
+            assert self._answer is not None  # noqa: S101 - `_updated` has set it
             self._kept, self._lost, self._answer = self._answer.kept, self._answer.lost, None
 
     def saved(self) -> tuple[bytes | memoryview, ...]:
@@ -129,14 +136,17 @@ class Learning(Answering):
         self._trainer.forget()
         self._answer = None
 
-    def _updated(self, course: Training) -> _Answer:
+    def _updated(self, course: Training) -> memoryview:
+        """Train, note what is kept once this is counted, and return the words."""
         assert course.public is not None  # noqa: S101 - `vector` has looked
         update = self._trainer.update(course.public, self._kept, course.round_index, course.scaling)
         packing = course.packing(len(course.contributors))
         values = update.vector if self._lost is None else update.vector + self._lost
         encoded = packing.encode(values, weight=update.weight)  # the strategy has bounded its length
         lost = rounded_away(values, packing, update.weight) if packing.bits <= COARSE_BITS else None
-        return _Answer(round_index=course.round_index, words=encoded.words, kept=update.kept, lost=lost)
+        words = encoded.words if len(encoded.words) <= HELD_BYTES else None
+        self._answer = _Answer(round_index=course.round_index, words=words, kept=update.kept, lost=lost)
+        return encoded.words
 
 
 def rounded_away(values: NDArray[np.float32], packing: Packing, weight: int) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from clients.jurisdiction.bundles import Bundles
 from clients.jurisdiction.engine import Engine
 from clients.jurisdiction.guard import Guard
 from clients.jurisdiction.joint_keys import Held, JointKeys
+from clients.jurisdiction.letting_go import let_go
 from clients.jurisdiction.records import Records
 from clients.jurisdiction.sums import Sum, secrets_of
 from clients.jurisdiction.vault import Vault
@@ -45,6 +46,8 @@ class Desk:
         entropy: returns so many fresh secret bytes; called once a sum, and what it returned is sealed.
         joint_keys: its shares of joint keys, in the same vault.
         bundles: model bundles that the operator approved; None where no code is run, as in one process.
+        spares: frames come off a line and go out on one, and are nobody else's: long bytes of them, and of models, are
+            held no longer than they are needed.
         development: take part under development keys and short ones too: inside one process, and for tests.
     """
 
@@ -59,6 +62,7 @@ class Desk:
     joint_keys: JointKeys
     bundles: Bundles | None = None
     development: bool = False
+    spares: bool = False
 
     @property
     def name(self) -> str:
@@ -103,7 +107,14 @@ class Run:
         return self._announce(0, 0)
 
     def resend(self) -> list[m.Frame]:
-        """Return what was sent for the rounds that are not closed: identical bytes."""
+        """Return what was sent for the rounds that are not closed: identical bytes.
+
+        Raises:
+            JobFailed: a long vector cannot be made again. What making it raises.
+        """
+        for index, spent in [pair for pair in self._sums.items() if pair[1].spent]:
+            again = self._sum(index, spent.setup.attempt)
+            again.restore(partial(self._contributed, again.setup))
         return [frame for index in sorted(self._sums) for frame in self._sums[index].sent] + self._attested()
 
     def receive(self, bundle: m.Bundle, frame: m.Frame) -> list[m.Frame]:
@@ -129,6 +140,12 @@ class Run:
             known = index == self._rounds and bundle.round_digest == self._course.due
             self._expect(known, "the query that the plan asks", "another query")
         return self._followed(index, open_sum, open_sum.deliver(bundle, frame), bundle)
+
+    def let_go(self, frame: m.Frame) -> None:
+        """Hold a long vector that is out no longer."""
+        open_sum = self._sums.get(frame.round_index)
+        if open_sum is not None:
+            open_sum.let_go(frame)
 
     def recalled(self, recall: m.Recall) -> list[m.Frame]:
         """Withdraw the attempt that is open, if this party has not helped to open it; return what to send."""
@@ -201,6 +218,7 @@ class Run:
             coordinator=desk.coordinator,
             vault=desk.vault,
             held=self._held,
+            spares=desk.spares,
         )
         return self._sums[index]
 
@@ -256,6 +274,8 @@ class Run:
         self._rounds += 1
         attempt = sums.first_attempt(open_sum.setup.parties, release.parties)
         self._remember(release, attempt)
+        if self._desk.spares:
+            let_go(release.chunks)
         if self._aside:
             self.forget()
             return []

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from clients.jurisdiction.joint_keys import Held
+from clients.jurisdiction.letting_go import let_go, views
 from clients.jurisdiction.vault import Vault
 from federation.domain.job import digest
 from federation.domain.roster import Roster
@@ -50,6 +51,11 @@ class Sum:
         coordinator: the member who forwards.
         vault: what remembers.
         held: the joint key of the setup and our share of it, None for sums without one; it is sealed on its own.
+        spares: a long vector may be let go of once it is out.
+
+    Attributes:
+        sent: what was sent, in order.
+        spent: whether a long vector was let go of: to send it again the sum has to be restored.
     """
 
     def __init__(
@@ -62,9 +68,12 @@ class Sum:
         coordinator: str,
         vault: Vault,
         held: Held | None = None,
+        spares: bool = False,
     ) -> None:
-        self.setup = setup
+        self.setup, self._spares = setup, spares
         self.sent: list[m.Frame] = []
+        self.spent = False
+        self._loose: list[m.Frame] = []
         self._protocol, self._me, self._roster, self._coordinator = protocol, me, roster, coordinator
         self._vault, self._held = vault, held
         self._later = frozenset(kind.domain for kind in protocol.deferred)
@@ -92,7 +101,7 @@ class Sum:
             return self._step(vector, "vector", number + vector.vector)
         transition = self._protocol.party_step(self._state, vector)
         self._state = transition.state
-        self._frames(transition.effects)
+        self._frames(transition.effects, loose=self._spares)
         self._vault.append_many(self._stream, [("made", number + self._said())])
         return transition.effects
 
@@ -106,6 +115,12 @@ class Sum:
         effects = self._step(Delivered(parcels=parcels), "" if long else "delivered", payload)
         self._seen.add(hashlib.sha256(frame.signed.body).digest())
         return effects
+
+    def let_go(self, frame: m.Frame) -> None:
+        """Hold a long vector that is out no longer: the coordinator has it, and it can be made again."""
+        if any(frame is one for one in self._loose):
+            self.spent = True
+            let_go(frame.parts)
 
     def withdraw(self) -> Sequence[PartyEffect]:
         """Sign that this attempt was not opened and never will be, if that is true; nothing goes on after that."""
@@ -152,7 +167,7 @@ class Sum:
                     self._seen.add(hashlib.sha256(frame.signed.body).digest())
             transition = self._protocol.party_step(self._state, event)
             self._state = transition.state
-            self._frames(transition.effects)
+            self._frames(transition.effects, loose=self._spares and kind == "made")
             if kind == "made" and payload[8:] != self._said():
                 raise JobFailed(
                     f"{self._me.member.name} cannot make again what it sent before it was restarted",
@@ -166,6 +181,7 @@ class Sum:
         """Forget every secret of this attempt, ours and the shares of others'."""
         self._vault.erase(self._stream)
         self.sent.clear()
+        self._loose.clear()
         self._state = self._protocol.party()
 
     def parcels(self, bundle: m.Bundle, frame: m.Frame) -> tuple[Parcel, ...]:
@@ -212,13 +228,16 @@ class Sum:
         self._frames(transition.effects)
         return transition.effects
 
-    def _frames(self, effects: Sequence[PartyEffect]) -> None:
+    def _frames(self, effects: Sequence[PartyEffect], *, loose: bool = False) -> None:
+        """Sign and note what is sent; of loose frames the chunks are views, which can be let go of."""
         setup, me = self.setup, self._me.member.name
         for effect in effects:
             if isinstance(effect, Send):
                 envelope = signed(self._me, effect.message.domain, effect.message)
                 self._read[envelope] = Opened(sender=me, value=effect.message, digest=digest_of(envelope))
-                self.sent.append(m.Frame(envelope, effect.chunks, setup.job_hash, setup.round_index, setup.attempt))
+                chunks = views(effect.chunks) if loose else effect.chunks
+                self.sent.append(m.Frame(envelope, chunks, setup.job_hash, setup.round_index, setup.attempt))
+                self._loose += self.sent[-1:] if loose else []
 
     def _said(self) -> bytes:
         """What names the last message that we signed."""

@@ -39,6 +39,7 @@ from federation.query import predicate
 from federation.training import checkpoint, evaluation
 from federation.training import plan as planned
 from federation.training.evaluation import Figures
+from federation.training.merging import is_finite
 from federation.training.plan import Scaling, TrainingPlan
 from federation.training.strategy import Public
 
@@ -134,6 +135,8 @@ class Training(Course):
         public: from then on, what everybody knows.
         history: the rounds so far.
         best: round and model of the best evaluation; without one, of the last round.
+        alone: whether nobody is ever asked for a model of it, as at a party: each is written over the one before, and
+            of the best one only the round is known.
     """
 
     def __init__(self, job: Job, joint: Dataset) -> None:
@@ -147,6 +150,7 @@ class Training(Course):
         self.history: list[Progress] = []
         self.best: tuple[int, NDArray[np.float32]] | None = None
         self.hash = b""  # of the model, where it was asked for
+        self.alone = False
         self._seed = digest(f"{LABEL}/seed", self.plan.seed.to_bytes(8, "big"))
         self._stale = 0  # evaluations since the best one
         self._told: list[tuple[Progress, str]] = []  # the history as it rests: each round is written once
@@ -289,11 +293,14 @@ class Training(Course):
             raise self._violation("a sum of encoded updates", str(fault)) from None
         if not _is_a_mean(decoded, packing, len(release.parties)):
             raise self._violation("a sum of encoded updates", "a mean beyond the cut, or more weight than rows")
+        public = self.public.give() if self.alone else self.public
+        if self.alone:
+            self.public = None  # what a merge left half done is no model
         self.public = self.chosen.strategy.merge(
-            self.chosen.parameters, self.chosen.layout, self.public, decoded.mean, self.round_index
+            self.chosen.parameters, self.chosen.layout, public, decoded.mean, self.round_index
         )
         hashed = checkpoint.digest(self.public.model) if self._is_hashed(self.round_index) else b""
-        if hashed and not np.isfinite(self.public.model).all():
+        if hashed and not is_finite(self.public.model):
             raise JobFailed("the model is not finite any more", hint="lower lr, or bound updates with norm")
         return release.digest, decoded.clipped, decoded.weight, hashed
 
@@ -318,7 +325,7 @@ class Training(Course):
         return release
 
     def _keep_best(self) -> None:
-        model = np.empty(0, np.float32) if self.public is None else self.public.model
+        model = np.empty(0, np.float32) if self.public is None or self.alone else self.public.model
         self.best = self.round_index, model
 
     def _go_on(self) -> None:
@@ -374,7 +381,7 @@ class Training(Course):
     def saved(self) -> Saved | None:
         if self.standard is None or self.public is None:
             return None
-        best = [] if self.best is None or self.best[1] is self.public.model else [self.best[1]]
+        best = [] if self.best is None or self.best[1] is self.public.model or self.alone else [self.best[1]]
         arrays = [self.public.model, *self.public.more, *best]
         about = {
             "step": self.step,
@@ -418,7 +425,8 @@ class Training(Course):
         self.history = [_progress_of(json.loads(one)) for one in about["history"]]
         self.public = Public(model=arrays[0], more=tuple(arrays[1 : 1 + about["more"]]))
         if about["best"] is not None:
-            self.best = about["best"], arrays[-1] if len(arrays) > 1 + about["more"] else self.public.model
+            held = arrays[-1] if len(arrays) > 1 + about["more"] else self.public.model
+            self.best = about["best"], np.empty(0, np.float32) if self.alone else held
 
 
 class Followed(Training):

@@ -25,26 +25,30 @@ def blocks(size: int) -> Iterator[slice]:
         yield slice(start, min(start + BLOCK, size))
 
 
+def room(model: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return where the next model is written: over this one where it was given away, else into new memory."""
+    return model if model.flags.writeable else np.empty(model.size, dtype=np.float32)
+
+
 def added(model: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return model + mean, each entry rounded once."""
-    moved = np.empty(model.size, dtype=np.float32)
-    np.add(model, mean, out=moved)
-    return moved
+    """Return model + mean, each entry rounded once; written over `model` where that can be written."""
+    return np.add(model, mean, out=room(model))
 
 
 def moved(
     model: NDArray[np.float32], mean: NDArray[np.float32], rate: float, layout: Layout | None = None
 ) -> NDArray[np.float32]:
-    """Return model + rate * mean; with a layout, running statistics take the mean as it is.
+    """Return model + rate * mean, as `added`; with a layout, running statistics take the mean as it is.
 
     A running variance that a server's step size or momentum carried on could fall below zero.
     """
     if rate == 1.0:
         return added(model, mean)
-    out = np.empty(model.size, dtype=np.float32)
-    room = np.empty(min(BLOCK, model.size))
-    for block in blocks(model.size):
-        piece = room[: block.stop - block.start]
+    out = room(model)
+    learned = model.size if layout is None else layout.learned
+    scratch = np.empty(min(BLOCK, learned))
+    for block in blocks(learned):
+        piece = scratch[: block.stop - block.start]
         np.multiply(mean[block], rate, out=piece, dtype=np.float64)
         piece += model[block]
         out[block] = piece
@@ -58,6 +62,11 @@ def statistics_averaged(
     tail = slice(layout.learned, layout.size)
     np.add(model[tail], mean[tail], out=out[tail])
     return out
+
+
+def is_finite(vector: NDArray[np.float32]) -> bool:
+    """Return whether all entries are."""
+    return all(bool(np.isfinite(vector[block]).all()) for block in blocks(vector.size))
 
 
 def squared_norm(vector: NDArray[np.float32] | NDArray[np.float64]) -> float:

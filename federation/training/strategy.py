@@ -140,28 +140,45 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Public:
-    """What everybody knows after a round; its arrays are read-only.
+    """What everybody knows after a round; its arrays are read-only unless they were given away.
 
     Attributes:
         model: the joint model as a flat float32 vector.
         more: what the strategy's merge remembers: momentum, second moments, a control variate; float32, any length.
+        given: nobody looks at it any more: a merge may write the next model over this one.
     """
 
     model: NDArray[np.float32]
     more: tuple[NDArray[np.float32], ...] = ()
+    given: bool = False
 
     def __post_init__(self) -> None:
         for array in (self.model, *self.more):
             if array.dtype != np.float32 or array.ndim != 1 or not array.flags.c_contiguous:
                 raise Misuse(f"what is public is flat contiguous float32 vectors, got {array.dtype} {array.shape}")
-        object.__setattr__(self, "model", fixed(self.model))
-        object.__setattr__(self, "more", tuple(map(fixed, self.more)))
+        held = loose if self.given else fixed
+        object.__setattr__(self, "model", held(self.model))
+        object.__setattr__(self, "more", tuple(map(held, self.more)))
+
+    def give(self) -> Public:
+        """Return it for a merge that may write over it; whoever still holds an array of it may see it change."""
+        return Public(model=self.model, more=self.more, given=True)
 
 
 def fixed(array: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return a read-only view of `array`."""
     view = array.view()
     view.flags.writeable = False
+    return view
+
+
+def loose(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a view of `array` that can be written, or a copy where its memory cannot."""
+    view = array.view()
+    try:
+        view.flags.writeable = True
+    except ValueError:  # bytes of a file
+        return array.copy()
     return view
 
 
@@ -256,6 +273,7 @@ class Strategy(ABC, Generic[P]):
         """Return what everybody knows after a round.
 
         Args:
+            public: of before; where its arrays can be written, the next ones may be written over them.
             mean: (length,) the weighted mean of the counted parties' vectors, cut and quantised as they were sent.
             round_index: counted from 0.
         """

@@ -66,6 +66,46 @@ def test_looking_changes_nothing() -> None:
         assert step is Step.SCALE or resting(course) == resting(course)
 
 
+@pytest.mark.parametrize("asked", [PLAIN, ADAPTIVE], ids=["fedavg", "fedadam"])
+def test_a_course_that_nobody_asks_for_models_stands_as_the_others_and_holds_one(asked: Job) -> None:
+    one, alone = Training(asked, OPEN), Training(asked, OPEN)
+    alone.alone = True
+    steps, place = 0, None
+    while one.due is not None:
+        fed = release(one, loss=20 - steps)
+        one.feed(fed)
+        alone.feed(fed)
+        if one.best is not None and alone.best is not None:
+            assert alone.best[0] == one.best[0]
+            assert not alone.best[1].size
+        if alone.public is not None and asked is PLAIN and steps < 4:
+            place = place or alone.public.model.ctypes.data
+            assert alone.public.model.ctypes.data == place
+        if steps == 3:
+            again = Training(asked, OPEN)
+            again.alone = True
+            again.restore([bytes(part) for part in alone.saved() or ()])
+            alone = again
+        assert story(alone)[:5] == story(one)[:5]
+        assert story(alone)[-1] == story(one)[-1]
+        assert one.public is None or story(alone)[5] == story(one)[5]
+        steps += 1
+    assert steps > 4
+
+
+def test_a_merge_that_broke_off_leaves_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of it may be written over: nobody goes on from there."""
+    course = Training(PLAIN, OPEN)
+    course.alone = True
+    brought(course, Step.UPDATE)
+    monkeypatch.setattr(type(course.chosen.strategy), "merge", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        course.feed(release(course))
+    assert course.public is None
+    with pytest.raises(Misuse):
+        course.file(best=False)
+
+
 def test_another_number_anywhere_is_another_story_from_there_on() -> None:
     for step in (Step.SCALE, Step.UPDATE, Step.EVALUATE):
         one, other = Training(job(PARTIES), OPEN), Training(job(PARTIES), OPEN)

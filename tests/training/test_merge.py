@@ -249,6 +249,33 @@ def test_a_merge_changes_nothing_that_it_was_given(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_a_merge_over_the_model_that_it_was_given_leads_to_the_same_bytes(name: str) -> None:
+    """Also where what was given lies in bytes that nobody can write."""
+    strategy = registry.look_up("federation.training.strategies", Strategy, name)()
+    rate = {"server_lr": 0.7} if hasattr(strategy.Parameters, "server_lr") else {}
+    parameters = strategy.Parameters(norm=0.05, **rate)
+    begun = strategy.begun(parameters, LAYOUT, LAYOUT.initial(bytes(32)))
+    rest = [np.frombuffer(array.tobytes(), dtype=np.float32) for array in (begun.model, *begun.more)]
+    plain, fixed = begun, Public(model=rest[0], more=tuple(rest[1:]))
+    given = Public(model=begun.model.copy(), more=tuple(array.copy() for array in begun.more))
+    for r, mean in enumerate(means(strategy.length(parameters, LAYOUT))):
+        plain = strategy.merge(parameters, LAYOUT, plain, mean, r)
+        given = strategy.merge(parameters, LAYOUT, given.give(), mean, r)
+        fixed = strategy.merge(parameters, LAYOUT, fixed.give(), mean, r)
+        assert digest([given]) == digest([fixed]) == digest([plain])
+        assert not given.model.flags.writeable
+
+
+@pytest.mark.parametrize("name", ["fedavg", "fedbn", "fednova", "fedprox", "ditto", "normbounded", "scaffold"])
+def test_a_merge_over_the_model_takes_no_other_place(name: str) -> None:
+    strategy = registry.look_up("federation.training.strategies", Strategy, name)()
+    parameters = strategy.Parameters()
+    begun = strategy.begun(parameters, LAYOUT, LAYOUT.initial(bytes(32)))
+    merged = strategy.merge(parameters, LAYOUT, begun.give(), means(strategy.length(parameters, LAYOUT))[0], 0)
+    assert np.shares_memory(merged.model, begun.model)
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_the_order_of_parties_does_not_matter(name: str) -> None:
     """As in a secure sum, cut vectors become whole numbers; these add up to the same mean in any order."""
     strategy = registry.look_up("federation.training.strategies", Strategy, name)()

@@ -52,7 +52,7 @@ class FedBN(Strategy[Schedule]):
         mean: NDArray[np.float32],
         round_index: int,  # noqa: ARG002
     ) -> Public:
-        model, start = public.model.copy(), 0
+        model, start = (public.model if public.given else public.model.copy()), 0
         for tensor, place in layout.places():
             if tensor.part not in AT_HOME:
                 model[place] = added(public.model[place], mean[start : start + tensor.size])
