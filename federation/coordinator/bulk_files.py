@@ -160,8 +160,13 @@ class _Writing:
             self._open = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 
     def __del__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self.__dict__.pop("_file", None)  # its last user, unless somebody has the whole
         if self._open >= 0:
             os.close(self._open)
+            self._open = -1
 
     def add(self, parts: Sequence[Chunk]) -> None:
         with _unavailable(self._file.path):

@@ -179,20 +179,26 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
         if first is None:
             raise self._miscounted(party)
         head = self._piece(party, first)
-        with self._blobs.room(party, head.blob, head.blob_bytes):  # and no longer: what is kept counts by itself
-            arriving = self.spool.arriving()
-            due, many = head.blob_bytes - sum(map(len, head.parts)), len(head.parts)
-            if due >= 0:
-                arriving.add(head.parts)
-            async for request in requests:
-                piece = self._piece(party, request).parts
-                due, many = due - sum(map(len, piece)), many + len(piece)
-                if due < 0 or many > MOST_PARTS or not all(piece or (b"",)):  # empty ones could go on for ever
-                    raise self._miscounted(party)
-                arriving.add(piece)
-        if due:
-            raise self._miscounted(party)
-        self._blobs.keep(party, head.blob, arriving.whole())
+        arriving = self.spool.arriving()
+        try:
+            with self._blobs.room(party, head.blob, head.blob_bytes):  # and no longer: what is kept counts by itself
+                due, many, piece = head.blob_bytes, 0, head.parts
+                while True:
+                    due, many = due - sum(map(len, piece)), many + len(piece)
+                    if due < 0 or many > MOST_PARTS:
+                        raise self._miscounted(party)
+                    arriving.add(piece)
+                    request = await anext(requests, None)
+                    if request is None:
+                        break
+                    piece = self._piece(party, request).parts
+                    if not all(piece or (b"",)):  # empty ones could go on for ever
+                        raise self._miscounted(party)
+            if due:
+                raise self._miscounted(party)
+            self._blobs.keep(party, head.blob, arriving.whole())
+        finally:
+            arriving.forget()
         return pb.UploadResponse()
 
     @staticmethod

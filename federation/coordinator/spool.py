@@ -22,6 +22,9 @@ class Arriving(Protocol):
     def whole(self) -> Parts:
         """Return all parts, now that the last one is there. Raises Unavailable."""
 
+    def forget(self) -> None:
+        """Let go of what came, at once; whoever has the whole keeps it."""
+
 
 class Spool(Protocol):
     """Where long bytes rest while they are used."""
@@ -47,6 +50,9 @@ class Gathered:
 
     def whole(self) -> Parts:
         return tuple(self._parts)
+
+    def forget(self) -> None:
+        self._parts = []
 
 
 class MemorySpool:

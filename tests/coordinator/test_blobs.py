@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.channel import streams
-from federation.coordinator import access, blobs
+from federation.coordinator import access, blobs, services
 from federation.coordinator.blobs import Blobs
+from federation.coordinator.bulk_files import DiskSpool
 from federation.coordinator.services import CoordinatorService
 from federation.domain.job import State
 from federation.errors import FederationError, Misuse, ProtocolViolation
@@ -218,6 +220,60 @@ def test_a_stream_that_lies_about_its_size_is_refused_and_nothing_of_it_is_held(
     assert caught.value.party == "macao"
     assert at._blobs.take("macao", ONE) is None
     uploaded(at, [pb.UploadRequest(blob=ONE, blob_bytes=small, parts=[bytes(small)])])
+
+
+@pytest.mark.parametrize("requests", BAD.values(), ids=BAD)
+def test_a_stream_that_ends_otherwise_leaves_nothing_on_the_disk(
+    requests: list[pb.UploadRequest], small: int, tmp_path: Path
+) -> None:
+    at = service()
+    at.spool = DiskSpool(tmp_path)
+    with pytest.raises(ProtocolViolation):
+        uploaded(at, requests)
+    assert not list(tmp_path.iterdir())
+    uploaded(at, [pb.UploadRequest(blob=ONE, blob_bytes=small, parts=[bytes(60), bytes(40)])])
+    assert len(list(tmp_path.iterdir())) == 1
+    assert tuple(at._blobs.take("macao", ONE) or ()) == (bytes(60), bytes(40))
+    assert not list(tmp_path.iterdir()), "who took it is done with it"
+
+
+def test_a_line_that_breaks_within_an_upload_or_before_its_frame_leaves_nothing_on_the_disk(tmp_path: Path) -> None:
+    at = service()
+    at.spool = DiskSpool(tmp_path)
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.append(len(list(tmp_path.iterdir())))
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield pb.UploadRequest(blob=ONE, blob_bytes=10, parts=[b"four"]).SerializeToString()
+        look()
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        called_by("macao", at.Upload(broken(), None))  # type: ignore[arg-type]
+    assert seen == [1]
+    assert not list(tmp_path.iterdir())
+    uploaded(at, [pb.UploadRequest(blob=ONE, blob_bytes=4, parts=[b"four"])])
+    assert len(list(tmp_path.iterdir())) == 1
+    at._blobs.drop("macao")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("first", [0, 3, 5])
+def test_parts_without_number_are_refused(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "MOST_PARTS", 4)
+    at = service()
+    parts = [b"p"] * 5
+    requests = [
+        pb.UploadRequest(blob=ONE, blob_bytes=5, parts=parts[:first]),
+        *([pb.UploadRequest(parts=parts[first:])] if first < 5 else []),
+    ]
+    with pytest.raises(ProtocolViolation):
+        uploaded(at, requests)
+    monkeypatch.setattr(services, "MOST_PARTS", 5)
+    uploaded(at, requests)
+    assert at._blobs.take("macao", ONE) == tuple(parts)
 
 
 def test_a_declaration_over_the_bound_is_refused_before_the_second_message_is_read(small: int) -> None:
