@@ -269,6 +269,8 @@ class Driver:
         training = _training_of(run)
         if run.life.state is not State.RELEASED:
             raise Misuse(f"job {run.job.name} is {run.life.state.value}: there is no model to give out")
+        if training.public is not None:
+            self._store.spool.relieve(training.public.model.nbytes)  # what the last merge left; a file is long, too
         return partial(training.file, best=best)
 
     def summaries(self, researcher: str) -> list[tuple[Summary, m.Signed]]:
@@ -529,7 +531,7 @@ class Driver:
             self._kept_sums[run.job_hash] = len(run.totals)
             position = self._stored[run.job_hash] + len(events)
             self._store.keep(run.job_hash, folding.kept(position, saved))
-            self._store.spool.relieve(sum(map(len, saved)))  # the model of before, and what was added to it
+            self._store.spool.relieve(sum(map(len, saved)))  # or the next total would find no room between two models
         self._stored[run.job_hash] += len(events)
         if run.life.state.ended:
             self._open.pop(run.job_hash, None)
