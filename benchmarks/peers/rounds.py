@@ -22,7 +22,6 @@ import numpy as np
 
 from federation.crypto.blinding import blind, lend
 from federation.crypto.encoding import Packing
-from federation.crypto.ring import Z64
 from federation.domain.roster import Role, Roster
 from federation.identity import keys, roster_file
 from federation.identity.keys import Credentials
@@ -339,7 +338,7 @@ class Numbers:
 
     @functools.cached_property
     def packing(self) -> Packing:
-        """As many lanes to a word as these bits of all parties fit."""
+        """The fewest bytes that hold these bits of all parties."""
         return Packing.standard(self.dim, self.parties, self.bits, clip=CLIP)
 
     def spec(self, setup: Setup) -> Spec:
@@ -349,7 +348,7 @@ class Numbers:
             round_digest=hashlib.sha256(b"round").digest(),
             transcript_hash=hashlib.sha256(b"transcript").digest(),
             length=self.packing.elements,
-            ring=Z64.name,
+            ring=self.packing.ring.name,
             encoding=self.packing.digest,
             check=Check.SAMPLE,
         )
@@ -357,7 +356,7 @@ class Numbers:
     @property
     def size_bytes(self) -> int:
         """Bytes of a masked vector."""
-        return self.packing.elements * Z64.element_bytes
+        return self.packing.size_bytes
 
     def encoded(self, floats: np.ndarray) -> memoryview:
         """Clip, quantise and pack."""
@@ -377,9 +376,9 @@ class Numbers:
 
     def loop(self, masks: int) -> Callable[[], object]:
         """Return so many masks on one vector in one thread, for the limit of one core."""
-        words = np.zeros(self.packing.elements, "<u8")
+        words = np.zeros(self.packing.size_bytes // 8, "<u8")
         seeds = [hashlib.sha256(number.to_bytes(4, "big")).digest() for number in range(masks)]
-        return lambda: blind(words, Z64, add=seeds[::2], subtract=seeds[1::2], threads=1, spread=map)
+        return lambda: blind(words, self.packing.ring, add=seeds[::2], subtract=seeds[1::2], threads=1, spread=map)
 
 
 @dataclass(frozen=True)

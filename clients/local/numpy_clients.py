@@ -178,7 +178,7 @@ class _Course:
                 values = self._with_rest(party, moves.pop(party), packing, weights[party])
                 yield np.frombuffer(packing.encode(values, weight=weights[party]).words, dtype="<u8")
 
-        total = self._sums.total(words(), ring.Z64, packing.elements, packing.digest)
+        total = self._sums.total(words(), packing.ring, packing.elements, packing.digest)
         decoded = packing.decode(chunked(total), len(examples))
         self.public = self._way.merge(options, layout, self.public, decoded.mean, number - 1)
         if not np.isfinite(self.public.model).all():

@@ -25,7 +25,6 @@ from clients.jurisdiction.learning import COARSE_BITS, rounded_away
 from clients.jurisdiction.trainer import computing, step_seed
 from clients.local.simulated_sum import Round, dealt
 from federation.crypto.encoding import Packing
-from federation.crypto.ring import Z64
 from federation.domain.job import digest
 from federation.errors import JobFailed, Misuse
 from federation.jobs.training import LABEL, Progress
@@ -158,7 +157,7 @@ class _Total:
 
     def __init__(self, pool: ThreadPoolExecutor, packing: Packing, masking: Round | None) -> None:
         self._pool, self._packing, self._masking = pool, packing, masking
-        self._words = np.zeros(packing.elements, dtype="<u8")
+        self._words = np.zeros(packing.size_bytes // 8, dtype="<u8")
         self._waiting: deque[Future[None]] = deque()
         self._adding = Lock()
 
@@ -174,7 +173,7 @@ class _Total:
             words = words.copy()
             self._masking.put_on(name, words)
         with self._adding:
-            Z64.add_into(self._words, words)
+            self._packing.ring.add_into(self._words, words)
 
     def opened(self, counted: Sequence[str]) -> bytes:
         """Return the words of the sum, without masks."""
@@ -206,7 +205,7 @@ def _masking(names: tuple[str, ...], packing: Packing, seed: int, index: int, lo
         round_digest=digest(_SIMULATION, b"round", _whole(index)),
         transcript_hash=digest(_SIMULATION, b"transcript"),
         length=packing.elements,
-        ring=Z64.name,
+        ring=packing.ring.name,
         encoding=packing.digest,
         check=Check.SAMPLE,
     )

@@ -1,11 +1,13 @@
-"""Numbers in fixed point, several to a 64-bit word: what a model's update is when it is summed under masks.
+"""Numbers in fixed point, several to an element of a ring: what a model's update is when it is summed under masks.
 
-A word has L lanes of kappa = 64 // L bits: word = sum of q_l * 2^(kappa * l), where q = rint((x + clip) * s) has `bits`
-bits and s = (2^bits - 1) / (2 * clip). No lane of a sum of at most `parties` vectors reaches its neighbour, so sums of
-words are sums of numbers, bit by bit. Entries fill the lanes of a word from the lowest, then the next word; lanes that
-are left over hold 0. After them come two whole words, the weight and how many entries were clipped, so that both are
-known of all together and of nobody alone. The last word of every chunk of CHUNK_BYTES, and of the vector, is the sum of
-all that the chunk holds: a total that was damaged, or from which a mask did not come off, does not fit it.
+An element has L lanes of kappa = width // L bits: element = sum of q_l * 2^(kappa * l), where q = rint((x + clip) * s)
+has `bits` bits and s = (2^bits - 1) / (2 * clip). Up to four lanes lie in 64 bits; five, seven and nine in 128, where
+they are denser than any number of lanes in 64. No lane of a sum of at most `parties` vectors reaches its neighbour, so
+sums of elements are sums of numbers, bit by bit. Entries fill the lanes of an element from the lowest, then the next
+element; lanes that are left over hold 0. After them come two whole elements, the weight and how many entries were
+clipped, so that both are known of all together and of nobody alone. The last element of every chunk of CHUNK_BYTES, and
+of the vector, is the sum of all that the chunk holds: a total that was damaged, or from which a mask did not come off,
+does not fit it.
 
 Refused: numbers that are not finite, and parameters under which a lane could overflow. Nothing here stops a party that
 packs other words than these: whether its sum makes sense is what `decode` can see, and no more.
@@ -25,19 +27,19 @@ from numpy.typing import NDArray
 
 from federation.crypto import agreement
 from federation.crypto.blinding import share
-from federation.crypto.lanes import Held, Rule, Words, held_by, kernel, pack, unpack
+from federation.crypto.lanes import WIDE, Held, Rule, Words, held_by, kernel, pack, unpack
 from federation.crypto.prg import Keystream
-from federation.crypto.ring import CHUNK_BYTES, Chunk
+from federation.crypto.ring import CHUNK_BYTES, Z64, Z128, Chunk, Ring
 from federation.errors import Misuse
 
 CHUNK_WORDS = CHUNK_BYTES // 8
 LEAST_WORTH_SPREADING = 16  # chunks of some 100 us each; waking a thread costs half of one, touching new memory more
 MOST_BITS = 31  # a lane's number is a positive int32, and a chunk of them adds up exactly in float64
-MOST_LANES = 4
-TRAILING_WORDS = 2
+LANES = (9, 4, 7, 3, 5, 2, 1)  # from those that take the fewest bytes of an entry to those that take the most
+TRAILING_ELEMENTS = 2
 _EXACT_BITS = 53  # integers below 2^53 are exact in float64
-_PAYLOAD = CHUNK_WORDS - 1
 _PIECE = CHUNK_WORDS * 2  # entries that are worked on at once: everything about them stays in a core's cache
+_WORD = (1 << 64) - 1
 _LABEL = b"federation/encoding/packing/v1"
 _ROUNDING = b"federation/encoding/rounding/v1"
 
@@ -53,7 +55,7 @@ class Encoded:
     """One party's vector as it goes under the masks.
 
     Attributes:
-        words: little-endian, 8 bytes each; read-only.
+        words: little-endian, 8 bytes each, the low one of an element first; read-only.
         clipped: entries that lay outside [-clip, clip].
         norm_clipped: whether the vector was shortened to the norm before that.
     """
@@ -91,11 +93,11 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:
-    """How a vector becomes words; the same for all who sum.
+    """How a vector becomes elements; the same for all who sum.
 
     Attributes:
         length: entries.
-        lanes: numbers to a word, 1 to 4.
+        lanes: numbers to an element, 1 to 4 to one of 64 bits, 5, 7 or 9 to one of 128.
         bits: of each number, 2 to 31.
         clip: entries are cut to [-clip, clip].
         parties: most vectors that are ever added up.
@@ -114,11 +116,11 @@ class Packing:
     def __post_init__(self) -> None:
         if self.length < 1 or self.parties < 1 or self.weight_most < 1:
             raise Misuse("a packing has at least one entry, one party and weights from 1 on")
-        if not 1 <= self.lanes <= MOST_LANES or not 2 <= self.bits <= MOST_BITS:
-            raise Misuse(f"a packing has 1 to {MOST_LANES} lanes and 2 to {MOST_BITS} bits")
+        if self.lanes not in LANES or not 2 <= self.bits <= MOST_BITS:
+            raise Misuse(f"a packing has {', '.join(map(str, sorted(LANES)))} lanes and 2 to {MOST_BITS} bits")
         if self.parties * self.top >= 1 << min(self.lane_bits, _EXACT_BITS):
             raise Misuse(
-                f"{self.bits} bits of {self.parties} parties do not fit {self.lanes} lanes to a word",
+                f"{self.bits} bits of {self.parties} parties do not fit {self.lanes} lanes of {self.lane_bits} bits",
                 hint="fewer bits or fewer lanes",
             )
         if self.parties * max(self.weight_most, self.length) >= 1 << 64:
@@ -130,8 +132,8 @@ class Packing:
     def standard(
         cls, length: int, parties: int, bits: int, *, clip: float, weight_most: int = 1, stochastic: bool = False
     ) -> Packing:
-        """Return the packing of as many lanes as hold these bits of so many parties. Raises Misuse if not even one."""
-        fitting = (lanes for lanes in range(MOST_LANES, 1, -1) if parties * ((1 << bits) - 1) < 1 << 64 // lanes)
+        """Return the packing of fewest bytes for these bits of so many parties. Raises Misuse if none holds them."""
+        fitting = (lanes for lanes in LANES if parties * ((1 << bits) - 1) < 1 << _ring(lanes).bits // lanes)
         return cls(
             length=length,
             lanes=next(fitting, 1),
@@ -143,9 +145,14 @@ class Packing:
         )
 
     @property
+    def ring(self) -> Ring:
+        """What the elements are of: the ring of a spec."""
+        return _ring(self.lanes)
+
+    @property
     def lane_bits(self) -> int:
         """Bits of a lane, "kappa"."""
-        return 64 // self.lanes
+        return self.ring.bits // self.lanes
 
     @property
     def top(self) -> int:
@@ -159,9 +166,14 @@ class Packing:
 
     @property
     def elements(self) -> int:
-        """The words of an encoded vector, check words included: the length of a spec over Z_2^64."""
-        payload = self._packed + TRAILING_WORDS
-        return payload + -(-payload // _PAYLOAD)
+        """The elements of an encoded vector, those that check included: the length of a spec over `ring`."""
+        payload = self._packed + TRAILING_ELEMENTS
+        return payload + -(-payload // self._payload)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of an encoded vector."""
+        return self.elements * self.ring.element_bytes
 
     @property
     def digest(self) -> bytes:
@@ -190,7 +202,7 @@ class Packing:
         shrink = 1.0 if norm is None else min(1.0, norm / max(_length(values), norm))
         stream = Keystream(agreement.derive(entropy, _ROUNDING + self.digest)) if self.stochastic else None
         factor = self.scale * (weight / self.weight_most)
-        words = np.empty(self.elements, dtype="<u8")
+        words = np.empty(self.size_bytes // 8, dtype="<u8")
         clipped = [0] * -(-len(words) // CHUNK_WORDS)
 
         def fill(places: range) -> None:
@@ -202,10 +214,10 @@ class Packing:
         else:  # its bytes are given out one after another
             fill(range(len(clipped)))
         for slot, number in enumerate((weight, sum(clipped)), self._packed):
-            place, within = divmod(slot, _PAYLOAD)
+            place, within = divmod(slot, self._payload)
             block = words[place * CHUNK_WORDS : (place + 1) * CHUNK_WORDS]
-            block[within] = number
-            block[-1] += np.uint64(number)
+            self._put(block, within, number)
+            self._put(block, -1, self._element(block, -1) + number)
         return Encoded(words=words.data.cast("B").toreadonly(), clipped=sum(clipped), norm_clipped=shrink < 1)
 
     def decode(self, total: Sequence[Chunk], contributors: int) -> Decoded:
@@ -219,20 +231,20 @@ class Packing:
             BadTotal: another length, a check word that differs, or a number that no such sum has.
             Misuse: fewer than one or more than `parties` contributors.
         """
-        blocks = self._blocks(total, contributors)
-        ends = (divmod(slot, _PAYLOAD) for slot in range(self._packed, self._packed + 2))
-        weight, clipped = (int(blocks[place][within]) for place, within in ends)
+        self._check_sizes(total, contributors)
+        ends = (divmod(slot, self._payload) for slot in range(self._packed, self._packed + TRAILING_ELEMENTS))
+        weight, clipped = (self._element(_words(total[place]), within) for place, within in ends)
         mean = np.empty(self.length, dtype=np.float32)
         steps, middle = self.scale * (weight / self.weight_most) or 1.0, contributors * self.top / 2
-        extremes = [(0, 0)] * len(blocks)
+        extremes = [(0, 0)] * len(total)
 
         def read(places: range) -> None:
             for place in places:
-                held = self._read(blocks[place], place, contributors, mean, steps)
+                held = self._read(_words(total[place]), place, contributors, mean, steps)
                 extremes[place] = held.low, held.high
 
-        share(read, len(blocks), LEAST_WORTH_SPREADING)
-        entered = extremes[: -(-self._packed // _PAYLOAD)]  # the others hold no entries
+        share(read, len(total), LEAST_WORTH_SPREADING)
+        entered = extremes[: -(-self._packed // self._payload)]  # the others hold no entries
         low, high = min(low for low, _ in entered), max(high for _, high in entered)
         if not contributors <= weight <= contributors * self.weight_most:
             raise BadTotal("a sum of weights that these contributors cannot have")
@@ -249,18 +261,37 @@ class Packing:
 
     def sums(self, total: Sequence[Chunk], contributors: int) -> Words:
         """Return the lanes of a sum as integers, shape (length,); raises as `decode`, but looks at no weight."""
-        blocks = self._blocks(total, contributors)
-        read = [self._unpacked(block, place, contributors)[0] for place, block in enumerate(blocks)]
+        self._check_sizes(total, contributors)
+        read = [self._unpacked(_words(chunk), place, contributors)[0] for place, chunk in enumerate(total)]
         return np.concatenate(read).astype(np.uint64)
 
     @property
     def _packed(self) -> int:
         return -(-self.length // self.lanes)
 
+    @property
+    def _payload(self) -> int:
+        """Elements of a chunk without the one that checks."""
+        return CHUNK_WORDS // self._unit - 1
+
+    @property
+    def _unit(self) -> int:
+        """Words of an element."""
+        return self.ring.element_bytes // 8
+
+    def _element(self, block: Words, within: int) -> int:
+        """Return one element of a chunk; -1 is the last one."""
+        words = block.reshape(-1, self._unit)[within].tolist()
+        return sum(int(word) << 64 * place for place, word in enumerate(words))
+
+    def _put(self, block: Words, within: int, element: int) -> None:
+        low_first = (element >> 64 * place & _WORD for place in range(self._unit))
+        block.reshape(-1, self._unit)[within] = np.fromiter(low_first, dtype=np.uint64)
+
     def _within(self, block: Words, place: int) -> tuple[int, int]:
-        """Return (number of a chunk's first word, check words not counted, how many of its words hold entries)."""
-        first = place * _PAYLOAD
-        return first, max(0, min(len(block) - 1, self._packed - first))
+        """Return (number of a chunk's first element, those that check not counted, how many of it hold entries)."""
+        first = place * self._payload
+        return first, max(0, min(len(block) // self._unit - 1, self._packed - first))
 
     def _filled(
         self, values: Numbers, words: Words, place: int, shrink: float, factor: float, stream: Keystream | None
@@ -269,23 +300,24 @@ class Packing:
         block = words[place * CHUNK_WORDS : (place + 1) * CHUNK_WORDS]
         first, data = self._within(block, place)
         entries = values[first * self.lanes : (first + data) * self.lanes]
-        block[max(0, data - 1) :] = 0  # the last word of entries may have lanes to spare
+        unit = self._unit
+        block[max(0, data - 1) * unit :] = 0  # the last element of entries may have lanes to spare
         loops = kernel(len(entries)) if stream is None else None
         if loops is not None:
             rule = Rule(shrink=shrink, clip=self.clip, factor=factor, middle=self.top / 2)
-            found = loops.fill(entries, self.lanes, rule, block[:data])
+            found = loops.fill(entries, self.lanes, rule, block[: data * unit])
             if found is None:
                 raise _not_finite()
-            block[-1], clipped = found
-            return clipped
+            self._put(block, -1, found[0])
+            return found[1]
         check = clipped = 0
         for start, end in _pieces(data, self.lanes):
             piece = entries[start * self.lanes : end * self.lanes]
             numbers, cut = self._numbers(piece, shrink, factor, stream)
             check += int(numbers.sum())  # exact: at most 2^31 * 2^16
             clipped += cut
-            pack(numbers, self.lanes, block[start:end])
-        block[-1] = check
+            pack(numbers, self.lanes, block[start * unit : end * unit])
+        self._put(block, -1, check)
         return clipped
 
     def _refuse(self, values: Numbers, weight: int, norm: float | None, entropy: bytes) -> None:
@@ -320,15 +352,14 @@ class Packing:
             np.floor(numbers, out=numbers)
         return numbers, clipped
 
-    def _blocks(self, total: Sequence[Chunk], contributors: int) -> list[Words]:
+    def _check_sizes(self, total: Sequence[Chunk], contributors: int) -> None:
         if not 1 <= contributors <= self.parties:
             raise Misuse(f"1 to {self.parties} contributors expected, got {contributors}")
-        size, sizes = 8 * self.elements, [len(chunk) for chunk in total]
+        size, sizes = self.size_bytes, [len(chunk) for chunk in total]
         if sum(sizes) != size:
             raise BadTotal(f"a total has {size} bytes, this one has {sum(sizes)}")
         if sizes != [min(8 * CHUNK_WORDS, size - start) for start in range(0, size, 8 * CHUNK_WORDS)]:
             raise BadTotal(f"a total comes in chunks of {CHUNK_BYTES} bytes")
-        return [np.frombuffer(chunk, dtype="<u8") for chunk in total]
 
     def _read(self, block: Words, place: int, contributors: int, mean: NDArray[np.float32], steps: float) -> Held:
         """Write the entries of one chunk into `mean`; return what its lanes hold, checked."""
@@ -336,34 +367,42 @@ class Packing:
         part, middle = mean[first * self.lanes : (first + data) * self.lanes], contributors * self.top / 2
         loops = kernel(len(part))
         if loops is not None:
-            held = loops.read(block[:data], self.lanes, middle, steps, part)
+            held = loops.read(block[: data * self._unit], self.lanes, middle, steps, part)
             self._judge(held, block, data, contributors)
         else:
             numbers, held = self._unpacked(block, place, contributors)
             exact = numbers.astype(np.float64)  # below 2^53
             exact -= middle
             exact /= steps  # not times 1 / steps: what lies halfway between two float32 would not
-            part[...] = exact
+            with np.errstate(over="ignore"):  # a clip beyond float32 has means beyond it: infinite, here as there
+                part[...] = exact
         return held
 
     def _unpacked(self, block: Words, place: int, contributors: int) -> tuple[NDArray[Any], Held]:
         """Return (the lanes of one chunk that hold entries, what they hold), checked."""
         first, data = self._within(block, place)
-        numbers, left = unpack(block[:data], self.lanes), max(0, self.length - first * self.lanes)
-        held = held_by(block[:data], numbers, self.lanes, left)
+        words = block[: data * self._unit]
+        numbers, left = unpack(words, self.lanes), max(0, self.length - first * self.lanes)
+        held = held_by(words, numbers, self.lanes, left)
         self._judge(held, block, data, contributors)
         return numbers[:left], held
 
     def _judge(self, held: Held, block: Words, data: int, contributors: int) -> None:
-        """Raise BadTotal unless a chunk whose first `data` words hold this may be one of a sum."""
-        if (held.total + sum(int(word) for word in block[data:-1]) - int(block[-1])) % (1 << 64):
-            raise BadTotal("a check word that differs from the sum of its chunk")
+        """Raise BadTotal unless a chunk whose first `data` elements hold this may be one of a sum."""
+        others = sum(self._element(block, place) for place in range(data, len(block) // self._unit - 1))
+        if (held.total + others - self._element(block, -1)) % (1 << self.ring.bits):
+            raise BadTotal("a check element that differs from the sum of its chunk")
         if max(held.high, held.spare) > contributors * self.top:
             raise BadTotal("a number that is larger than all contributors together can make it")
         if held.beyond:
             raise BadTotal("a bit that belongs to no lane")
         if held.spare:
             raise BadTotal("a number in a lane that holds none")
+
+
+def _words(chunk: Chunk) -> Words:
+    """Return a chunk's words; they are asked for one chunk at a time, since it may rest in a file."""
+    return np.frombuffer(chunk, dtype="<u8")
 
 
 def _length(values: Numbers) -> float:
@@ -392,9 +431,13 @@ def _not_finite() -> Misuse:
     return Misuse("a vector holds a number that is not finite", hint="look for a division by zero or a rate too high")
 
 
-def _pieces(words: int, lanes: int) -> Iterator[tuple[int, int]]:
+def _pieces(elements: int, lanes: int) -> Iterator[tuple[int, int]]:
     """Yield the ends of pieces of nearly equal length, of at most _PIECE entries."""
-    count = -(-words * lanes // _PIECE)
-    size = -(-words // count) if count else 1
-    for start in range(0, words, size):
-        yield start, min(start + size, words)
+    count = -(-elements * lanes // _PIECE)
+    size = -(-elements // count) if count else 1
+    for start in range(0, elements, size):
+        yield start, min(start + size, elements)
+
+
+def _ring(lanes: int) -> Ring:
+    return Z128 if lanes in WIDE else Z64

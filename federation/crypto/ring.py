@@ -1,9 +1,9 @@
 """The two rings that vectors are summed in, as little-endian uint64 words, the same on the wire as in memory.
 
-Z_2^64 carries packed lanes (a model's update), one word an element. Z_2^128 carries statistics, two words an element,
-low word first: adding the two independently would lose the carry, so no other room adds such arrays by itself. A `Ring`
-works on flat arrays of words; the functions without one work on arrays of shape (d, 2) over Z_2^128. Signed numbers
-there are two's complement: [-2^127, 2^127).
+Z_2^64 carries packed lanes (a model's update), one word an element. Z_2^128 carries statistics, and lanes where they
+pack denser in it, two words an element, low word first: adding the two independently would lose the carry, so no other
+room adds such arrays by itself. A `Ring` works on flat arrays of words; the functions without one work on arrays of
+shape (d, 2) over Z_2^128. Signed numbers there are two's complement: [-2^127, 2^127).
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ class Ring:
     def __post_init__(self) -> None:
         if (self.name, self.element_bytes) not in {("z2^64", 8), ("z2^128", 16)}:
             raise Misuse("the rings are z2^64 of 8 bytes an element and z2^128 of 16")
+
+    @property
+    def bits(self) -> int:
+        """Of an element: 64 or 128."""
+        return 8 * self.element_bytes
 
     def add_into(self, accumulator: NDArray[np.uint64], term: NDArray[np.uint64]) -> None:
         """Add `term` to `accumulator` in place. Raises Misuse unless both are flat and equally long."""

@@ -71,7 +71,7 @@ def begun(job: Job, joint: Dataset) -> tuple[Round | None, Outlook]:
     course = Training(job, joint)
     plan, chosen, parties = course.plan, course.chosen, len(job.parties)
     options = chosen.parameters
-    update_bytes = course.packing(parties, 1).elements * ring.Z64.element_bytes
+    update_bytes = course.packing(parties, 1).size_bytes
     tally = evaluation.length(chosen.inputs)
     evaluates = bool(plan.split or plan.holdout)
     outlook = Outlook(

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from federation.analytics.plan import Failure, together
 from federation.analytics.replay import Replay
-from federation.crypto import ring
 from federation.crypto.encoding import BadTotal, Decoded, Packing
 from federation.domain.catalogue import Dataset
 from federation.domain.job import Computation, Job, digest
@@ -44,7 +43,7 @@ from federation.training.plan import Scaling, TrainingPlan
 from federation.training.strategy import Public
 
 NAME: Final = "train"  # of the computation
-VERSION: Final = 2  # one more for every change of a bit of what is summed or merged
+VERSION: Final = 3  # one more for every change of a bit of what is summed or merged
 ALL_BYTES: Final = 1 << 20  # vectors of all parties together up to which everybody adds up everybody's
 LABEL: Final = "federation/training/v1"
 _SOMEBODY: Final = "one of the parties"
@@ -193,13 +192,13 @@ class Training(Course):
                 return self.standardising.spec(setup)
             case Step.UPDATE:
                 packing = self.packing(len(setup.parties))
-                bytes_of_all = packing.elements * ring.Z64.element_bytes * len(setup.parties)
+                bytes_of_all = packing.size_bytes * len(setup.parties)
                 return Spec(
                     setup=setup,
                     round_digest=self.due or b"",
                     transcript_hash=self.transcript,
                     length=packing.elements,
-                    ring=ring.Z64.name,
+                    ring=packing.ring.name,
                     encoding=packing.digest,
                     check=Check.ALL if bytes_of_all <= ALL_BYTES else Check.SAMPLE,
                 )
@@ -293,8 +292,10 @@ class Training(Course):
             raise self._violation("a sum of encoded updates", str(fault)) from None
         if not _is_a_mean(decoded, packing, len(release.parties)):
             raise self._violation("a sum of encoded updates", "a mean beyond the cut, or more weight than rows")
-        public = self.public.give() if self.alone else self.public
-        if self.alone:
+        # The best model is somebody's, all others are only looked at between two merges.
+        mine = self.alone or self.best is None or self.best[1] is not self.public.model
+        public = self.public.give() if mine else self.public
+        if mine:
             self.public = None  # what a merge left half done is no model
         self.public = self.chosen.strategy.merge(
             self.chosen.parameters, self.chosen.layout, public, decoded.mean, self.round_index

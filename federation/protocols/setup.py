@@ -215,7 +215,7 @@ class Spec:
         round_digest: digest of the plan's round (query/round), or of the model and step in training; 32 bytes.
         transcript_hash: chain over all opened totals so far, 32 bytes.
         length: elements in the vector, >= 1.
-        ring: "z2^128" for statistics, "z2^64" for packed lanes.
+        ring: "z2^128" for statistics and lanes that pack denser there, "z2^64" for other packed lanes.
         encoding: digest of how numbers became elements, b"" where elements are the numbers.
         check: how a party checks the total.
         value_bits: bits of one party's number, sign included, 1 to 128: what decides how many lie in a ciphertext.

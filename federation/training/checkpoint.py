@@ -87,7 +87,7 @@ def to_bytes(layout: Layout, flat: NDArray[np.float32], about: Mapping[str, str]
     text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
     if len(text) > MOST_HEADER:
         raise Misuse(f"the header of a model is at most {MOST_HEADER} bytes, this one has {len(text)}")
-    return b"".join((_LENGTH.pack(len(text)), text, flat.astype("<f4", copy=False).tobytes()))
+    return b"".join((_LENGTH.pack(len(text)), text, flat.astype("<f4", copy=False).data))
 
 
 def of(data: bytes, layout: Layout) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ IMPORTED_AS = {
     "grpcio": ("grpc",),
     "grpcio-health-checking": ("grpc_health",),
     "protobuf": ("google",),
+    "pynacl": ("nacl",),
     "sse-starlette": ("sse_starlette",),
 }
 # Files that are asked for by name only by those who installed the extra.

@@ -350,7 +350,7 @@ def test_updates_are_words_of_a_packing_and_evaluations_are_numbers() -> None:
     brought(course, Step.UPDATE)
     update = course.spec(setup_of(course, 1))
     packing = course.packing(3)
-    assert (update.ring, update.length, update.encoding) == ("z2^64", packing.elements, packing.digest)
+    assert (update.ring, update.length, update.encoding) == ("z2^128", packing.elements, packing.digest)
     assert packing.weight_most == 3 * 40, "any party's rows are at most everybody's"
     assert update.check is Check.ALL
     brought(course, Step.EVALUATE)

@@ -115,11 +115,12 @@ def _scaled(course: Training, parties: Sequence[str]) -> bytes:
 
 def _updated(course: Training, parties: Sequence[str], seed: int) -> bytes:
     packing = course.packing(len(course.contributors))
-    words = np.zeros(packing.elements, dtype=np.uint64)
+    words = np.zeros(packing.size_bytes // 8, dtype="<u8")
     for party in parties:
         dice = np.random.Generator(np.random.PCG64([seed, course.round_index, PARTIES.index(party)]))
         update = dice.normal(0, 0.4, packing.length).astype(np.float32)
-        words += np.frombuffer(packing.encode(update, weight=min(packing.weight_most, ROWS)).words, "<u8")
+        encoded = packing.encode(update, weight=min(packing.weight_most, ROWS))
+        packing.ring.add_into(words, np.frombuffer(encoded.words, "<u8"))
     return words.tobytes()
 
 

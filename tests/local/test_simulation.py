@@ -216,14 +216,14 @@ def test_a_party_computes_the_same_secrets_by_itself() -> None:
 
 def test_the_planted_fault_of_masks_that_stay_on_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening.Secrets, "streams", lambda *_: masks.Streams())
-    with pytest.raises(ValueError, match="check word"):
+    with pytest.raises(ValueError, match="check element"):
         of_many(10, masked=True)
 
 
 def test_the_planted_fault_of_a_lost_party_that_is_not_recovered_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = masks.streams_off
     monkeypatch.setattr(masks, "streams_off", lambda seeds, _keys, *rest: whole(seeds, {}, *rest))
-    with pytest.raises(ValueError, match="check word"):
+    with pytest.raises(ValueError, match="check element"):
         of_many(10, masked=True, dropped=0.2)
 
 

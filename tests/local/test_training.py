@@ -363,7 +363,7 @@ def test_how_many_rows_a_party_has_is_told_to_nobody(fault: bool, monkeypatch: p
     heard, store = Heard([]), MemoryStore()
     transport = federation_of(FRAMES, link=heard.link, store=store)
     with Session(transport) as here:
-        asked = trained(here)
+        asked = trained(here, options={"bits": 24})  # two numbers to a word, so that rings tell updates from figures
         plain = plain_of(here, asked.handle.job)
         plain.run()
         with pytest.raises(FederationError) if fault else contextlib.nullcontext():

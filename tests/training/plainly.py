@@ -105,12 +105,12 @@ class Plain:
         course = self.course
         assert course.public is not None
         packing = course.packing(len(course.contributors))
-        words = np.zeros(packing.elements, dtype="<u8")
+        words = np.zeros(packing.size_bytes // 8, dtype="<u8")
         numbers = [0] * packing.length
         for party in counted:
             made = self.update(party, course.public, course.round_index)
             vector = self.sends(party, course.round_index, made)
-            words += np.frombuffer(packing.encode(vector, weight=made.weight).words, "<u8")
+            packing.ring.add_into(words, np.frombuffer(packing.encode(vector, weight=made.weight).words, "<u8"))
             numbers = [a + b for a, b in zip(numbers, rounded(packing, vector, made.weight), strict=True)]
             self.kept[party], self.weights[party] = made.kept, made.weight
         self.sums.append(numbers)

@@ -27,7 +27,7 @@ MOST_PARTIES = 100
 
 def summed(packing: Packing, n: int, values: NDArray[np.float64]) -> bytes:
     """The total of n parties that all have these values, through real machines."""
-    cohort = Cohort(n, packing.elements, ring="z2^64", encoding=packing.digest, check=Check.SAMPLE)
+    cohort = Cohort(n, packing.elements, ring=packing.ring.name, encoding=packing.digest, check=Check.SAMPLE)
     cohort.shared()
     for name in names(n):
         contribution = Contribute(spec=cohort.spec, vector=packing.encode(values).words)
@@ -39,10 +39,12 @@ def summed(packing: Packing, n: int, values: NDArray[np.float64]) -> bytes:
 
 def most_bits(n: int, lanes: int) -> int:
     """The most bits of which n numbers fit a lane."""
-    return max(bits for bits in range(2, 32) if n * ((1 << bits) - 1) < 1 << min(64 // lanes, 53))
+    return max(
+        bits for bits in range(2, 32) if n * ((1 << bits) - 1) < 1 << min((64 if lanes < 5 else 128) // lanes, 53)
+    )
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 3, 4])
+@pytest.mark.parametrize("lanes", [1, 2, 3, 4, 5, 7, 9])
 @pytest.mark.parametrize("n", [3, 4, 7])
 def test_the_greatest_numbers_of_all_parties_fit_their_lanes_exactly(n: int, lanes: int) -> None:
     packing = Packing(length=LENGTH, lanes=lanes, bits=most_bits(n, lanes), clip=1.0, parties=n)
@@ -51,7 +53,7 @@ def test_the_greatest_numbers_of_all_parties_fit_their_lanes_exactly(n: int, lan
         assert packing.decode(chunked(total), n).values.tolist() == [n * value] * LENGTH
 
 
-@pytest.mark.parametrize("lanes", [3, 4])
+@pytest.mark.parametrize("lanes", [3, 4, 5, 7, 9])
 @pytest.mark.parametrize("n", [3, 4, 7, 100])
 def test_one_bit_more_is_no_packing(n: int, lanes: int) -> None:
     with pytest.raises(Misuse, match="do not fit"):
@@ -61,17 +63,20 @@ def test_one_bit_more_is_no_packing(n: int, lanes: int) -> None:
 def test_more_contributors_than_a_packing_is_for_are_refused() -> None:
     packing = Packing(length=LENGTH, lanes=3, bits=most_bits(3, 3), clip=1.0, parties=3)
     with pytest.raises(Misuse):
-        packing.decode(chunked(bytes(8 * packing.elements)), 4)
+        packing.decode(chunked(bytes(packing.size_bytes)), 4)
 
 
-def test_the_planted_fault_of_a_lane_that_is_too_narrow_spoils_its_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lanes", [4, 5])
+def test_the_planted_fault_of_a_lane_that_is_too_narrow_spoils_its_neighbour(
+    lanes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Packing, "__post_init__", lambda _: None)
-    packing = Packing(length=LENGTH, lanes=4, bits=most_bits(3, 4) + 1, clip=1.0, parties=3)
+    packing = Packing(length=LENGTH, lanes=lanes, bits=most_bits(3, lanes) + 1, clip=1.0, parties=3)
     total = summed(packing, 3, np.full(LENGTH, 1.0))
     try:
         decoded = packing.decode(chunked(total), 3).values.tolist()
     except BadTotal:
-        return  # where the check word sees it
+        return  # where the check element sees it
     assert decoded != [3.0] * LENGTH
 
 

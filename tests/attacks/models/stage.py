@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from clients.researcher import training as asking
 from clients.researcher.session import Session
 from clients.researcher.training import Training
 from federation.crypto.encoding import Packing
+from federation.crypto.ring import CHUNK_BYTES
 from federation.jobs.training import Training as Course
 from tests.training.plainly import Plain
 
@@ -72,16 +73,16 @@ def forging(monkeypatch: pytest.MonkeyPatch, party: str, forge: Forge) -> None:
     """Let one party's program send other words than its updates."""
     updated = Learning._updated
 
-    def forged(self: Learning, course: Course) -> Any:
-        answer = updated(self, course)
+    def forging(self: Learning, course: Course) -> memoryview:
+        words = updated(self, course)
         if self._trainer._me != party:
-            return answer
-        packing = course.packing(len(course.contributors))
-        return type(answer)(
-            round_index=answer.round_index, words=forge(packing, answer.words), kept=answer.kept, lost=answer.lost
-        )
+            return words
+        forged = memoryview(forge(course.packing(len(course.contributors)), words))
+        assert self._answer is not None
+        self._answer = replace(self._answer, words=forged)
+        return forged
 
-    monkeypatch.setattr(Learning, "_updated", forged)
+    monkeypatch.setattr(Learning, "_updated", forging)
 
 
 def changing(monkeypatch: pytest.MonkeyPatch, party: str, change: Change) -> None:
@@ -97,7 +98,7 @@ def changing(monkeypatch: pytest.MonkeyPatch, party: str, change: Change) -> Non
 
 
 def checked(packing: Packing, words: np.ndarray[Any, np.dtype[np.uint64]], lanes: int) -> bytes:
-    """Set a vector's check word right again; `lanes` is by how much its numbers grew. Vectors of one chunk only."""
-    words[-1] += np.uint64(lanes)
-    assert packing.elements == len(words) < 32_768
+    """Set a vector's check element right again; `lanes` is by how much its numbers grew. Vectors of one chunk only."""
+    words[-packing.ring.bits // 64] += np.uint64(lanes)
+    assert packing.size_bytes == words.nbytes < CHUNK_BYTES
     return words.tobytes()

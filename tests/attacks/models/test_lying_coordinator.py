@@ -69,7 +69,7 @@ class FalseTotals:
         if own:
             words = np.frombuffer(b"".join(parts[-own:]), "<u8").copy()
             words[0] += np.uint64(1)  # one step of one entry,
-            words[-1] += np.uint64(1)  # and the check word with it
+            words[-2] += np.uint64(1)  # and the low word of the check element with it
             parts[-own:] = chunked(words.tobytes())
             self.root = merkle.root([chunk_hash(part) for part in parts[-own:]])
         else:

@@ -89,12 +89,17 @@ def _model(plain: Plain) -> NDArray[np.float64]:
 
 
 def lane(packing: Packing, words: bytes, number: int) -> bytes:
-    """Put a number into the first lane, and set the check word right."""
+    """Put a number into the first lane, and set the check element right."""
     held = np.frombuffer(words, "<u8").copy()
     mask = (1 << packing.lane_bits) - 1
     before = int(held[0]) & mask
     held[0] = np.uint64((int(held[0]) & ~mask) + number)
     return checked(packing, held, (number - before) % (1 << 64))
+
+
+def first_word(packing: Packing, element: int) -> int:
+    """Return where an element of a vector of one chunk begins, in words."""
+    return element * packing.ring.bits // 64
 
 
 def beyond_its_lane(packing: Packing, words: bytes) -> bytes:
@@ -121,7 +126,7 @@ def weighing(factor: int) -> Forge:
 
     def forge(packing: Packing, words: bytes) -> bytes:
         held = np.frombuffer(words, "<u8").copy()
-        slot = -(-packing.length // packing.lanes)
+        slot = first_word(packing, -(-packing.length // packing.lanes))
         claimed = factor * packing.weight_most
         grown = claimed - int(held[slot])
         held[slot] = np.uint64(claimed)
@@ -133,13 +138,13 @@ def weighing(factor: int) -> Forge:
 def cutting(packing: Packing, words: bytes) -> bytes:
     """Claim more cut entries than there are."""
     held = np.frombuffer(words, "<u8").copy()
-    slot = -(-packing.length // packing.lanes) + 1
+    slot = first_word(packing, -(-packing.length // packing.lanes) + 1)
     held[slot] += np.uint64(6 * packing.length)
     return checked(packing, held, 6 * packing.length)
 
 
 def junk(packing: Packing, _words: bytes) -> bytes:
-    return np.random.default_rng(1).integers(0, 2**63, packing.elements, dtype=np.uint64).tobytes()
+    return np.random.default_rng(1).integers(0, 2**63, packing.size_bytes // 8, dtype=np.uint64).tobytes()
 
 
 @pytest.mark.parametrize(
