@@ -275,4 +275,6 @@ class SqliteStore:
 
 
 def _named(parts: Iterable[Chunk]) -> bytes:
-    return chunk_hash(b"".join([word for part in parts for word in (len(part).to_bytes(8, "big"), chunk_hash(part))]))
+    return chunk_hash(
+        b"".join([word for part in parts for word in (len(part).to_bytes(8, "big"), chunk_hash(part, threads=2))])
+    )

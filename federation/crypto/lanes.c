@@ -317,7 +317,7 @@ VARIANT(avx512, 2, __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,fma
 
 /* --- what lanes.py calls ----------------------------------------------------------------------------------------- */
 
-int revision(void) { return 3; }
+int revision(void) { return 4; }
 
 /* Write `count` entries, float64 if `wide` and float32 if not, into lanes; `rule` and `seen` are laid out as above. */
 void encode(const void *in, int wide, int lanes, long count, const double *rule, void *out, uint64_t *seen) {
@@ -331,4 +331,23 @@ void encode(const void *in, int wide, int lanes, long count, const double *rule,
 void decode(const void *in, int lanes, long count, double middle, double steps, float *out, uint64_t *held) {
     const Held h = PICK(read)(in, lanes, count, middle, steps, out);
     memcpy(held, &h, sizeof h);
+}
+
+/* Add `pairs` numbers of 128 bits to as many others, low word first, or subtract them. */
+void add(void *into, const void *terms, long pairs, int minus) {
+    U64 *to = into;
+    const U64 *from = terms;
+    if (minus) {
+        for (long i = 0; i < pairs; i++, to += 2, from += 2) {
+            const uint64_t low = to[0], borrow = low < from[0];
+            to[0] = low - from[0];
+            to[1] = to[1] - from[1] - borrow;
+        }
+    } else {
+        for (long i = 0; i < pairs; i++, to += 2, from += 2) {
+            const uint64_t low = to[0] + from[0], carry = low < from[0];
+            to[0] = low;
+            to[1] = to[1] + from[1] + carry;
+        }
+    }
 }

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from federation.crypto.compiled import LeftOut
 from federation.errors import Misuse
 
-REVISION = 3
+REVISION = 4
 WIDE = (5, 7, 9)  # so many lanes lie in a pair of words, 128 bits, low word first
 LEAST = 4096  # entries; shorter vectors take numpy a few microseconds, and whoever sums only those loads nothing
 FILE = __file__.removesuffix("lanes.py") + "_lanes.so"
@@ -187,6 +187,18 @@ class Kernel:
         total, low, high, spare, beyond = held
         return Held(total=total, low=low, high=high, spare=spare, beyond=bool(beyond))
 
+    def add(self, words: Words, terms: Words, *, minus: bool = False) -> None:
+        """Add `terms` to `words` as numbers of Z_2^128, two words each, low word first; or subtract them.
+
+        Raises:
+            Misuse: arrays that are not flat, of equal and even length, or that cannot be written.
+        """
+        _fit(words, 9, len(words) // 2 * 9)
+        _fit(terms, 9, len(words) // 2 * 9)
+        if not words.flags.writeable:
+            raise Misuse("words that can be written are needed")
+        self._library.add(words.ctypes.data, terms.ctypes.data, len(words) // 2, minus)
+
 
 def kernel(entries: int) -> Kernel | None:
     """Return the compiled loops, or None without them, and for a vector of so few entries that nobody would notice."""
@@ -202,7 +214,8 @@ def loaded(file: str = FILE) -> Kernel | None:
             return None
         library.encode.argtypes = [_PLACE, _INT, _INT, _LONG, _PLACE, _PLACE, _PLACE]
         library.decode.argtypes = [_PLACE, _INT, _LONG, _REAL, _REAL, _PLACE, _PLACE]
-        library.encode.restype = library.decode.restype = None
+        library.add.argtypes = [_PLACE, _PLACE, _LONG, _INT]
+        library.encode.restype = library.decode.restype = library.add.restype = None
     except (OSError, AttributeError):
         return None
     found = Kernel(library)
@@ -211,9 +224,10 @@ def loaded(file: str = FILE) -> Kernel | None:
 
 def agrees(kernel: Kernel) -> bool:
     """Return whether the compiled loops give what numpy does: halves, which a fused product would tell, and edges."""
-    return all(
+    tried = (
         _encodes(kernel, lanes, bits) and _decodes(kernel, lanes, bits, parties) for lanes, bits, parties in _TRIED
     )
+    return all(tried) and _adds(kernel)
 
 
 _TRIED = ((1, 31, (1 << 22) - 1), (2, 22, 1023), (3, 17, 15), (4, 12, 16), (5, 22, 8), (7, 16, 4), (9, 12, 4))
@@ -280,6 +294,19 @@ def _decodes(kernel: Kernel, lanes: int, bits: int, parties: int) -> bool:
         == held_by(words, unpack(words, lanes), lanes, room)
         for words in alone
     )
+
+
+def _adds(kernel: Kernel) -> bool:
+    edges = (0, 1, (1 << 64) - 1, 1 << 64, (1 << 128) - 1, (1 << 128) - (1 << 64), 0x9E3779B97F4A7C15 << 40)
+    both = [(one, other) for one in edges for other in edges]
+    held, terms = (b"".join(pair[place].to_bytes(16, "little") for pair in both) for place in (0, 1))
+    for minus in (False, True):
+        words = np.frombuffer(held, "<u8").copy()
+        kernel.add(words, np.frombuffer(b"?" + terms, "<u1")[1:].view("<u8"), minus=minus)  # at an odd address
+        expected = ((one - other if minus else one + other) % (1 << 128) for one, other in both)
+        if words.tobytes() != b"".join(number.to_bytes(16, "little") for number in expected):
+            return False
+    return True
 
 
 def _plainly(entries: NDArray[Any], lanes: int, rule: Rule) -> tuple[Words, int, int]:

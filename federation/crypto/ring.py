@@ -16,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from federation.crypto.lanes import kernel
 from federation.errors import Misuse
 
 ELEMENT_BYTES = 16
@@ -82,10 +83,11 @@ class Tally:
     """Many terms into one vector, in place: what they carry waits in one byte for each element until `settle`.
 
     A carry added at once is another pass over the vector with a stride; counted, it is one over a sixteenth of the
-    bytes. Until `settle` the high words of Z_2^128 are wrong, so a tally belongs to one loop and ends with it.
+    bytes. Compiled loops carry as they add. Until `settle` the high words of Z_2^128 may be wrong: a tally belongs to
+    one loop and ends with it.
     """
 
-    __slots__ = ("_carried", "_carries", "_high", "_low", "_ones", "_uncounted", "_words")
+    __slots__ = ("_carried", "_carries", "_high", "_loops", "_low", "_ones", "_uncounted", "_words")
 
     MOST_UNCOUNTED = 127  # terms that a signed byte counts for certain
 
@@ -93,6 +95,7 @@ class Tally:
         ring.check(words)
         pairs = len(words) // 2 if ring.element_bytes == 16 else 0
         self._words, self._uncounted = words, 0
+        self._loops = kernel(len(words)) if pairs else None
         self._low, self._high = words[: 2 * pairs : 2], words[1 : 2 * pairs : 2]
         self._carried = np.zeros(pairs, dtype=np.int8)
         self._carries = np.empty(pairs, dtype=np.bool_)
@@ -100,6 +103,9 @@ class Tally:
 
     def add(self, term: NDArray[np.uint64]) -> None:
         """Add `term`, as long as the vector; it may be overwritten afterwards."""
+        if self._loops is not None:
+            self._loops.add(self._words, term)
+            return
         np.add(self._words, term, out=self._words)
         if len(self._low):
             np.less(self._low, term[::2], out=self._carries)
@@ -108,6 +114,9 @@ class Tally:
 
     def subtract(self, term: NDArray[np.uint64]) -> None:
         """Subtract `term`, as long as the vector; it may be overwritten afterwards."""
+        if self._loops is not None:
+            self._loops.add(self._words, term, minus=True)
+            return
         if len(self._low):
             np.less(self._low, term[::2], out=self._carries)
             np.subtract(self._carried, self._ones, out=self._carried)

@@ -28,7 +28,7 @@ from federation.identity import long_file
 from federation.identity.seal import SET_HASH_BYTES, Seal, broken, place_of
 
 LARGEST_BYTES = 256 * 1024 * 1024  # of one record; bulk chunks are files
-PIECE_BYTES = 4 * 1024 * 1024  # of a long record, sealed at once: it is never in memory twice
+PIECE_BYTES = 512 * 1024  # of a long record, sealed at once: what is sealed is written while a core still holds it
 ONCE_BYTES = 16
 _FILE = "sealed.db"
 _LOCK = "sealed.lock"

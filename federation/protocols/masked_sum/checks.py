@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from federation.crypto import agreement, shamir
-from federation.crypto.chunk_hash import chunk_hash
 from federation.crypto.ring import Chunk
 from federation.errors import ProtocolViolation
 from federation.ledger import merkle
@@ -14,7 +13,7 @@ from federation.protocols.bundles import author, spoken
 from federation.protocols.events import Attested, Message, Parcel
 from federation.protocols.masked_sum.masks import Binding
 from federation.protocols.masked_sum.messages import Advert, Consent, Head, Shares, Unmask
-from federation.protocols.setup import Check, Setup, Spec
+from federation.protocols.setup import Check, Setup, Spec, leaves_of
 
 SEALED_BYTES = 2 * shamir.SHARE_BYTES + 16  # two shares and the tag of AES-GCM
 BOX_BYTES = SEALED_BYTES + 2 * 32  # and a digest of each share: who gives another one than it was dealt is found out
@@ -99,7 +98,7 @@ def vector(spec: Spec, value: Head, chunks: Sequence[Chunk], relay: str, *, root
         raise ProtocolViolation(relay, phase="head", expected=f"chunks of {spec.length} numbers", got="other sizes")
     if not rooted:
         return ()
-    leaves = tuple(chunk_hash(chunk) for chunk in chunks)
+    leaves = leaves_of(chunks)
     if merkle.root(leaves) != value.chunk_root:
         raise ProtocolViolation(relay, phase="head", expected="the chunks under the signed root", got="other bytes")
     return leaves
