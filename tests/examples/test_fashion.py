@@ -129,7 +129,7 @@ def test_a_short_story_learns_and_says_that_its_split_is_synthetic(report: Compa
     assert len([row for row in report.rows if row.kind is Kind.ALONE]) == 3
     text = report.text()
     assert "SYNTHETIC" in text
-    assert "FedAvg 0.80 MB, Scaffold 1.60 MB" in text  # 199,210 parameters, 32 bits each; twice with the variate
+    assert "FedAvg 0.64 MB, Scaffold 1.28 MB" in text  # 199,210 parameters, 25.6 bits each; twice with the variate
     assert "replayed here and signed by all" in text
 
 

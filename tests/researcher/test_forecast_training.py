@@ -88,7 +88,7 @@ def test_a_scaling_that_the_catalogue_gives_opens_no_moments(here: Session) -> N
 
 
 def test_a_long_update_is_said_to_be_checked_by_samples(here: Session) -> None:
-    plan = here.plan_training(model="mlp", data=here.table("data"), target="ill", config={"hidden": (300, 300)})
+    plan = here.plan_training(model="mlp", data=here.table("data"), target="ill", config={"hidden": (340, 340)})
     assert isinstance(plan, TrainingForecast)
     assert not plan.outlook.added_up_by_all
     assert "samples of all updates" in plan.summary()
