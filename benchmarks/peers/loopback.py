@@ -148,6 +148,9 @@ class Client:
     def tick(self, _now_ms: int) -> None:
         return
 
+    def let_go(self, _frame: m.Frame) -> None:
+        """Hold what was sent: this client's floats are sent again every round."""
+
     def receive(self, frame: m.Frame) -> list[m.Frame]:
         what, body = frame.signed.domain.removeprefix(SAID), frame.signed.body
         match what:
@@ -227,13 +230,19 @@ async def measured(folder: Path, numbers: Numbers, rounds: int) -> dict[str, lis
     clients = [
         await asyncio.create_subprocess_exec(sys.executable, __file__, "--join", party, *arguments) for party in parties
     ]
+    gone = [asyncio.create_task(client.wait()) for client in clients]
+    ended = asyncio.create_task(table.ended.wait())
     try:
-        await asyncio.wait_for(table.ended.wait(), LONGEST_S)
+        await asyncio.wait({ended, *gone}, timeout=LONGEST_S, return_when=asyncio.FIRST_COMPLETED)
+        if not table.ended.is_set():
+            early = [party for party, one in zip(parties, gone, strict=True) if one.done()]
+            raise SystemExit(f"the rounds did not end; clients gone: {early or 'none'}; faults: {faults or 'none'}")
     finally:
+        ended.cancel()
         for client in clients:
-            client.terminate()
-        for client in clients:
-            await client.wait()
+            if client.returncode is None:
+                client.terminate()
+        await asyncio.gather(*gone)
         await server.stop(None)
     return {kind: spent[WARM:] for kind, spent in table.spent_ms.items()}
 
