@@ -216,7 +216,8 @@ class CoordinatorService(pb_grpc.CoordinatorServiceServicer):
         party = caller().name
         parts = self._blobs.take(party, request.blob)
         if parts is None:
-            raise Misuse("there are no such bytes for this party", hint="a newer control stream has taken over")
+            # We were started again in the middle, or a newer stream took over: the next line is told all of it anew.
+            raise Unavailable("there are no such bytes for this party", hint="dial again: all is said again")
         for some in bulk.pieces_of(parts):
             yield pieces.download_bytes(some)
 

@@ -19,7 +19,7 @@ from federation.coordinator.blobs import Blobs
 from federation.coordinator.bulk_files import DiskSpool
 from federation.coordinator.services import CoordinatorService
 from federation.domain.job import State
-from federation.errors import FederationError, Misuse, ProtocolViolation
+from federation.errors import FederationError, ProtocolViolation, Unavailable
 from federation.wire import bulk, convert
 from federation.wire import messages as m
 from federation.wire.envelope import signed
@@ -326,7 +326,7 @@ def test_a_large_frame_travels_as_a_blob_and_a_small_one_does_not() -> None:
     responses = called_by("macao", all_of(at.Download(pb.DownloadRequest(blob=told.blob), None)))  # type: ignore[arg-type]
     found = (pb.DownloadResponse.FromString(response) for response in responses)
     assert tuple(part for response in found for part in response.parts) == large.parts
-    with pytest.raises(Misuse, match="no such bytes"):
+    with pytest.raises(Unavailable, match="no such bytes"):
         called_by("macao", all_of(at.Download(pb.DownloadRequest(blob=told.blob), None)))  # type: ignore[arg-type]
 
 

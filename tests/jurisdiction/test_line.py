@@ -14,8 +14,15 @@ from structlog.testing import capture_logs
 
 from clients.jurisdiction import daemon
 from clients.jurisdiction.daemon import Line, Ready
-from federation.errors import Refused, Unavailable
+from federation.coordinator import services, tls
+from federation.coordinator.services import CoordinatorService
+from federation.errors import FederationError, Misuse, Refused, Unavailable
+from federation.wire import convert
 from federation.wire import messages as m
+from federation.wire.v1 import coordinator_service_pb2 as pb
+from tests.channel.loopback import HANDLERS, members, served, signed_by_all
+
+import grpc  # isort: skip  # after `daemon`, which restricts TLS
 
 FRAME = m.Frame(m.Signed(b"body", bytes(16), bytes(64), m.HELLO))
 NOBODY: Any = None  # no key is looked at: the channel is none
@@ -33,6 +40,12 @@ class Ceremonies:
     """Has none."""
 
     open: tuple[bytes, ...] = ()
+
+    def takes(self, *_: object) -> bool:
+        return False
+
+    def greeting(self) -> list[m.Frame]:
+        return []
 
 
 class Coordinator:
@@ -75,6 +88,54 @@ def test_a_line_that_broke_while_the_daemon_wrote_is_dialled_again(monkeypatch: 
     assert coordinator.calls == 3
     assert [line["event"] for line in told] == ["not connected"] * 2
     assert not any(attends)
+
+
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], FederationError]:
+    """Serve a coordinator that names bytes which it no longer has; return the lines' log and what ended them."""
+    people = members()
+    roster = signed_by_all(people)
+    real = CoordinatorService(roster, "test", lambda *_: None, lambda _: None)
+    hellos: list[bytes] = []
+
+    async def attend(requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> None:
+        hellos.append(await anext(requests))
+        if len(hellos) == 3:
+            raise Refused("enough", rule="test")
+        await context.send_initial_metadata(())
+        frame = convert.frame_to(FRAME, blob=bytes(32))
+        frame.blob_bytes = 1_000_000
+        await context.write(pb.AttendResponse(frame=frame).SerializeToString())
+        await anext(requests, None)
+
+    async def download(request: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+        async for some in real.Download(pb.DownloadRequest.FromString(request), context):
+            yield some
+
+    monkeypatch.setattr(daemon.connect, "backoff", lambda *_: 0.0)
+    monkeypatch.setitem(HANDLERS, "Attend", grpc.stream_stream_rpc_method_handler(attend))
+    monkeypatch.setitem(HANDLERS, "Download", grpc.unary_stream_rpc_method_handler(download))
+    credentials = tls.server_credentials(people["relay"], roster)
+    with ThreadPoolExecutor(1) as rows, ThreadPoolExecutor(1) as keys, served(credentials, roster) as port:
+        ready = Ready(people["macao"], roster, {}, {})
+        speakers: tuple[Any, Any] = Driver(), Ceremonies()
+        line = Line(ready, port.address, *speakers, rows, keys, lambda *_: None, lambda _: None)
+        with capture_logs() as told, pytest.raises((Misuse, Refused)) as ended:
+            asyncio.run(line.attend())
+    return [line["why"] for line in told if line["event"] == "not connected"], ended.value
+
+
+def test_a_daemon_whose_bytes_a_new_coordinator_does_not_have_dials_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons, ended = forgetful(monkeypatch)
+    assert reasons == ["there are no such bytes for this party (dial again: all is said again)"] * 2
+    assert isinstance(ended, Refused)
+
+
+def test_if_that_were_called_our_misuse_the_daemon_would_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: what the coordinator said until now."""
+    monkeypatch.setattr(services, "Unavailable", Misuse)
+    reasons, ended = forgetful(monkeypatch)
+    assert reasons == []
+    assert isinstance(ended, Misuse)
 
 
 def test_a_steady_line_keeps_time_so_that_shares_are_erased_when_their_epoch_ends(
