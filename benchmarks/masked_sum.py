@@ -116,6 +116,7 @@ def machine() -> dict[str, Any]:
         "numpy": np.__version__,
         "cryptography": metadata.version("cryptography"),
         "openssl": backend.openssl_version_text(),
+        "pynacl": metadata.version("pynacl"),
         "load": os.getloadavg()[0],
     }
 
