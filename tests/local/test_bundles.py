@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import federation as fed
-from clients.jurisdiction import bundle_file
+from clients.jurisdiction import bundle_file, confined
 from clients.jurisdiction.bundle_file import Bundle
 from clients.jurisdiction.bundles import Bundles
 from clients.jurisdiction.run import Desk
@@ -78,8 +78,11 @@ def test_a_bundle_trains_over_all_parties_to_the_model_that_ours_trains_to(packe
     assert theirs.figures == ours.figures
 
 
-def test_a_party_that_did_not_approve_refuses_and_no_round_begins(packed: Bundle, approving: set[str]) -> None:
+def test_a_party_that_did_not_approve_refuses_and_no_round_begins(
+    packed: Bundle, approving: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     approving.discard("hk")
+    monkeypatch.setattr(confined, "Sandbox", lambda *_: None)  # no code runs; without one the others refuse as well
     session = fed.local(frames())
     with pytest.raises(Refused, match="hk has not approved") as refusal:
         session.train(
