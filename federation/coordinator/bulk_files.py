@@ -60,8 +60,11 @@ class _File:
 
     def mapped(self, start: int, end: int) -> memoryview:
         """Return these bytes; the file stays what it is until the last view of them is gone."""
-        with self.path.open("rb", 0) as file:
-            window = _Window(file.fileno(), end - start, access=mmap.ACCESS_READ, offset=start)
+        file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            window = _Window(file, end - start, access=mmap.ACCESS_READ, offset=start)
+        finally:
+            os.close(file)
         window.file = self
         return memoryview(window)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from federation.crypto import agreement
 from federation.crypto.prg import Keystream
-from federation.crypto.ring import CHUNK_BYTES, RINGS, Chunk
+from federation.crypto.ring import CHUNK_BYTES, RINGS, Chunk, Tally
 from federation.domain.job import digest
 from federation.protocols import summing
 from federation.protocols.setup import Setup, chunked
@@ -236,11 +236,12 @@ def summed(
 
 def summed_chunk(chunks: Sequence[Chunk], ring: str, streams: Streams, place: int) -> bytes:
     """Return chunk number `place` of the sum, from that chunk of every vector: how one is checked alone."""
-    kind = RINGS[ring]
-    total = np.zeros(len(chunks[0]) // 8, dtype="<u8")
-    for chunk in chunks:
-        kind.add_into(total, np.frombuffer(chunk, dtype="<u8"))
-    for seeds, put in ((streams.add, kind.add_into), (streams.subtract, kind.subtract_into)):
+    total = np.frombuffer(chunks[0], dtype="<u8").copy()
+    tally = Tally(RINGS[ring], total)
+    for chunk in chunks[1:]:
+        tally.add(np.frombuffer(chunk, dtype="<u8"))
+    for seeds, put in ((streams.add, tally.add), (streams.subtract, tally.subtract)):
         for seed in seeds:
-            put(total, Keystream(seed, place * CHUNK_BYTES).words(total.nbytes))
+            put(Keystream(seed, place * CHUNK_BYTES).words(total.nbytes))
+    tally.settle()
     return total.tobytes()
